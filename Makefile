@@ -1,0 +1,39 @@
+# Each target installs what it needs into .venv; `make PYTHON=python3.13 …` takes another interpreter for it.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+JOBS ?= 2
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test check bench soak tox messages clean
+
+demo: $(STAMP)  ## The main job, end to end, on SQLite: counts a source tree in the background
+	$(BIN)/python example_project/demo.py
+
+test: $(STAMP)  ## All tests, on real servers
+	$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+
+check: $(STAMP)  ## Lint, format, types, missing migrations
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	DJANGO_SETTINGS_MODULE=tests.settings $(BIN)/python -m django makemigrations --check --dry-run
+	cd example_project && ../$(BIN)/python manage.py makemigrations --check --dry-run
+
+bench: $(STAMP)  ## Against peers, in one run, as ratios (peers in environments of their own)
+	$(BIN)/python -m benchmarks $(ARGS)
+
+tox: $(STAMP)  ## Python 3.11-3.13 with Django 5.2, 6.0, 6.1
+	$(BIN)/tox $(ARGS)
+
+messages: $(STAMP)  ## Collect the messages to translate, and compile the translations (needs gettext)
+	cd reinhardt_tasks && ../$(BIN)/python -m django makemessages -l ja --no-obsolete --add-location=file && ../$(BIN)/python -m django compilemessages
+
+clean:
+	rm -rf $(VENV) .tox build dist .mypy_cache .ruff_cache .pytest_cache
+
+$(STAMP): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[dev,redis-fast]'
+	touch $(STAMP)

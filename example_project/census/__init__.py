@@ -1,0 +1,1 @@
+"""A census of a Python source tree: one background task per file."""

@@ -1,0 +1,44 @@
+"""`manage.py census`: enqueue a census of a source tree, and watch it if asked to."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from census.console import ProgressBar
+from census.runs import DEFAULT_ROOT, NothingToCount, Stalled, follow, progress_of, start
+
+
+class Command(BaseCommand):
+    help = "Enqueue a census of a Python source tree: one task per file, and a few more."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--root", type=Path, default=DEFAULT_ROOT, help="the tree (default: the installed Django)")
+        parser.add_argument("--wait", action="store_true", help="stay until its last task has ended")
+        parser.add_argument(
+            "--patience", type=float, default=180, help="give up after so many seconds without progress"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            run = start(options["root"])
+        except NothingToCount as exc:
+            raise CommandError(str(exc)) from exc
+        self.stdout.write(f"{run}: {progress_of(run).total} tasks enqueued.")
+        if options["wait"]:
+            self._wait(run, options["patience"])
+
+    def _wait(self, run: Any, patience: float) -> None:
+        bar = ProgressBar(self.stdout)
+        try:
+            for progress in follow(run, patience=patience):
+                bar.show(progress)
+        except Stalled as exc:
+            raise CommandError(f"{exc} Is a worker running? manage.py runworker") from exc
+        finally:
+            bar.end()
+        run.refresh_from_db()
+        self.stdout.write(run.headline)

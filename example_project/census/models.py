@@ -1,0 +1,100 @@
+"""The site's own tables: a run, what it counted, the tasks that it enqueued, and the letters that it sends."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.urls import reverse
+
+ENDED = ("SUCCESS", "FAILURE", "CANCELLED")
+
+
+class Run(models.Model):
+    """One census of one source tree."""
+
+    root = models.CharField(max_length=1000)
+    name = models.CharField(max_length=200)
+    started_at = models.DateTimeField(auto_now_add=True)
+    finished_at = models.DateTimeField(null=True, blank=True, editable=False)
+    size = models.BigIntegerField("size in bytes", null=True, blank=True)
+    headline = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ("-pk",)
+
+    def __str__(self) -> str:
+        return f"Census {self.pk} of {self.name}"
+
+    def get_absolute_url(self) -> str:
+        return reverse("census:run", args=[self.pk])
+
+
+class FileCount(models.Model):
+    """What one file holds. A file counted twice is one row: tasks are delivered at least once."""
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="file_counts")
+    path = models.CharField(max_length=1000)
+    package = models.CharField(max_length=400)
+    lines = models.PositiveIntegerField()
+    classes = models.PositiveIntegerField()
+    functions = models.PositiveIntegerField()
+    imports = models.PositiveIntegerField()
+    problem = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ("path",)
+        constraints = (models.UniqueConstraint(fields=("run", "path"), name="census_file_once_per_run"),)
+
+    def __str__(self) -> str:
+        return self.path
+
+
+class Step(models.Model):
+    """One task that a run enqueued, and what the queue last said of it."""
+
+    class Kind(models.TextChoices):
+        LETTER = "letter", "Letter"
+        MISSING = "missing", "Missing file"
+        MEASURE = "measure", "Measurement"
+        HEADLINE = "headline", "Headline"
+        FILE = "file", "File"
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="steps")
+    kind = models.CharField(max_length=20, choices=Kind)
+    label = models.CharField(max_length=1000)
+    result_id = models.CharField(max_length=64, unique=True)
+    state = models.CharField(max_length=20)
+    attempts = models.PositiveIntegerField(default=0)
+    error = models.TextField(blank=True)
+    traceback = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ("pk",)
+        indexes = (models.Index(fields=("run", "state"), name="census_step_state"),)
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()}: {self.label}"
+
+    @property
+    def has_ended(self) -> bool:
+        return self.state in ENDED
+
+    @property
+    def is_meant_to_fail(self) -> bool:
+        return self.kind == self.Kind.MISSING
+
+
+class Letter(models.Model):
+    """A notice to one reader, and how often the post office turned it away before it took it."""
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="letters")
+    recipient = models.EmailField()
+    refusals_ahead = models.PositiveSmallIntegerField()
+    refusals = models.PositiveSmallIntegerField(default=0)
+    sent_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ("pk",)
+        constraints = (models.UniqueConstraint(fields=("run", "recipient"), name="census_letter_once_per_run"),)
+
+    def __str__(self) -> str:
+        return self.recipient

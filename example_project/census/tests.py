@@ -1,0 +1,185 @@
+"""The site's own tests: `manage.py test`."""
+
+from __future__ import annotations
+
+import re
+import smtplib
+import tempfile
+from pathlib import Path
+from unittest import mock
+
+from django.contrib.auth import get_user_model
+from django.test import TestCase, override_settings
+from django.urls import reverse
+from django.utils import timezone
+
+from .models import Letter, Run, Step
+from .runs import MISSING_FILE, READERS, NothingToCount, start
+from .tasks import NotCountedYet, count_file, count_missing_file, send_letter, write_headline
+from .verification import differences
+
+SOURCES = {
+    "town/__init__.py": "",
+    "town/people.py": "import os\n\n\nclass Person:\n    def greet(self): ...\n",
+    "town/deep/down/broken.py": "def (:\n",
+}
+
+
+class CensusTestCase(TestCase):
+    @classmethod
+    def setUpTestData(cls) -> None:
+        folder = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(folder.cleanup)
+        cls.root = Path(folder.name).resolve() / "town"
+        for name, source in SOURCES.items():
+            path = cls.root.parent / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(source)
+        cls.mail_folder = cls.root.parent / "mail"
+        cls.run_ = start(cls.root)
+
+    def count_everything(self) -> None:
+        """Do what a worker does, and leave the run as it is when all has ended."""
+        for step in self.run_.steps.filter(kind=Step.Kind.FILE):
+            count_file.call(self.run_.pk, step.label)
+        for letter in self.run_.letters.all():
+            self.send(letter)
+        headline = write_headline.call(self.run_.pk)
+        size = sum(len(source.encode()) for source in SOURCES.values())
+        self.run_.steps.update(state="SUCCESS", attempts=1)
+        error = f"FileNotFoundError: {MISSING_FILE}"
+        self.run_.steps.filter(kind=Step.Kind.MISSING).update(state="FAILURE", error=error, traceback=error)
+        Run.objects.filter(pk=self.run_.pk).update(finished_at=timezone.now(), size=size, headline=headline)
+        self.run_.refresh_from_db()
+
+    def send(self, letter: Letter) -> int:
+        """Try to send the letter until it is sent; return the number of refusals."""
+        backend = "census.postoffice.GreylistingBackend"
+        with override_settings(EMAIL_BACKEND=backend, EMAIL_FILE_PATH=self.mail_folder):
+            for refusals in range(10):
+                try:
+                    send_letter.call(letter.pk)
+                except smtplib.SMTPResponseException:
+                    continue
+                return refusals
+        raise AssertionError("The letter was never sent.")
+
+
+class StartTests(CensusTestCase):
+    def test_every_file_and_every_errand_is_one_step(self) -> None:
+        files = self.run_.steps.filter(kind=Step.Kind.FILE).values_list("label", flat=True)
+        self.assertEqual(list(files), ["__init__.py", "deep/down/broken.py", "people.py"])
+        self.assertEqual(self.run_.steps.exclude(kind=Step.Kind.FILE).count(), len(READERS) + 3)
+
+    def test_a_tree_without_python_starts_nothing(self) -> None:
+        with tempfile.TemporaryDirectory() as empty, self.assertRaisesMessage(NothingToCount, "no Python file"):
+            start(Path(empty))
+        self.assertEqual(Run.objects.count(), 1)
+
+
+class TaskTests(CensusTestCase):
+    def test_a_file_counted_twice_is_one_row(self) -> None:
+        self.assertEqual(count_file.call(self.run_.pk, "people.py"), 5)
+        self.assertEqual(count_file.call(self.run_.pk, "people.py"), 5)
+        row = self.run_.file_counts.get()
+        self.assertEqual((row.package, row.classes, row.functions, row.imports), ("town", 1, 1, 1))
+
+    def test_the_post_office_refuses_as_often_as_it_is_told(self) -> None:
+        for letter in self.run_.letters.all():
+            self.assertEqual(self.send(letter), letter.refusals_ahead)
+
+    def test_a_letter_that_was_sent_is_not_sent_again(self) -> None:
+        letter = self.run_.letters.all()[0]
+        self.send(letter)
+        before = len(list(self.mail_folder.iterdir()))
+        self.assertEqual(send_letter.call(letter.pk), "sent before")
+        self.assertEqual(len(list(self.mail_folder.iterdir())), before)
+
+    def test_the_headline_waits_for_the_last_file(self) -> None:
+        count_file.call(self.run_.pk, "people.py")
+        with self.assertRaisesMessage(NotCountedYet, "1 of 3 files"):
+            write_headline.call(self.run_.pk)
+
+    def test_the_missing_file_fails(self) -> None:
+        with self.assertRaises(FileNotFoundError):
+            count_missing_file.call(self.run_.pk, MISSING_FILE)
+
+
+class VerificationTests(CensusTestCase):
+    def test_a_finished_run_has_no_differences(self) -> None:
+        self.count_everything()
+        self.assertEqual(differences(self.run_, self.mail_folder), [])
+
+    def test_a_wrong_number_a_lost_file_and_a_wrong_state_are_found(self) -> None:
+        self.count_everything()
+        self.run_.file_counts.filter(path="people.py").update(lines=4)
+        self.run_.file_counts.filter(path="__init__.py").delete()
+        self.run_.steps.filter(kind=Step.Kind.MEASURE).update(state="FAILURE")
+        self.run_.letters.filter(recipient="ada@example.org").update(sent_at=None)
+        found = "\n".join(differences(self.run_, self.mail_folder))
+        for words in (
+            "people.py: the task stored",
+            "__init__.py is there, but",
+            "ended as FAILURE",
+            "ada@example.org: ",
+        ):
+            self.assertIn(words, found)
+
+
+class PageTests(CensusTestCase):
+    def page(self) -> str:
+        response = self.client.get(self.run_.get_absolute_url())
+        self.assertEqual(response.status_code, 200)
+        return response.content.decode()
+
+    def test_an_open_run_keeps_its_page_fresh(self) -> None:
+        page = self.page()
+        self.assertIn("<strong>0</strong> of 9 tasks done", page)
+        self.assertIn("No file is counted yet", page)
+        self.assertIn("census/live.js", page)
+        self.assertIn('<noscript><meta http-equiv="refresh"', page)
+
+    def test_live_tells_how_far_it_is_and_draws_the_parts(self) -> None:
+        count_file.call(self.run_.pk, "people.py")
+        news = self.client.get(reverse("census:live", args=[self.run_.pk])).json()
+        self.assertEqual((news["done"], news["total"], news["ended"]), (0, 9, False))
+        self.assertEqual(sum(news["states"].values()), 9)
+        self.assertIn("people.py", news["parts"]["results"])
+
+    def test_a_finished_run_shows_totals_chart_failures_and_no_script(self) -> None:
+        self.count_everything()
+        page = self.page()
+        for words in (
+            "All tasks have ended",
+            "town has 6 lines in 3 Python files",
+            "town.deep.down",
+            "FileNotFoundError",
+        ):
+            self.assertIn(words, page)
+        self.assertRegex(page, r'<rect class="bar" x="0" y="20" width="100.000%"')
+        self.assertIn('<span class="badge">expected</span>', page)
+        self.assertIn("SyntaxError", page)
+        self.assertNotIn("<script", page)
+
+    def test_nothing_is_inline_and_nothing_comes_from_another_host(self) -> None:
+        for page in (self.page(), self.client.get(reverse("census:index")).content.decode()):
+            self.assertNotRegex(page, r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son\w+=")
+            self.assertEqual(re.findall(r'(?:src|href|action)="(?:https?:)?//[^"]*', page), [])
+
+    def test_an_unknown_run_is_not_found(self) -> None:
+        self.assertEqual(self.client.get(reverse("census:run", args=[self.run_.pk + 1])).status_code, 404)
+
+    def test_only_staff_starts_a_census(self) -> None:
+        with mock.patch("census.views.DEFAULT_ROOT", self.root):
+            self.assertIn("/admin/login/", self.client.post(reverse("census:begin")).headers["Location"])
+            self.assertEqual(Run.objects.count(), 1)
+            self.client.force_login(get_user_model().objects.create_superuser("admin"))
+            response = self.client.post(reverse("census:begin"))
+        self.assertRedirects(response, Run.objects.latest("pk").get_absolute_url())
+        self.assertEqual(Run.objects.count(), 2)
+
+    def test_the_admin_shows_the_tables(self) -> None:
+        count_file.call(self.run_.pk, "people.py")
+        self.client.force_login(get_user_model().objects.create_superuser("admin"))
+        for model in ("run", "filecount", "step", "letter"):
+            self.assertEqual(self.client.get(reverse(f"admin:census_{model}_changelist")).status_code, 200)

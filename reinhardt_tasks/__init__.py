@@ -1,0 +1,104 @@
+"""Background tasks for Django that a team can trust. The public names; importing this needs neither models nor redis."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from ._compat import TaskResultStatus
+    from .exceptions import (
+        BackendError,
+        DuplicateTask,
+        ExecutionFailed,
+        MaxRetriesExceeded,
+        QueueError,
+        Retry,
+        SerializationFailed,
+        TaskCancelled,
+        TaskError,
+        TaskExecutionError,
+        TaskNotFound,
+        TaskTimeout,
+        WorkerLost,
+    )
+    from .jobs import TaskId, TaskPriority, TaskStatus
+    from .queues import QueueConfig, TaskQueue
+    from .registry import TaskRegistry
+    from .results import MemoryResultBackend, ResultBackend, TaskOutput, TaskResult, TaskResultMetadata
+    from .retries import RetryState, RetryStrategy
+    from .tasks import Task, TaskContext, task
+
+#: Public name → the module that has it. Loaded when asked for: most need settings, which may not be there yet.
+_PLACES = {
+    "_compat": ["TaskResultStatus"],
+    "exceptions": [
+        "BackendError",
+        "DuplicateTask",
+        "ExecutionFailed",
+        "MaxRetriesExceeded",
+        "QueueError",
+        "Retry",
+        "SerializationFailed",
+        "TaskCancelled",
+        "TaskError",
+        "TaskExecutionError",
+        "TaskNotFound",
+        "TaskTimeout",
+        "WorkerLost",
+    ],
+    "jobs": ["TaskId", "TaskPriority", "TaskStatus"],
+    "queues": ["QueueConfig", "TaskQueue"],
+    "registry": ["TaskRegistry"],
+    "results": ["MemoryResultBackend", "ResultBackend", "TaskOutput", "TaskResult", "TaskResultMetadata"],
+    "retries": ["RetryState", "RetryStrategy"],
+    "tasks": ["Task", "TaskContext", "task"],
+}
+_PLACE_OF = {name: module for module, names in _PLACES.items() for name in names}
+
+__all__ = [
+    "BackendError",
+    "DuplicateTask",
+    "ExecutionFailed",
+    "MaxRetriesExceeded",
+    "MemoryResultBackend",
+    "QueueConfig",
+    "QueueError",
+    "ResultBackend",
+    "Retry",
+    "RetryState",
+    "RetryStrategy",
+    "SerializationFailed",
+    "Task",
+    "TaskCancelled",
+    "TaskContext",
+    "TaskError",
+    "TaskExecutionError",
+    "TaskId",
+    "TaskNotFound",
+    "TaskOutput",
+    "TaskPriority",
+    "TaskQueue",
+    "TaskRegistry",
+    "TaskResult",
+    "TaskResultMetadata",
+    "TaskResultStatus",
+    "TaskStatus",
+    "TaskTimeout",
+    "WorkerLost",
+    "task",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f".{_PLACE_OF[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,18 @@
+"""The app. When it is ready, the `tasks` module of every installed app has been imported."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class ReinhardtTasksConfig(AppConfig):
+    name = "reinhardt_tasks"
+    verbose_name = _("Background tasks")
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from . import checks  # noqa: F401
+        from .discovery import discover
+
+        discover()

@@ -1,0 +1,7 @@
+"""The doors that `TASKS` names."""
+
+from .database import DatabaseBackend
+from .dummy import DummyBackend
+from .immediate import ImmediateBackend
+
+__all__ = ["DatabaseBackend", "DummyBackend", "ImmediateBackend"]

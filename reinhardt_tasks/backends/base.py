@@ -1,0 +1,232 @@
+"""What every backend of this package has in common: Django's door, and the original's words, over a broker."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping, Sequence
+from inspect import isfunction
+from typing import Any, ClassVar
+
+from asgiref.sync import sync_to_async
+from django.core import checks
+from django.core.exceptions import ImproperlyConfigured
+
+from .. import signals
+from .._compat import BaseTaskBackend, CoreTask, InvalidTask, TaskResultDoesNotExist
+from ..brokers.base import Broker, Queues, WorkerInfo
+from ..exceptions import BackendError, TaskNotFound
+from ..execution import task_of
+from ..jobs import (
+    Attempt,
+    Cancelled,
+    Claim,
+    Failed,
+    Job,
+    Outcome,
+    Released,
+    Retrying,
+    Succeeded,
+    TaskId,
+    TaskStatus,
+    new_id,
+)
+from ..options import BackendOptions, Problem, did_you_mean, read_options
+from ..results import TaskResult, fill_result, result_of
+from ..serialization import encode_call
+from ..tasks import Call, Task, check_call
+
+
+class ReinhardtBackend(BaseTaskBackend):
+    """The base of all backends here. Those that have a broker need to say only which."""
+
+    task_class = Task
+    supports_async_task = True
+    supports_priority = True
+    supports_defer = True
+    supports_get_result = True
+
+    options_class: ClassVar[type[BackendOptions]] = BackendOptions
+
+    def __init__(self, alias: str, params: Mapping[str, Any]) -> None:
+        super().__init__(alias, dict(params))
+        self.params = params
+        self.settings, self.problems = read_options(self.options_class, alias, params)
+
+    @property
+    def broker(self) -> Broker:
+        """Where this backend keeps its jobs. Raise NotImplementedError for one that keeps none."""
+        raise NotImplementedError(f"{type(self).__name__} keeps no jobs: there is nothing that a worker could run.")
+
+    def validate_task(self, task: CoreTask) -> None:
+        """Raise InvalidTask, saying what to do, for a task that this backend cannot take."""
+        func = task.func
+        if not isfunction(func) or "<locals>" in func.__qualname__ or func.__name__ == "<lambda>":
+            name = getattr(func, "__qualname__", repr(func))
+            raise InvalidTask(
+                f"Task function must be defined at a module level. {name} is {_kind(func)}: a worker could not find it by name. "
+                "Write a function with `def` or `async def` in a module."
+            )
+        if self.queues and task.queue_name not in self.queues:
+            raise InvalidTask(
+                f"Queue '{task.queue_name}' is not valid for backend. TASKS[{self.alias!r}]['QUEUES'] has "
+                f"{', '.join(map(repr, sorted(self.queues)))}{did_you_mean(task.queue_name, self.queues)}."
+            )
+        super().validate_task(task)
+
+    def enqueue(self, task: CoreTask, args: Sequence[Any], kwargs: Mapping[str, Any]) -> TaskResult[Any]:
+        """Store the task, in the caller's transaction where the store takes part in it; return its result.
+
+        Raise InvalidTask, TypeError (arguments that do not fit), SerializationFailed (arguments that JSON cannot hold) or
+        QueueError (the store); nothing is stored then.
+        """
+        job = self.job_of(task, args, kwargs)
+        return self._announce(task, self.broker.enqueue([job]), [(args, kwargs)])[0]
+
+    def enqueue_many(self, task: CoreTask, calls: Sequence[Call]) -> list[TaskResult[Any]]:
+        """Store one task for each call, all or none, in one round trip; see enqueue()."""
+        jobs = [self.job_of(task, args, kwargs) for args, kwargs in calls]
+        return self._announce(task, self.broker.enqueue(jobs), calls)
+
+    async def aenqueue_many(self, task: CoreTask, calls: Sequence[Call]) -> list[TaskResult[Any]]:
+        """See enqueue_many()."""
+        return await sync_to_async(self.enqueue_many, thread_sensitive=True)(task, calls)
+
+    def get_result(self, result_id: str) -> TaskResult[Any]:
+        """Return a task's result. Raise TaskResultDoesNotExist where there is no such task (any more)."""
+        job = self.broker.get([str(result_id)]).get(str(result_id))
+        if job is None:
+            raise TaskResultDoesNotExist(result_id)
+        return result_of(job, task_of(job))
+
+    def cancel(self, ids: Sequence[str]) -> list[str]:
+        """Cancel tasks; return the ids for which that took effect."""
+        return self.broker.cancel([str(id_) for id_ in ids])
+
+    async def acancel(self, ids: Sequence[str]) -> list[str]:
+        """See cancel()."""
+        return await sync_to_async(self.cancel, thread_sensitive=True)(ids)
+
+    def why_waiting_is_hopeless(self) -> str | None:
+        """Return why nobody can run what was enqueued here just now, or None where somebody can."""
+        return None
+
+    def dequeue(self, queues: Queues = None) -> TaskId | None:
+        """Claim the next task for the caller, who runs it and tells with `update_status`; None where nothing is due.
+
+        The claim lasts for the backend's `LEASE` seconds; then a worker runs the task.
+        """
+        claims = self.broker.claim(queues, 1, self._caller())
+        if not claims:
+            return None
+        _HELD[(self.alias, claims[0].job.id)] = claims[0]
+        return TaskId(claims[0].job.id)
+
+    def get_status(self, task_id: str | TaskId) -> TaskStatus:
+        """Return a task's state. Raise TaskNotFound where there is no such task."""
+        return self._get(task_id).status
+
+    def update_status(self, task_id: str | TaskId, status: TaskStatus) -> None:
+        """Tell what became of a task that `dequeue` gave to this process; CANCELLED cancels any.
+
+        Raise TaskNotFound where there is no such task, BackendError where it is not this process's to settle.
+        """
+        job = self._get(task_id)
+        status = TaskStatus(status)
+        if status is TaskStatus.CANCELLED and job.status.is_waiting:
+            self.broker.cancel([job.id])
+            return
+        if status is job.status:
+            return
+        claim = _HELD.pop((self.alias, job.id), None)
+        if claim is None or self.broker.settle([_outcome(claim, status)]):
+            raise BackendError(
+                f"Task {job.id} ({job.name}) is {job.status}, and not held by this process: dequeue it first."
+            )
+
+    def check(self, **kwargs: Any) -> list[checks.CheckMessage]:
+        """Return what is wrong with this alias, for Django's system checks."""
+        from django.apps import apps
+
+        problems = list(self.problems)
+        if not apps.is_installed("reinhardt_tasks"):
+            problems.append(
+                Problem(
+                    "E001",
+                    f"TASKS[{self.alias!r}] uses reinhardt_tasks, which is not an installed app.",
+                    "Add 'reinhardt_tasks' to INSTALLED_APPS.",
+                )
+            )
+        return [checks.Error(p.message, hint=p.hint, id=f"reinhardt_tasks.{p.code}") for p in problems]
+
+    def job_of(self, task: CoreTask, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Job:
+        """Return the job that enqueueing this call would store."""
+        if self.problems:
+            raise ImproperlyConfigured(f"{self.problems[0].message} {self.problems[0].hint}")
+        self.validate_task(task)
+        check_call(task, args, kwargs)
+        metadata = getattr(task, "metadata", {})
+        return Job(
+            id=new_id(),
+            name=task.module_path,
+            payload=encode_call(task.module_path, args, kwargs),
+            backend=self.alias,
+            queue=task.queue_name,
+            priority=int(task.priority),
+            run_after=task.run_after,
+            max_attempts=getattr(task, "max_attempts", None),
+            metadata=dict(metadata) if metadata else {},
+        )
+
+    def _announce(self, task: CoreTask, jobs: Sequence[Job], calls: Sequence[Call]) -> list[TaskResult[Any]]:
+        results = [
+            fill_result(job, task, list(args), dict(kwargs)) for job, (args, kwargs) in zip(jobs, calls, strict=True)
+        ]
+        for result in results:
+            signals.task_enqueued.send_robust(sender=type(self), task_result=result)
+        return results
+
+    def _get(self, task_id: str | TaskId) -> Job:
+        job = self.broker.get([str(task_id)]).get(str(task_id))
+        if job is None:
+            raise TaskNotFound(
+                f"TASKS[{self.alias!r}] has no task {task_id}: it never was, or was deleted after its time."
+            )
+        return job
+
+    def _caller(self) -> WorkerInfo:
+        host, pid = socket.gethostname(), os.getpid()
+        return WorkerInfo(id=f"dequeue@{host}:{pid}", name="dequeue", host=host, pid=pid, lease=self.settings.lease)
+
+
+#: What `dequeue` gave out in this process, by alias and id.
+_HELD: dict[tuple[str, str], Claim] = {}
+
+
+def _outcome(claim: Claim, status: TaskStatus) -> Outcome:
+    attempt = Attempt(
+        worker=claim.worker,
+        started_at=claim.job.started_at,
+        finished_at=None,
+        exception="reinhardt_tasks.exceptions.ExecutionFailed",
+        traceback=f"The caller of dequeue() set the state {status}.\n",
+    )
+    match status:
+        case TaskStatus.SUCCESS:
+            return Succeeded(claim=claim)
+        case TaskStatus.FAILURE:
+            return Failed(claim=claim, attempt=attempt)
+        case TaskStatus.RETRY:
+            return Retrying(claim=claim, attempt=attempt)
+        case TaskStatus.CANCELLED:
+            return Cancelled(claim=claim, attempt=attempt)
+        case _:
+            return Released(claim=claim)
+
+
+def _kind(func: Any) -> str:
+    if isinstance(func, type):
+        return "a class"
+    if not isfunction(func):
+        return f"a {type(func).__name__}"
+    return "a lambda" if func.__name__ == "<lambda>" else "defined inside of another function or class body"

@@ -1,0 +1,80 @@
+"""The backend for a project that has a database: the tasks are rows, and part of the caller's transaction."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from django.core import checks
+from django.db import connections, router
+
+from ..brokers.base import Broker
+from ..brokers.database import DatabaseBroker
+from ..options import BackendOptions, a_duration, a_flag, a_text_or_none, option
+from .base import ReinhardtBackend
+from .databases import database_messages
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatabaseOptions(BackendOptions):
+    """The options of a database backend, beyond those that all have."""
+
+    #: The alias in DATABASES; None asks the project's router, which says 'default' where there is none.
+    database: str | None = option(None, a_text_or_none)
+    #: PostgreSQL tells idle workers of new tasks. False where LISTEN cannot work: PgBouncer in transaction mode.
+    notify: bool = option(True, a_flag)
+    #: Seconds after which an idle worker looks for tasks that nobody told it of.
+    poll_interval: float = option(1.0, a_duration())
+
+
+class DatabaseBackend(ReinhardtBackend):
+    """Durable tasks in SQLite, PostgreSQL, MariaDB or MySQL."""
+
+    options_class: ClassVar[type[BackendOptions]] = DatabaseOptions
+    settings: DatabaseOptions
+
+    @property
+    def database(self) -> str:
+        """The alias of the database that keeps the tasks."""
+        from ..models import JobRow
+
+        return self.settings.database or router.db_for_write(JobRow) or "default"
+
+    @property
+    def broker(self) -> Broker:
+        return _broker_of(self.alias, self.params, self)
+
+    def why_waiting_is_hopeless(self) -> str | None:
+        if connections[self.database].in_atomic_block and not _is_test_transaction(self.database):
+            return (
+                "it was enqueued in a transaction that is still open, and no worker sees it before that commits. "
+                "Wait after the transaction."
+            )
+        return None
+
+    def check(self, **kwargs: Any) -> list[checks.CheckMessage]:
+        return [*super().check(**kwargs), *database_messages(self.alias, self.database)]
+
+
+#: One broker for each alias of this process. Backends come and go with threads and event loops; this does not.
+_BROKERS: dict[str, tuple[Mapping[str, Any], str, int, DatabaseBroker]] = {}
+
+
+def _broker_of(alias: str, params: Mapping[str, Any], backend: DatabaseBackend) -> DatabaseBroker:
+    database = backend.database
+    known = _BROKERS.get(alias)
+    # A forked child must not share what its parent listens on.
+    if known is not None and known[0] is params and known[1:3] == (database, os.getpid()):
+        return known[3]
+    options = backend.settings
+    broker = DatabaseBroker(alias, database, notify=options.notify, poll_interval=options.poll_interval)
+    _BROKERS[alias] = (params, database, os.getpid(), broker)
+    return broker
+
+
+def _is_test_transaction(database: str) -> bool:
+    """Return whether the only open transactions are those that Django's TestCase holds around a test."""
+    blocks = connections[database].atomic_blocks
+    return bool(blocks) and all(getattr(block, "_from_testcase", False) for block in blocks)

@@ -1,0 +1,129 @@
+"""Runs a task at once, in the caller, and gives the finished result."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+from asgiref.sync import sync_to_async
+
+from .. import signals
+from .._compat import CoreTask
+from ..brokers.base import Queues
+from ..execution import Execution
+from ..jobs import Cancelled, Claim, Failed, Job, Outcome, Retrying, Succeeded, TaskId, TaskStatus
+from ..options import BackendOptions, a_number, option
+from ..results import TaskResult, fill_result
+from ..tasks import Call
+from .base import ReinhardtBackend
+
+#: Finished tasks that are remembered for `get_status`; the oldest go first.
+_REMEMBERED = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImmediateOptions(BackendOptions):
+    """Like everybody's, but a task that does not say how often it is tried is tried once, as with Django's own."""
+
+    max_attempts: int | None = option(1, a_number(1, none=True))
+
+
+class ImmediateBackend(ReinhardtBackend):
+    """For development and tests. Retries happen at once, without their delay; arguments go through JSON as elsewhere."""
+
+    supports_defer = False
+    supports_get_result = False
+    options_class: ClassVar[type[BackendOptions]] = ImmediateOptions
+
+    def __init__(self, alias: str, params: Mapping[str, Any]) -> None:
+        super().__init__(alias, params)
+        self.worker_id = f"immediate@{socket.gethostname()}:{os.getpid()}:{threading.get_ident()}"[:150]
+        self._finished: OrderedDict[str, TaskStatus] = OrderedDict()
+
+    def enqueue(self, task: CoreTask, args: Sequence[Any], kwargs: Mapping[str, Any]) -> TaskResult[Any]:
+        job = replace(self.job_of(task, args, kwargs), enqueued_at=datetime.now(UTC), due_at=datetime.now(UTC))
+        signals.task_enqueued.send(sender=type(self), task_result=fill_result(job, task, list(args), dict(kwargs)))
+        job = self._run(job, task)
+        self._finished[job.id] = job.status
+        if len(self._finished) > _REMEMBERED:
+            self._finished.popitem(last=False)
+        return fill_result(job, task, list(args), dict(kwargs))
+
+    async def aenqueue(self, task: CoreTask, args: Sequence[Any], kwargs: Mapping[str, Any]) -> TaskResult[Any]:
+        return await sync_to_async(self.enqueue, thread_sensitive=True)(task, args, kwargs)
+
+    def enqueue_many(self, task: CoreTask, calls: Sequence[Call]) -> list[TaskResult[Any]]:
+        # All are checked before the first runs.
+        for args, kwargs in calls:
+            self.job_of(task, args, kwargs)
+        return [self.enqueue(task, args, kwargs) for args, kwargs in calls]
+
+    def get_result(self, result_id: str) -> TaskResult[Any]:
+        raise NotImplementedError("This backend does not support retrieving or refreshing results.")
+
+    async def aget_result(self, result_id: str) -> TaskResult[Any]:
+        return self.get_result(result_id)
+
+    def cancel(self, ids: Sequence[str]) -> list[str]:
+        return []
+
+    def dequeue(self, queues: Queues = None) -> TaskId | None:
+        return None
+
+    def get_status(self, task_id: str | TaskId) -> TaskStatus:
+        return self._finished[str(task_id)] if str(task_id) in self._finished else self._get(task_id).status
+
+    def update_status(self, task_id: str | TaskId, status: TaskStatus) -> None:
+        self.get_status(task_id)
+        self._finished[str(task_id)] = TaskStatus(status)
+
+    def _get(self, task_id: str | TaskId) -> Job:
+        from ..exceptions import TaskNotFound
+
+        raise TaskNotFound(f"No task {task_id} was run here (the last {_REMEMBERED} of this thread are known).")
+
+    def _run(self, job: Job, task: CoreTask) -> Job:
+        while not job.status.is_finished:
+            started = datetime.now(UTC)
+            job = replace(
+                job,
+                status=TaskStatus.RUNNING,
+                token=job.token + 1,
+                worker=self.worker_id,
+                started_at=started,
+                first_started_at=job.first_started_at or started,
+            )
+            notes: dict[str, Any] = {}
+
+            def annotate(
+                _: Claim, metadata: dict[str, Any], progress: tuple[float, float] | None, notes: dict[str, Any] = notes
+            ) -> None:
+                notes.update(metadata=dict(metadata), progress=progress)
+
+            claim = Claim(job=job, token=job.token, worker=self.worker_id)
+            # Whoever presses Ctrl-C wants the caller to stop, not one task to fail.
+            execution = Execution(claim, self.settings, type(self), annotate, propagate=(KeyboardInterrupt,))
+            execution.use(task)
+            job = _settled(replace(job, **notes), execution.run())
+        return job
+
+
+def _settled(job: Job, outcome: Outcome) -> Job:
+    now = datetime.now(UTC)
+    match outcome:
+        case Succeeded(result=result):
+            return replace(job, status=TaskStatus.SUCCESS, finished_at=now, result=result)
+        case Failed(attempt=attempt):
+            return replace(job, status=TaskStatus.FAILURE, finished_at=now, history=(*job.history, attempt))
+        case Cancelled(attempt=attempt):
+            return replace(job, status=TaskStatus.CANCELLED, finished_at=now, history=(*job.history, attempt))
+        case Retrying(attempt=attempt):
+            return replace(job, status=TaskStatus.RETRY, history=(*job.history, attempt))
+        case _:
+            raise AssertionError(f"An immediate task cannot be put back: {outcome!r}")

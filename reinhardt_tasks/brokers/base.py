@@ -1,0 +1,215 @@
+"""The contract between those who run jobs and those who store them.
+
+Two ways lead to a Claim, `claim` and `rescue`, and one leads back, `settle`. A broker keeps atomicity and fencing; it
+decides nothing: whether a failed task runs again is settled by its caller before it is told here. Everything is safe with
+threads. Every method may raise QueueError where the store cannot be reached; nothing was changed then, or may be changed
+once more without harm, except where a method says otherwise.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from ..jobs import Claim, Job, Outcome, TaskStatus
+
+#: Queue names to serve, or None for whatever queue has something.
+Queues = Sequence[str] | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WorkerInfo:
+    """A worker as it signs in: `id` is unique to one process's life, the rest is for people."""
+
+    id: str
+    name: str = "worker"
+    host: str = ""
+    pid: int = 0
+    slots: int = 1
+    queues: tuple[str, ...] = ()
+    #: Seconds after a heartbeat until this worker is taken for dead.
+    lease: float = 30.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WorkerRecord:
+    """A worker as others see it."""
+
+    info: WorkerInfo
+    started_at: datetime
+    beat_at: datetime
+    is_alive: bool
+    running: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pulse:
+    """What a heartbeat brings back: what this worker still holds (job id → token), and which of it is to be stopped."""
+
+    held: Mapping[str, int]
+    cancelled: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Query:
+    """Which jobs to find; None is no condition."""
+
+    statuses: tuple[TaskStatus, ...] | None = None
+    queue: str | None = None
+    name: str | None = None
+    worker: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class QueueCounts:
+    """How many jobs of a queue are in each state that is not finished. Counted up to a bound: see `counts`."""
+
+    queue: str
+    counts: Mapping[TaskStatus, int]
+    oldest_due_at: datetime | None = None
+    is_paused: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Changes:
+    """What `change` sets; None leaves a thing as it is."""
+
+    priority: int | None = None
+    queue: str | None = None
+    run_after: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BrokerTraits:
+    """What a caller may know of a broker without knowing which one it is."""
+
+    #: A job enqueued in the caller's open transaction becomes visible when that commits.
+    is_transactional: bool = False
+    #: For people: where the jobs are, without a password.
+    place: str = ""
+    #: Words about the store that deserve a line at a worker's start.
+    notes: tuple[str, ...] = field(default=())
+
+
+class Broker(ABC):
+    """Stores jobs and hands them out, each to one worker at a time."""
+
+    #: `counts()` stops counting a state of a queue here.
+    COUNT_LIMIT = 10_000
+
+    @property
+    @abstractmethod
+    def traits(self) -> BrokerTraits: ...
+
+    @abstractmethod
+    def enqueue(self, jobs: Sequence[Job]) -> list[Job]:
+        """Store all of `jobs` or none; return them as stored, in order.
+
+        A job whose id or `once_key` was used before is not stored again: the first one stands in its place in the answer.
+        Sending the same jobs twice is therefore harmless. Takes part in the caller's open transaction, where
+        `traits.is_transactional`.
+        """
+
+    @abstractmethod
+    def get(self, ids: Collection[str]) -> dict[str, Job]:
+        """Return the jobs that exist among `ids`."""
+
+    @abstractmethod
+    def wait(self, queues: Queues, timeout: float) -> bool:
+        """Sleep until something may be ready, `wake()` is called, or `timeout` seconds are over. True is a hint, no promise."""
+
+    @abstractmethod
+    def wake(self) -> None:
+        """End the `wait` of every thread of this process that is in one, and the next that begins otherwise."""
+
+    @abstractmethod
+    def claim(self, queues: Queues, limit: int, worker: WorkerInfo) -> list[Claim]:
+        """Take up to `limit` due jobs under the worker's lease, by priority, `run_after`, age. No other claim gets them.
+
+        Jobs of paused queues are left. A worker that has never sent a heartbeat gets its first lease with this.
+        """
+
+    @abstractmethod
+    def settle(self, outcomes: Sequence[Outcome]) -> list[Claim]:
+        """Record outcomes, all in one transaction or script; return the claims that were no longer their worker's.
+
+        Those were rescued by another worker meanwhile: nothing is written for them. A success of a job whose
+        cancellation was asked for becomes CANCELLED.
+        """
+
+    def exchange(
+        self, outcomes: Sequence[Outcome], queues: Queues, limit: int, worker: WorkerInfo
+    ) -> tuple[list[Claim], list[Claim]]:
+        """`settle` and `claim` in one round trip where the store can; return what each of them does."""
+        lost = self.settle(outcomes) if outcomes else []
+        return lost, self.claim(queues, limit, worker) if limit > 0 else []
+
+    @abstractmethod
+    def heartbeat(self, worker: WorkerInfo) -> Pulse:
+        """Renew the worker's lease; with it the leases of all that it still holds. What is not in `held` was taken away."""
+
+    @abstractmethod
+    def rescue(self, limit: int, worker: WorkerInfo) -> list[Claim]:
+        """Take over up to `limit` jobs of workers whose lease ran out. The caller settles them: each has `job.worker`, the
+        lost one, and `job.started_at`, when that began."""
+
+    @abstractmethod
+    def leave(self, worker: WorkerInfo) -> None:
+        """Sign a worker off. What it still holds is rescued at once by the next that looks."""
+
+    @abstractmethod
+    def annotate(self, claim: Claim, metadata: Mapping[str, Any], progress: tuple[float, float] | None) -> bool:
+        """Write a running task's metadata and progress. Return False, writing nothing, when the claim is no longer ours."""
+
+    @abstractmethod
+    def cancel(self, ids: Collection[str]) -> list[str]:
+        """Cancel jobs; return the ids for which that took effect: waiting ones end at once, running ones are told to stop."""
+
+    @abstractmethod
+    def retry(self, ids: Collection[str]) -> list[str]:
+        """Make failed and cancelled jobs, and such as wait for a later time, ready now; return the ids. History is kept."""
+
+    @abstractmethod
+    def delete(self, ids: Collection[str]) -> list[str]:
+        """Delete jobs that are not running; return the ids."""
+
+    @abstractmethod
+    def change(self, ids: Collection[str], changes: Changes) -> list[str]:
+        """Change jobs that wait; return the ids."""
+
+    @abstractmethod
+    def find(self, query: Query, after: str | None = None, limit: int = 100) -> list[Job]:
+        """Return jobs that match, newest first; `after` is the last id of the page before."""
+
+    @abstractmethod
+    def counts(self) -> list[QueueCounts]:
+        """Return what each queue holds, by name; every number is at most COUNT_LIMIT."""
+
+    @abstractmethod
+    def workers(self) -> list[WorkerRecord]:
+        """Return the workers that have signed in and not left, those that died included while anything is theirs."""
+
+    @abstractmethod
+    def pause(self, queue: str) -> None:
+        """Let no job of `queue` be claimed until `resume`. Survives restarts."""
+
+    @abstractmethod
+    def resume(self, queue: str) -> None: ...
+
+    @abstractmethod
+    def prune(self, before: datetime, limit: int) -> int:
+        """Delete up to `limit` jobs that finished before a moment; return how many."""
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """Return a context in which the caller's database work and this broker's commit together.
+
+        Raises NotImplementedError where jobs do not live in a database.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no transactions that a task's own work could join.")
+
+    def close(self) -> None:  # noqa: B027 - a broker may hold nothing
+        """Give back what this thread holds of the store (connections)."""

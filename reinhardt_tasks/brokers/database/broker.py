@@ -1,0 +1,372 @@
+"""The broker whose jobs are rows. Each verb is a statement or two; what differs between databases is in the dialects."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, TypeVar
+
+from ...fields import to_micros
+from ...jobs import Claim, Job, Outcome, Released, Retrying, Succeeded, TaskStatus
+from ...models import lane_of
+from ..base import Broker, BrokerTraits, Changes, Pulse, Query, QueueCounts, Queues, WorkerInfo, WorkerRecord
+from . import outcomes, people, waiting
+from .dialects import JOBS, WORKERS, Row
+from .ears import Ear, ear_of
+from .fronts import Fronts
+from .inserts import as_stored, insert_sql
+from .lanes import ready_lanes
+from .rows import COLUMNS, is_uuid, job_of, uuid_text
+from .session import Session
+
+T = TypeVar("T")
+
+#: Jobs that one statement promotes at most, and the least seconds between two looks for such.
+_PROMOTED_AT_ONCE = 500
+_PROMOTE_EVERY = 0.02
+
+
+class DatabaseBroker(Broker):
+    """Jobs of the backend `alias`, in the database `database`. One object serves all threads of a process.
+
+    `notify` says whether workers are told of new jobs (PostgreSQL), `poll_interval` after how many seconds an idle one
+    looks without being told.
+    """
+
+    def __init__(self, alias: str, database: str, *, notify: bool = True, poll_interval: float = 1.0) -> None:
+        self.alias = alias
+        self.session = Session(database)
+        self.poll_interval = poll_interval
+        self._notify = notify
+        self._channel = f"reinhardt_tasks_{alias}"[:63]
+        self._ears = threading.local()
+        self._all_ears: list[Ear] = []
+        #: How often `wake` was called; each ear knows how many of these it has heard.
+        self.wakes = 0
+        self._fronts = Fronts()
+        self._beats: dict[str, float] = {}
+        self._promoted_at = 0.0
+        self._notified_at = 0.0
+
+    @property
+    def traits(self) -> BrokerTraits:
+        settings = self.session.connection.settings_dict
+        name = str(settings.get("NAME") or "")
+        host = str(settings.get("HOST") or "")
+        vendor = self.session.connection.display_name
+        place = f"{vendor} {name}" + (f" at {host}:{settings.get('PORT') or 'default port'}" if host else "")
+        return BrokerTraits(is_transactional=True, place=place)
+
+    def enqueue(self, jobs: Sequence[Job]) -> list[Job]:
+        if not jobs:
+            return []
+        stored = self._run(lambda cursor: self._insert(cursor, jobs), together=len(jobs) > self._dialect.insert_rows)
+        for ear in list(self._all_ears):
+            ear.wake()
+        return stored
+
+    def get(self, ids: Collection[str]) -> dict[str, Job]:
+        wanted = [id_ for id_ in ids if is_uuid(id_)]
+        if not wanted:
+            return {}
+        found = self._run(lambda cursor: self._select(cursor, "id", [self._dialect.id_param(id_) for id_ in wanted]))
+        return {job.id: job for job in found}
+
+    def wait(self, queues: Queues, timeout: float) -> bool:
+        return waiting.wait(self, self._ear(), queues, timeout)
+
+    def wake(self) -> None:
+        self.wakes += 1
+        for ear in list(self._all_ears):
+            ear.wake()
+
+    def claim(self, queues: Queues, limit: int, worker: WorkerInfo) -> list[Claim]:
+        if limit <= 0:
+            return []
+        self._sign_in(worker)
+        return self._run(lambda cursor: self._claim(cursor, queues, limit, worker), together=queues is None)
+
+    def settle(self, outcomes_: Sequence[Outcome]) -> list[Claim]:
+        if not outcomes_:
+            return []
+        together = len(outcomes_) > outcomes.ROWS or any(isinstance(o, Succeeded) and o.then for o in outcomes_)
+        lost = self._run(lambda cursor: self._settle(cursor, outcomes_), together=together)
+        self._tell_of(outcomes_)
+        return lost
+
+    def exchange(
+        self, outcomes_: Sequence[Outcome], queues: Queues, limit: int, worker: WorkerInfo
+    ) -> tuple[list[Claim], list[Claim]]:
+        if not outcomes_ or limit <= 0:
+            return self.settle(outcomes_), self.claim(queues, limit, worker)
+        self._sign_in(worker)
+
+        def both(cursor: Any) -> tuple[list[Claim], list[Claim]]:
+            return self._settle(cursor, outcomes_), self._claim(cursor, queues, limit, worker)
+
+        answer = self._run(both, together=True)
+        self._tell_of(outcomes_)
+        return answer
+
+    def heartbeat(self, worker: WorkerInfo) -> Pulse:
+        def beat(cursor: Any) -> Pulse:
+            self._upsert_worker(cursor, worker)
+            cursor.execute(f"SELECT id, token, cancel_requested FROM {JOBS} WHERE held_by = %s", [worker.id])
+            rows = [(uuid_text(id_), token, cancelled) for id_, token, cancelled in cursor.fetchall()]
+            return Pulse(
+                held={id_: token for id_, token, _ in rows},
+                cancelled=frozenset(id_ for id_, _, cancelled in rows if cancelled),
+            )
+
+        pulse = self._run(beat)
+        self._beats[worker.id] = time.monotonic()
+        return pulse
+
+    def rescue(self, limit: int, worker: WorkerInfo) -> list[Claim]:
+        dead = self._run(self._dead_workers)
+        if not dead or limit <= 0:
+            return []
+        self._sign_in(worker)
+        rows = self._run(lambda cursor: self._dialect.take_over(cursor, dead, limit, worker.id))
+        if len(rows) < limit:
+            self._run(lambda cursor: self._forget_workers(cursor, dead))
+        return [Claim(job=job, token=job.token, worker=worker.id) for job in map(job_of, rows)]
+
+    def leave(self, worker: WorkerInfo) -> None:
+        # The row stays until nothing is held in its name: that is how others find what it held.
+        self._beats.pop(worker.id, None)
+        self._run(lambda cursor: cursor.execute(f"UPDATE {WORKERS} SET expires_at = 0 WHERE id = %s", [worker.id]))
+
+    def annotate(self, claim: Claim, metadata: Mapping[str, Any], progress: tuple[float, float] | None) -> bool:
+        return self._run(
+            lambda cursor: people.annotate(
+                cursor, self._dialect.id_param(claim.job.id), claim.token, metadata, progress
+            )
+        )
+
+    def cancel(self, ids: Collection[str]) -> list[str]:
+        return self._edit(ids, people.cancel)
+
+    def retry(self, ids: Collection[str]) -> list[str]:
+        done = self._edit(ids, people.retry)
+        self._notify_now(bool(done))
+        return done
+
+    def delete(self, ids: Collection[str]) -> list[str]:
+        return self._edit(ids, people.delete)
+
+    def change(self, ids: Collection[str], changes: Changes) -> list[str]:
+        done = self._edit(ids, partial(people.change, changes=changes))
+        self._notify_now(bool(done))
+        return done
+
+    def find(self, query: Query, after: str | None = None, limit: int = 100) -> list[Job]:
+        return self._run(lambda cursor: people.find(cursor, self._dialect, self.alias, query, after, limit))
+
+    def counts(self) -> list[QueueCounts]:
+        return self._run(lambda cursor: people.counts(cursor, self.alias, self.COUNT_LIMIT))
+
+    def workers(self) -> list[WorkerRecord]:
+        return self._run(lambda cursor: people.workers(cursor, self._dialect, self.alias))
+
+    def pause(self, queue: str) -> None:
+        self._run(lambda cursor: people.pause(cursor, self._dialect, lane_of(self.alias, queue)))
+
+    def resume(self, queue: str) -> None:
+        self._run(lambda cursor: people.resume(cursor, lane_of(self.alias, queue)))
+        self._notify_now(True)
+
+    def prune(self, before: datetime, limit: int) -> int:
+        return self._run(lambda cursor: people.prune(cursor, self._dialect, self.alias, to_micros(before), limit))
+
+    def transaction(self) -> AbstractContextManager[None]:
+        return self.session.transaction()
+
+    def close(self) -> None:
+        ear = getattr(self._ears, "ear", None)
+        if ear is not None:
+            self._all_ears.remove(ear)
+            del self._ears.ear
+            ear.close()
+        self.session.close()
+
+    @property
+    def _dialect(self) -> Any:
+        return self.session.dialect
+
+    def _run(self, work: Callable[[Any], T], *, together: bool = False) -> T:
+        return self.session.run(work, together=together)
+
+    def _insert(self, cursor: Any, jobs: Sequence[Job]) -> list[Job]:
+        stored: list[Job] = []
+        step = self._dialect.insert_rows
+        for start in range(0, len(jobs), step):
+            stored += self._insert_some(cursor, jobs[start : start + step])
+        return stored
+
+    def _insert_some(self, cursor: Any, jobs: Sequence[Job]) -> list[Job]:
+        sql, params = insert_sql(self._dialect, self.alias, jobs)
+        made = self._dialect.insert(cursor, sql, params, self._channel if self._should_notify() else None)
+        now = datetime.now(UTC)
+        # What a bulk stores is told without reading it back; only where a row was there already has anybody to look.
+        stored = [as_stored(job, now) for job in jobs]
+        return stored if made == len(jobs) else self._firsts(cursor, stored)
+
+    def _firsts(self, cursor: Any, jobs: Sequence[Job]) -> list[Job]:
+        by_id = {job.id: job for job in self._select(cursor, "id", [self._dialect.id_param(job.id) for job in jobs])}
+        keys = [job.once_key for job in jobs if job.once_key is not None and job.id not in by_id]
+        by_key = {
+            job.once_key: job
+            for job in (self._select(cursor, "once_key", keys) if keys else [])
+            if job.backend == self.alias
+        }
+        return [by_id.get(job.id) or by_key.get(job.once_key, job) for job in jobs]
+
+    def _select(self, cursor: Any, column: str, values: Sequence[Any]) -> list[Job]:
+        found: list[Row] = []
+        for start in range(0, len(values), 1000):
+            some = values[start : start + 1000]
+            marks = ", ".join(["%s"] * len(some))
+            cursor.execute(f"SELECT {', '.join(COLUMNS)} FROM {JOBS} WHERE {column} IN ({marks})", some)
+            found += cursor.fetchall()
+        return [job_of(row) for row in found]
+
+    def _claim(self, cursor: Any, queues: Queues, limit: int, worker: WorkerInfo) -> list[Claim]:
+        self.promote(cursor)
+        lanes = self.lanes(cursor, queues)
+        if not lanes:
+            return []
+        front = self._fronts.of(lanes) if self._dialect.uses_fronts else None
+        began = time.monotonic()
+        rows = self._dialect.claim(cursor, lanes, limit, worker.id, front)
+        if self._dialect.uses_fronts:
+            if front and len(rows) < limit:
+                self._fronts.drop(lanes)
+                if not rows:
+                    rows = self._dialect.claim(cursor, lanes, limit, worker.id, None)
+            elif not front:
+                self._fronts.note(lanes, rows, time.monotonic() - began)
+            else:
+                self._fronts.advance(lanes, rows)
+        jobs = sorted(map(job_of, rows), key=lambda job: (-job.priority, job.due_at, job.id))
+        return [Claim(job=job, token=job.token, worker=worker.id) for job in jobs]
+
+    def lanes(self, cursor: Any, queues: Queues) -> list[str]:
+        """Return where to look for ready jobs of these queues; of all that have some, where None are named."""
+        if queues is not None:
+            return [lane_of(self.alias, queue) for queue in queues]
+        prefix = lane_of(self.alias, "")
+        return [lane for lane in ready_lanes(cursor) if lane.startswith(prefix)]
+
+    def promote(self, cursor: Any, *, now: bool = False) -> None:
+        """Make ready what is due; at most every few milliseconds, unless it is known to be due."""
+        if now or time.monotonic() - self._promoted_at >= _PROMOTE_EVERY:
+            self._promoted_at = time.monotonic()
+            self._dialect.promote(cursor, _PROMOTED_AT_ONCE)
+
+    def _settle(self, cursor: Any, given: Sequence[Outcome]) -> list[Claim]:
+        lost: list[Claim] = []
+        for start in range(0, len(given), outcomes.ROWS):
+            some = given[start : start + outcomes.ROWS]
+            rows = [outcomes.row_of(outcome, self._dialect) for outcome in some]
+            written = self._dialect.settle(cursor, rows)
+            followers: list[Job] = []
+            for outcome, row in zip(some, rows, strict=True):
+                status = written.pop(str(row[0]), None)
+                if status is None:
+                    lost.append(outcome.claim)
+                elif isinstance(outcome, Succeeded) and status == TaskStatus.SUCCESS:
+                    followers += outcome.then
+            if followers:
+                self._insert(cursor, followers)
+        return lost
+
+    def _tell_of(self, given: Sequence[Outcome]) -> None:
+        """Wake whoever waits, when outcomes made something ready or waiting again."""
+        again = any(
+            isinstance(outcome, (Released, Retrying)) or (isinstance(outcome, Succeeded) and outcome.then)
+            for outcome in given
+        )
+        if again:
+            self._notify_now(True)
+
+    def _sign_in(self, worker: WorkerInfo) -> None:
+        if time.monotonic() - self._beats.get(worker.id, float("-inf")) > worker.lease / 2:
+            self.heartbeat(worker)
+
+    def _upsert_worker(self, cursor: Any, worker: WorkerInfo) -> None:
+        now = self._dialect.now
+        facts = {
+            "id": worker.id,
+            "alias": self.alias,
+            "name": worker.name[:100],
+            "host": worker.host[:255],
+            "pid": worker.pid,
+            "slots": worker.slots,
+            "queues": ",".join(worker.queues),
+            "lease": worker.lease,
+        }
+        clock = {"started_at": now, "beat_at": now, "expires_at": f"{now} + {int(worker.lease * 1_000_000)}"}
+        sql = self._dialect.upsert_worker(
+            [*facts, *clock],
+            ["slots", "queues", "lease", "beat_at", "expires_at"],
+            [*(["%s"] * len(facts)), *clock.values()],
+        )
+        cursor.execute(sql, list(facts.values()))
+
+    def _dead_workers(self, cursor: Any) -> list[str]:
+        cursor.execute(
+            f"SELECT id FROM {WORKERS} WHERE alias = %s AND expires_at <= {self._dialect.now} LIMIT 100",
+            [self.alias],
+        )
+        return [id_ for (id_,) in cursor.fetchall()]
+
+    def _forget_workers(self, cursor: Any, dead: Sequence[str]) -> None:
+        marks = ", ".join(["%s"] * len(dead))
+        cursor.execute(
+            f"DELETE FROM {WORKERS} WHERE id IN ({marks}) AND expires_at <= {self._dialect.now} "
+            f"AND NOT EXISTS (SELECT 1 FROM {JOBS} j WHERE j.held_by = {WORKERS}.id)",
+            list(dead),
+        )
+
+    def _edit(self, ids: Collection[str], edit: Callable[..., list[str]]) -> list[str]:
+        wanted = [id_ for id_ in ids if is_uuid(id_)]
+        if not wanted:
+            return []
+        return self._run(lambda cursor: edit(cursor, self._dialect, wanted), together=True)
+
+    def _ear(self) -> Ear:
+        """Return this thread's ear: two threads must not read one connection."""
+        if not hasattr(self._ears, "ear"):
+            self._ears.ear = ear_of(self.session, self._channel, notify=self._notify)
+            self._all_ears.append(self._ears.ear)
+        ear: Ear = self._ears.ear
+        return ear
+
+    def _should_notify(self) -> bool:
+        """Return whether an enqueue tells the listeners. NOTIFY serialises commits, so one of many in a row is left out.
+
+        A worker that was woken looks again a little after the pause that this makes (`waiting.SETTLE`), so nothing that
+        was not told of stays unseen. In a transaction the pause says nothing about the moment of the commit: there each
+        statement tells, and the database keeps one of the same.
+        """
+        if not self._notify:
+            return False
+        if self.session.connection.in_atomic_block:
+            return True
+        now = time.monotonic()
+        if now - self._notified_at < waiting.QUIET:
+            return False
+        self._notified_at = now
+        return True
+
+    def _notify_now(self, is_due: bool) -> None:
+        if not is_due:
+            return
+        self.wake()
+        if self._notify and self.session.connection.vendor == "postgresql":
+            self._run(lambda cursor: cursor.execute("SELECT pg_notify(%s, '')", [self._channel]))

@@ -1,0 +1,145 @@
+"""SQL as SQLite and PostgreSQL both speak it. Each dialect is this with a few methods of its own, and nothing else differs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from django.db import transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from .rows import COLUMNS
+
+JOBS = "reinhardt_tasks_job"
+WORKERS = "reinhardt_tasks_worker"
+PAUSES = "reinhardt_tasks_pause"
+
+#: Where a claim's search begins: (precedence, due_at, id) of the last job that was taken.
+Front = tuple[int, int, str]
+
+#: The columns that an outcome brings, see `Dialect.settle`.
+OUTCOME_COLUMNS = ("id", "token", "status", "result", "history", "lane", "delay")
+
+Row = Sequence[Any]
+
+# A job whose cancellation was asked for ends as cancelled, whatever else was about to become of it, but for a failure.
+_CANCELS = "(j.cancel_requested AND v.status <> 'FAILURE')"
+
+
+class Dialect:
+    """The statements of a broker. The vendors' own are in the modules beside this one."""
+
+    #: The store's clock, in microseconds since 1970.
+    now: str
+    true, false = "TRUE", "FALSE"
+    #: Parameters whose type the database cannot guess where they stand.
+    text_mark, whole_mark = "%s", "%s"
+    lane_expression = "alias || ':' || queue"
+    #: What `settle` gives back. SQLite knows no table's name there, PostgreSQL must have it.
+    written = "id, status"
+    #: Written behind a SELECT that locks what it reads.
+    lock = ""
+    #: Rows in one INSERT: bounded by the parameters that a statement may have.
+    insert_rows = 500
+    #: Whether claims may begin at a Front. Only where dead entries of an index stay in the way of the living.
+    uses_fronts = False
+    #: Written behind a SELECT that locks what it reads and passes over what others have locked.
+    skip_locked = ""
+    #: Whether each verb below is one statement, and so needs no transaction of its own.
+    is_single = True
+
+    def id_param(self, id_: str) -> Any:
+        return id_
+
+    @contextmanager
+    def transaction(self, connection: BaseDatabaseWrapper) -> Iterator[None]:
+        with transaction.atomic(using=connection.alias):
+            yield
+
+    def is_conflict(self, exc: BaseException) -> bool:
+        """Return whether a statement only lost a race, and may be sent again."""
+        return False
+
+    def insert(self, cursor: Any, sql: str, params: Sequence[Any], notify: str | None) -> int:
+        """Run an INSERT that passes over rows that are there; return how many it made, −1 where that cannot be told.
+
+        Wakes the workers that listen, where there is a way.
+        """
+        cursor.execute(f"{sql} ON CONFLICT DO NOTHING", params)
+        count: int = cursor.rowcount
+        return count
+
+    def claim(self, cursor: Any, lanes: Sequence[str], limit: int, worker: str, front: Front | None) -> list[Row]:
+        """Take ready jobs of one or more lanes; return their rows, as they are now, in any order."""
+        raise NotImplementedError
+
+    def take_over(self, cursor: Any, dead: Sequence[str], limit: int, worker: str) -> list[Row]:
+        """Hold what dead workers held. `worker` and `last_attempted_at` stay as they were: they tell of the lost one."""
+        marks = ", ".join(["%s"] * len(dead))
+        cursor.execute(
+            f"UPDATE {JOBS} SET held_by = %s, token = token + 1 WHERE id IN ("
+            f"SELECT id FROM {JOBS} WHERE held_by IN ({marks}) LIMIT %s {self.skip_locked}) RETURNING {', '.join(COLUMNS)}",
+            [worker, *dead, limit],
+        )
+        rows: list[Row] = cursor.fetchall()
+        return rows
+
+    def promote(self, cursor: Any, limit: int) -> int:
+        """Make ready what is due, at most `limit` jobs; return how many."""
+        cursor.execute(
+            f"UPDATE {JOBS} SET status = 'PENDING', lane = {self.lane_expression}, wakes_at = NULL WHERE id IN ("
+            f"SELECT id FROM {JOBS} WHERE wakes_at <= {self.now} ORDER BY wakes_at LIMIT %s {self.skip_locked})",
+            [limit],
+        )
+        count: int = cursor.rowcount
+        return count
+
+    def settle(self, cursor: Any, rows: Sequence[Row]) -> dict[str, str]:
+        """Write outcomes (rows of OUTCOME_COLUMNS) where the token is still right; return id → status of those written."""
+        mark = f"({self.outcome_mark()})"
+        cursor.execute(
+            f"WITH v({', '.join(OUTCOME_COLUMNS)}) AS (VALUES {', '.join([mark] * len(rows))}) "
+            f"UPDATE {JOBS} AS j SET {self.settle_sets()} FROM v "
+            f"WHERE j.id = v.id AND j.token = v.token AND j.held_by IS NOT NULL RETURNING {self.written}",
+            [value for row in rows for value in row],
+        )
+        return {str(id_): status for id_, status in cursor.fetchall()}
+
+    def outcome_mark(self) -> str:
+        return ", ".join(["%s"] * len(OUTCOME_COLUMNS))
+
+    def settle_sets(self, prefix: str = "") -> str:
+        final = "v.status IN ('SUCCESS', 'FAILURE', 'CANCELLED')"
+        sets = {
+            "status": f"CASE WHEN {_CANCELS} THEN 'CANCELLED' ELSE v.status END",
+            "result": f"CASE WHEN {_CANCELS} THEN NULL ELSE v.result END",
+            "history": "COALESCE(v.history, j.history)",
+            "finished_at": f"CASE WHEN {_CANCELS} OR {final} THEN {self.now} END",
+            "lane": f"CASE WHEN v.status = 'PENDING' AND NOT {_CANCELS} THEN v.lane END",
+            "wakes_at": f"CASE WHEN v.status IN ('RETRY', 'SCHEDULED') AND NOT {_CANCELS} THEN {self.now} + v.delay END",
+            "due_at": f"CASE WHEN v.delay IS NULL THEN j.due_at ELSE {self.now} + v.delay END",
+            "held_by": "NULL",
+        }
+        return ", ".join(f"{prefix}{column} = {value}" for column, value in sets.items())
+
+    def upsert_worker(self, columns: Sequence[str], updated: Sequence[str], values: Sequence[str]) -> str:
+        sets = ", ".join(f"{column} = excluded.{column}" for column in updated)
+        return (
+            f"INSERT INTO {WORKERS} ({', '.join(columns)}) VALUES ({', '.join(values)}) "
+            f"ON CONFLICT (id) DO UPDATE SET {sets}"
+        )
+
+    def hold_sets(self) -> str:
+        return (
+            "status = 'RUNNING', lane = NULL, held_by = %s, worker = %s, token = token + 1, "
+            f"last_attempted_at = {self.now}, started_at = COALESCE(started_at, {self.now})"
+        )
+
+    def is_alive(self) -> str:
+        # A worker that was suspended past its lease must not claim before it has signed in again: what it took would be
+        # taken from it at once.
+        return f"EXISTS (SELECT 1 FROM {WORKERS} WHERE id = %s AND expires_at > {self.now})"
+
+    def is_open(self, lane: str) -> str:
+        return f"NOT EXISTS (SELECT 1 FROM {PAUSES} p WHERE p.lane = {lane})"

@@ -1,0 +1,131 @@
+"""MariaDB and MySQL: no UPDATE … RETURNING, so what is to be changed is locked by a SELECT first."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from django.db import IntegrityError
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from .dialects import JOBS, OUTCOME_COLUMNS, WORKERS, Dialect, Front, Row
+from .rows import COLUMNS
+
+_DUPLICATE = 1062
+
+
+class Mysql(Dialect):
+    """No UPDATE … RETURNING: what is to be changed is locked by a SELECT first, in the same transaction."""
+
+    now = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01 00:00:00', UTC_TIMESTAMP(6))"
+    lane_expression = "CONCAT(alias, ':', queue)"
+    lock = "FOR UPDATE"
+    skip_locked = "FOR UPDATE SKIP LOCKED"
+    is_single = False
+
+    def __init__(self, connection: BaseDatabaseWrapper) -> None:
+        self._has_uuid = connection.features.has_native_uuid_field
+
+    def id_param(self, id_: str) -> Any:
+        return id_ if self._has_uuid else id_.replace("-", "")
+
+    def is_conflict(self, exc: BaseException) -> bool:
+        # Lock wait timeout, deadlock.
+        return bool(exc.args) and exc.args[0] in (1205, 1213)
+
+    def insert(self, cursor: Any, sql: str, params: Sequence[Any], notify: str | None) -> int:
+        try:
+            cursor.execute(sql, params)
+        except IntegrityError as exc:
+            if not exc.args or exc.args[0] != _DUPLICATE:
+                raise
+            # Only this statement was undone. Which rows were there already cannot be told from the count: Django asks
+            # the server for found rows, and a row that is left as it was counts as one.
+            cursor.execute(f"{sql} ON DUPLICATE KEY UPDATE id = id", params)
+            return -1
+        count: int = cursor.rowcount
+        return count
+
+    def claim(self, cursor: Any, lanes: Sequence[str], limit: int, worker: str, front: Front | None) -> list[Row]:
+        cursor.execute(f"SELECT {self.is_alive()}", [worker])
+        if not cursor.fetchone()[0]:
+            return []
+        columns = ", ".join(COLUMNS)
+        found: list[Row] = []
+        for lane in lanes:
+            cursor.execute(
+                f"SELECT {columns} FROM {JOBS} WHERE lane = %s AND {self.is_open('%s')} "
+                f"ORDER BY precedence, due_at, id LIMIT %s {self.skip_locked}",
+                [lane, lane, limit],
+            )
+            found += cursor.fetchall()
+        if len(lanes) > 1:
+            found = sorted(found, key=lambda row: (row[4], row[18], str(row[0])))[:limit]
+        ids = [row[0] for row in found]
+        if ids:
+            cursor.execute(
+                f"UPDATE {JOBS} SET {self.hold_sets()} WHERE id IN ({', '.join(['%s'] * len(ids))})",
+                [worker, worker, *ids],
+            )
+        return self._read(cursor, ids)
+
+    def take_over(self, cursor: Any, dead: Sequence[str], limit: int, worker: str) -> list[Row]:
+        cursor.execute(
+            f"SELECT id FROM {JOBS} WHERE held_by IN ({', '.join(['%s'] * len(dead))}) LIMIT %s {self.skip_locked}",
+            [*dead, limit],
+        )
+        ids = [row[0] for row in cursor.fetchall()]
+        if ids:
+            cursor.execute(
+                f"UPDATE {JOBS} SET held_by = %s, token = token + 1 WHERE id IN ({', '.join(['%s'] * len(ids))})",
+                [worker, *ids],
+            )
+        return self._read(cursor, ids)
+
+    def promote(self, cursor: Any, limit: int) -> int:
+        cursor.execute(
+            f"SELECT id FROM {JOBS} WHERE wakes_at <= {self.now} ORDER BY wakes_at LIMIT %s {self.skip_locked}",
+            [limit],
+        )
+        ids = [row[0] for row in cursor.fetchall()]
+        if ids:
+            cursor.execute(
+                f"UPDATE {JOBS} SET status = 'PENDING', lane = {self.lane_expression}, wakes_at = NULL "
+                f"WHERE id IN ({', '.join(['%s'] * len(ids))})",
+                ids,
+            )
+        return len(ids)
+
+    def settle(self, cursor: Any, rows: Sequence[Row]) -> dict[str, str]:
+        pairs = ", ".join(["(%s, %s)"] * len(rows))
+        cursor.execute(
+            f"SELECT id, cancel_requested FROM {JOBS} WHERE (id, token) IN ({pairs}) AND held_by IS NOT NULL FOR UPDATE",
+            [value for row in rows for value in row[:2]],
+        )
+        ours = {str(id_): bool(cancelled) for id_, cancelled in cursor.fetchall()}
+        kept = [row for row in rows if str(row[0]) in ours]
+        if not kept:
+            return {}
+        first = "SELECT " + ", ".join(f"%s AS {column}" for column in OUTCOME_COLUMNS)
+        rest = " UNION ALL SELECT " + ", ".join(["%s"] * len(OUTCOME_COLUMNS))
+        cursor.execute(
+            f"UPDATE {JOBS} j JOIN ({first}{rest * (len(kept) - 1)}) v ON j.id = v.id SET {self.settle_sets('j.')}",
+            [value for row in kept for value in row],
+        )
+        return {str(row[0]): "CANCELLED" if ours[str(row[0])] and row[2] != "FAILURE" else row[2] for row in kept}
+
+    def upsert_worker(self, columns: Sequence[str], updated: Sequence[str], values: Sequence[str]) -> str:
+        sets = ", ".join(f"{column} = VALUES({column})" for column in updated)
+        return (
+            f"INSERT INTO {WORKERS} ({', '.join(columns)}) VALUES ({', '.join(values)}) ON DUPLICATE KEY UPDATE {sets}"
+        )
+
+    def _read(self, cursor: Any, ids: Collection[Any]) -> list[Row]:
+        if not ids:
+            return []
+        cursor.execute(
+            f"SELECT {', '.join(COLUMNS)} FROM {JOBS} WHERE id IN ({', '.join(['%s'] * len(ids))})",
+            list(ids),
+        )
+        rows: list[Row] = cursor.fetchall()
+        return rows

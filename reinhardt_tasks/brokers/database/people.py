@@ -1,0 +1,229 @@
+"""The verbs that people use: find, count, cancel, retry, change, delete, pause, prune. All bounded."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from ...fields import from_micros, to_micros
+from ...jobs import Job, TaskStatus
+from ...models import lane_of
+from ..base import Changes, Query, QueueCounts, WorkerInfo, WorkerRecord
+from .dialects import JOBS, PAUSES, WORKERS
+from .lanes import ready_lanes
+from .rows import COLUMNS, job_of, uuid_text
+
+if TYPE_CHECKING:
+    from .dialects import Dialect
+
+_WAITING = "status IN ('PENDING', 'SCHEDULED', 'RETRY')"
+
+
+def annotate(
+    cursor: Any, id_: Any, token: int, metadata: Mapping[str, Any], progress: tuple[float, float] | None
+) -> bool:
+    cursor.execute(
+        f"UPDATE {JOBS} SET metadata = %s, progress = %s WHERE id = %s AND token = %s AND held_by IS NOT NULL",
+        [json.dumps(dict(metadata)), json.dumps(progress) if progress else None, id_, token],
+    )
+    return bool(cursor.rowcount)
+
+
+def cancel(cursor: Any, dialect: Dialect, ids: Sequence[str]) -> list[str]:
+    done = _update(
+        cursor,
+        dialect,
+        ids,
+        f"status = 'CANCELLED', cancel_requested = {dialect.true}, finished_at = {dialect.now}, lane = NULL, wakes_at = NULL",
+        _WAITING,
+    )
+    return done + _update(cursor, dialect, ids, f"cancel_requested = {dialect.true}", "held_by IS NOT NULL")
+
+
+def retry(cursor: Any, dialect: Dialect, ids: Sequence[str]) -> list[str]:
+    return _update(
+        cursor,
+        dialect,
+        ids,
+        f"status = 'PENDING', cancel_requested = {dialect.false}, finished_at = NULL, wakes_at = NULL, "
+        f"due_at = {dialect.now}, lane = {dialect.lane_expression}",
+        "status IN ('FAILURE', 'CANCELLED', 'SCHEDULED', 'RETRY')",
+    )
+
+
+def delete(cursor: Any, dialect: Dialect, ids: Sequence[str]) -> list[str]:
+    found = _lock(cursor, dialect, ids, "held_by IS NULL")
+    if found:
+        cursor.execute(f"DELETE FROM {JOBS} WHERE id IN ({_marks(found)})", found)
+    return [uuid_text(id_) for id_ in found]
+
+
+def change(cursor: Any, dialect: Dialect, ids: Sequence[str], changes: Changes) -> list[str]:
+    sets: list[str] = []
+    params: list[Any] = []
+    if changes.priority is not None:
+        sets.append("precedence = %s")
+        params.append(-changes.priority)
+    if changes.run_after is not None:
+        at = to_micros(changes.run_after)
+        sets += [
+            "run_after = %s",
+            "due_at = %s",
+            f"wakes_at = CASE WHEN %s > {dialect.now} THEN {dialect.whole_mark} END",
+            f"status = CASE WHEN %s > {dialect.now} THEN 'SCHEDULED' ELSE 'PENDING' END",
+        ]
+        params += [at, at, at, at, at]
+    if changes.queue is not None:
+        sets.append("queue = %s")
+        params.append(changes.queue)
+    done = _update(cursor, dialect, ids, ", ".join(sets), _WAITING, params) if sets else []
+    if done:
+        # What moved may be ready in another lane, or ready no more.
+        lane = f"lane = CASE WHEN status = 'PENDING' THEN {dialect.lane_expression} END"
+        _update(cursor, dialect, done, lane, _WAITING)
+    return done
+
+
+def find(cursor: Any, dialect: Dialect, alias: str, query: Query, after: str | None, limit: int) -> list[Job]:
+    conditions, params = ["alias = %s"], [alias]
+    if query.statuses is not None:
+        conditions.append(f"status IN ({_marks(query.statuses)})" if query.statuses else "1 = 0")
+        params += [status.value for status in query.statuses]
+    for column, value in (("queue", query.queue), ("name", query.name), ("worker", query.worker)):
+        if value is not None:
+            conditions.append(f"{column} = %s")
+            params.append(value)
+    if after is not None:
+        conditions.append("id < %s")
+        params.append(dialect.id_param(after))
+    cursor.execute(
+        f"SELECT {', '.join(COLUMNS)} FROM {JOBS} WHERE {' AND '.join(conditions)} ORDER BY id DESC LIMIT %s",
+        [*params, limit],
+    )
+    return [job_of(row) for row in cursor.fetchall()]
+
+
+def counts(cursor: Any, alias: str, bound: int) -> list[QueueCounts]:
+    prefix = lane_of(alias, "")
+    found: dict[str, dict[TaskStatus, int]] = defaultdict(
+        lambda: {status: 0 for status in TaskStatus if not status.is_finished}
+    )
+    oldest: dict[str, datetime] = {}
+    for lane in ready_lanes(cursor):
+        if not lane.startswith(prefix):
+            continue
+        queue = lane[len(prefix) :]
+        cursor.execute(
+            f"SELECT COUNT(*), MIN(due_at) FROM (SELECT due_at FROM {JOBS} WHERE lane = %s "
+            "ORDER BY precedence, due_at, id LIMIT %s) some",
+            [lane, bound],
+        )
+        number, due_at = cursor.fetchone()
+        found[queue][TaskStatus.PENDING] = number
+        oldest[queue] = from_micros(due_at)
+    for place in ("wakes_at", "held_by"):
+        cursor.execute(
+            f"SELECT alias, queue, status, COUNT(*) FROM (SELECT alias, queue, status FROM {JOBS} "
+            f"WHERE {place} IS NOT NULL LIMIT %s) some GROUP BY alias, queue, status",
+            [bound],
+        )
+        for its_alias, queue, status, number in cursor.fetchall():
+            if its_alias == alias:
+                found[queue][TaskStatus(status)] = number
+    paused = _paused(cursor, prefix)
+    return [
+        QueueCounts(queue=queue, counts=dict(found[queue]), oldest_due_at=oldest.get(queue), is_paused=queue in paused)
+        for queue in sorted({*found, *paused})
+    ]
+
+
+def workers(cursor: Any, dialect: Dialect, alias: str) -> list[WorkerRecord]:
+    cursor.execute(
+        "SELECT w.id, w.name, w.host, w.pid, w.slots, w.queues, w.lease, w.started_at, w.beat_at, "
+        f"CASE WHEN w.expires_at > {dialect.now} THEN 1 ELSE 0 END, "
+        f"(SELECT COUNT(*) FROM {JOBS} j WHERE j.held_by = w.id), w.expires_at "
+        f"FROM {WORKERS} w WHERE w.alias = %s ORDER BY w.id",
+        [alias],
+    )
+    records = []
+    for id_, name, host, pid, slots, queues, lease, started, beat, alive, running, expires in cursor.fetchall():
+        if not expires and not running:
+            # It signed off; its row only waits to be cleared away.
+            continue
+        info = WorkerInfo(
+            id=id_,
+            name=name,
+            host=host,
+            pid=pid,
+            slots=slots,
+            queues=tuple(filter(None, queues.split(","))),
+            lease=lease,
+        )
+        records.append(
+            WorkerRecord(
+                info=info,
+                started_at=from_micros(started),
+                beat_at=from_micros(beat),
+                is_alive=bool(alive),
+                running=running,
+            )
+        )
+    return records
+
+
+def pause(cursor: Any, dialect: Dialect, lane: str) -> None:
+    cursor.execute(
+        f"INSERT INTO {PAUSES} (lane, paused_at) SELECT %s, {dialect.now} "
+        f"WHERE NOT EXISTS (SELECT 1 FROM {PAUSES} WHERE lane = %s)",
+        [lane, lane],
+    )
+
+
+def resume(cursor: Any, lane: str) -> None:
+    cursor.execute(f"DELETE FROM {PAUSES} WHERE lane = %s", [lane])
+
+
+def prune(cursor: Any, dialect: Dialect, alias: str, before: int, limit: int) -> int:
+    cursor.execute(
+        f"SELECT id FROM {JOBS} WHERE finished_at < %s AND alias = %s ORDER BY finished_at LIMIT %s {dialect.skip_locked}",
+        [before, alias, limit],
+    )
+    ids = [id_ for (id_,) in cursor.fetchall()]
+    if ids:
+        cursor.execute(f"DELETE FROM {JOBS} WHERE id IN ({_marks(ids)}) AND finished_at < %s", [*ids, before])
+    return len(ids)
+
+
+def _update(
+    cursor: Any, dialect: Dialect, ids: Sequence[str], sets: str, condition: str, params: Sequence[Any] = ()
+) -> list[str]:
+    """Update the jobs among `ids` that meet `condition`; return their ids. Runs in a transaction of its caller's."""
+    found = _lock(cursor, dialect, ids, condition)
+    if found:
+        cursor.execute(f"UPDATE {JOBS} SET {sets} WHERE id IN ({_marks(found)})", [*params, *found])
+    return [uuid_text(id_) for id_ in found]
+
+
+def _lock(cursor: Any, dialect: Dialect, ids: Sequence[str], condition: str) -> list[Any]:
+    wanted = [dialect.id_param(id_) for id_ in ids]
+    found: list[Any] = []
+    for start in range(0, len(wanted), 1000):
+        some = wanted[start : start + 1000]
+        cursor.execute(
+            f"SELECT id FROM {JOBS} WHERE id IN ({_marks(some)}) AND {condition} ORDER BY id {dialect.lock}",
+            some,
+        )
+        found += [id_ for (id_,) in cursor.fetchall()]
+    return found
+
+
+def _paused(cursor: Any, prefix: str) -> set[str]:
+    cursor.execute(f"SELECT lane FROM {PAUSES}")
+    return {lane[len(prefix) :] for (lane,) in cursor.fetchall() if lane.startswith(prefix)}
+
+
+def _marks(values: Sequence[Any]) -> str:
+    return ", ".join(["%s"] * len(values))

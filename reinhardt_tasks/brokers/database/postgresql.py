@@ -1,0 +1,64 @@
+"""PostgreSQL: rows are locked one by one and passed over by others; who listens is told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from .dialects import JOBS, Dialect, Front, Row
+from .rows import COLUMNS
+
+
+class Postgresql(Dialect):
+    """Rows are locked one by one and passed over by others; who listens is told."""
+
+    now = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+    insert_rows = 2000
+    text_mark, whole_mark = "%s::text", "%s::bigint"
+    written = "j.id, j.status"
+    lock = "FOR UPDATE"
+    skip_locked = "FOR UPDATE SKIP LOCKED"
+    uses_fronts = True
+
+    def is_conflict(self, exc: BaseException) -> bool:
+        cause = exc.__cause__
+        state = getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)
+        # serialization_failure, deadlock_detected, lock_not_available
+        return state in ("40001", "40P01", "55P03")
+
+    def insert(self, cursor: Any, sql: str, params: Sequence[Any], notify: str | None) -> int:
+        if notify is None:
+            return super().insert(cursor, sql, params, None)
+        cursor.execute(
+            f"WITH made AS ({sql} ON CONFLICT DO NOTHING RETURNING 1) SELECT count(*), pg_notify(%s, '') FROM made",
+            [*params, notify],
+        )
+        count: int = cursor.fetchone()[0]
+        return count
+
+    def outcome_mark(self) -> str:
+        return "%s::uuid, %s::integer, %s::text, %s::text, %s::text, %s::text, %s::bigint"
+
+    def claim(self, cursor: Any, lanes: Sequence[str], limit: int, worker: str, front: Front | None) -> list[Row]:
+        after = " AND (j.precedence, j.due_at, j.id) >= (%s, %s, %s::uuid)" if front else ""
+        columns = ", ".join(f"j.{column}" for column in COLUMNS)
+        cursor.execute(
+            "WITH picked AS MATERIALIZED (SELECT r.id FROM unnest(%s::text[]) AS l(lane) CROSS JOIN LATERAL ("
+            f'SELECT j.id, j.precedence, j.due_at FROM {JOBS} j WHERE j.lane = l.lane COLLATE "C" '
+            f"AND {self.is_open('l.lane')}{after} "
+            "ORDER BY j.precedence, j.due_at, j.id LIMIT %s FOR UPDATE SKIP LOCKED) r "
+            "ORDER BY r.precedence, r.due_at, r.id LIMIT %s) "
+            f"UPDATE {JOBS} AS j SET {self.hold_sets()} FROM picked WHERE j.id = picked.id AND {self.is_alive()} "
+            f"RETURNING {columns}",
+            [list(lanes), *(front or ()), limit, limit, worker, worker, worker],
+        )
+        rows: list[Row] = cursor.fetchall()
+        return rows
+
+    def hold_sets(self) -> str:
+        return (
+            super()
+            .hold_sets()
+            .replace("token + 1", "j.token + 1")
+            .replace("COALESCE(started_at", "COALESCE(j.started_at")
+        )

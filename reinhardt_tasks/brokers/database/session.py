@@ -1,0 +1,107 @@
+"""A thread's way to the database: the connection, its errors, and another try where a statement only lost a race."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from django.db import DatabaseError, InterfaceError, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from ...exceptions import QueueError
+from .dialects import Dialect
+from .mysql import Mysql
+from .postgresql import Postgresql
+from .sqlite import Sqlite
+
+logger = logging.getLogger("reinhardt_tasks")
+
+T = TypeVar("T")
+
+#: Seconds that a statement is sent again for, while others hold what it needs.
+PATIENCE = 60.0
+
+
+class Session:
+    """The database `alias`, from whatever thread asks."""
+
+    def __init__(self, alias: str) -> None:
+        self.alias = alias
+        self._dialect: Dialect | None = None
+
+    @property
+    def connection(self) -> BaseDatabaseWrapper:
+        connection: BaseDatabaseWrapper = connections[self.alias]
+        return connection
+
+    @property
+    def dialect(self) -> Dialect:
+        if self._dialect is None:
+            self._dialect = dialect_of(self.connection)
+        return self._dialect
+
+    def run(self, work: Callable[[Any], T], *, together: bool = False) -> T:
+        """Run `work(cursor)` and return what it does: in the caller's transaction where there is one.
+
+        Outside of one, a lost race (a deadlock, SQLite's write lock) is tried again; `work` must bear that. With
+        `together` its statements commit as one. Raise QueueError where the database fails.
+        """
+        connection = self.connection
+        joins = connection.in_atomic_block
+        deadline = time.monotonic() + PATIENCE
+        attempt = 0
+        while True:
+            try:
+                if together and not joins or not self.dialect.is_single:
+                    with self.dialect.transaction(connection), connection.cursor() as cursor:
+                        return work(cursor)
+                with connection.cursor() as cursor:
+                    return work(cursor)
+            except (DatabaseError, InterfaceError) as exc:
+                if joins:
+                    raise QueueError(self._sentence(exc)) from exc
+                if not self.dialect.is_conflict(exc) or time.monotonic() > deadline:
+                    connection.close_if_unusable_or_obsolete()
+                    if connection.errors_occurred:
+                        connection.close()
+                    raise QueueError(self._sentence(exc)) from exc
+            attempt += 1
+            time.sleep(min(0.005 * 2**attempt, 0.25) * (0.5 + random.random()))  # noqa: S311
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        with self.dialect.transaction(self.connection):
+            yield
+
+    def close(self) -> None:
+        """Close this thread's connection, unless the thread is in a transaction of its own."""
+        if not self.connection.in_atomic_block:
+            self.connection.close()
+
+    def _sentence(self, exc: Exception) -> str:
+        reason = str(exc).strip() or type(exc).__name__
+        hint = (
+            f" Run `manage.py migrate --database {self.alias}`."
+            if "no such table" in reason or "does not exist" in reason or "doesn't exist" in reason
+            else ""
+        )
+        return f"The task queue in the database {self.alias!r} failed: {reason}.{hint}"
+
+
+def dialect_of(connection: BaseDatabaseWrapper) -> Dialect:
+    """Return the dialect of a connection. Raise NotImplementedError for a database that has none here."""
+    match connection.vendor:
+        case "sqlite":
+            return Sqlite()
+        case "postgresql":
+            return Postgresql()
+        case "mysql":
+            return Mysql(connection)
+        case vendor:
+            raise NotImplementedError(
+                f"reinhardt_tasks has no dialect for {vendor}: use SQLite, PostgreSQL, MariaDB or MySQL."
+            )

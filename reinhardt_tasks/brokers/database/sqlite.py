@@ -1,0 +1,72 @@
+"""SQLite: one writer at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from django.db import transaction
+
+from .dialects import JOBS, Dialect, Front, Row
+from .rows import COLUMNS
+
+
+class Sqlite(Dialect):
+    """One writer at a time: a claim is a single UPDATE, and a transaction takes the write lock when it begins.
+
+    A transaction that reads first and then wants to write would be refused at once ("database is locked") where another
+    has written in between, whatever the timeout.
+    """
+
+    now = "CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)"
+
+    def id_param(self, id_: str) -> Any:
+        return id_.replace("-", "")
+
+    @contextmanager
+    def transaction(self, connection: Any) -> Iterator[None]:
+        if connection.in_atomic_block:
+            with transaction.atomic(using=connection.alias):
+                yield
+            return
+        # The mode is read from the settings when the connection is made.
+        connection.ensure_connection()
+        atomic = transaction.atomic(using=connection.alias)
+        mode, connection.transaction_mode = connection.transaction_mode, "IMMEDIATE"
+        try:
+            atomic.__enter__()
+        finally:
+            connection.transaction_mode = mode
+        with _entered(atomic):
+            yield
+
+    def is_conflict(self, exc: BaseException) -> bool:
+        return "locked" in str(exc) or "busy" in str(exc)
+
+    def claim(self, cursor: Any, lanes: Sequence[str], limit: int, worker: str, front: Front | None) -> list[Row]:
+        one = (
+            f"SELECT id, precedence, due_at FROM {JOBS} WHERE lane = %s AND {self.is_open('%s')} "
+            "ORDER BY precedence, due_at, id LIMIT %s"
+        )
+        each = " UNION ALL ".join([f"SELECT * FROM ({one})"] * len(lanes))
+        cursor.execute(
+            f"UPDATE {JOBS} SET {self.hold_sets()} WHERE id IN ("
+            f"SELECT id FROM ({each}) ORDER BY precedence, due_at, id LIMIT %s) AND {self.is_alive()} "
+            f"RETURNING {', '.join(COLUMNS)}",
+            [worker, worker, *(value for lane in lanes for value in (lane, lane, limit)), limit, worker],
+        )
+        rows: list[Row] = cursor.fetchall()
+        return rows
+
+
+@contextmanager
+def _entered(atomic: Any) -> Iterator[None]:
+    """Leave a transaction that was entered before, as `with` would."""
+    try:
+        yield
+    except BaseException as exc:
+        atomic.__exit__(type(exc), exc, exc.__traceback__)
+        raise
+    else:
+        atomic.__exit__(None, None, None)

@@ -1,0 +1,66 @@
+"""How an idle worker sleeps: by the ear, until the next job is due, and with a look at the tables now and then."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from .dialects import JOBS
+
+if TYPE_CHECKING:
+    from ..base import Queues
+    from .broker import DatabaseBroker
+    from .ears import Ear
+
+#: A process that enqueues tells listeners at most once in QUIET seconds; who was told looks again after SETTLE seconds.
+QUIET, SETTLE = 0.02, 0.03
+
+
+def wait(broker: DatabaseBroker, ear: Ear, queues: Queues, timeout: float) -> bool:
+    """See `Broker.wait`."""
+    deadline = time.monotonic() + timeout
+    settle_at = None
+    while True:
+        # The ear is set before the tables are looked at, so that nothing falls between the two.
+        ear.listen(0)
+        if ear.wakes_heard != broker.wakes:
+            ear.wakes_heard = broker.wakes
+            return True
+        is_ready, due_in = look(broker, queues)
+        left = deadline - time.monotonic()
+        if is_ready or left <= 0:
+            return is_ready
+        nap = min(left, broker.poll_interval, due_in if due_in is not None else left)
+        if settle_at is not None:
+            nap = min(nap, max(0.0, settle_at - time.monotonic()))
+        heard = ear.listen(max(0.0, nap))
+        settle_at = time.monotonic() + SETTLE if heard else None
+
+
+def look(broker: DatabaseBroker, queues: Queues) -> tuple[bool, float | None]:
+    """Return whether something is ready, and in how many seconds the next waiting job is due (None: there is none)."""
+
+    def work(cursor: Any) -> tuple[bool, float | None]:
+        is_ready, due_in = _ask(broker, cursor, queues)
+        if not is_ready and due_in is not None and due_in <= 0:
+            broker.promote(cursor, now=True)
+            is_ready, due_in = _ask(broker, cursor, queues)
+        return is_ready, None if due_in is None else max(due_in, 0.001)
+
+    return broker.session.run(work)
+
+
+def _ask(broker: DatabaseBroker, cursor: Any, queues: Queues) -> tuple[bool, float | None]:
+    dialect = broker.session.dialect
+    lanes = broker.lanes(cursor, queues)
+    ready = (
+        " OR ".join([f"EXISTS (SELECT 1 FROM {JOBS} WHERE lane = %s AND {dialect.is_open('%s')})"] * len(lanes))
+        or "1 = 0"
+    )
+    cursor.execute(
+        f"SELECT CASE WHEN {ready} THEN 1 ELSE 0 END, "
+        f"(SELECT MIN(wakes_at) FROM {JOBS} WHERE wakes_at IS NOT NULL) - {dialect.now}",
+        [value for lane in lanes for value in (lane, lane)],
+    )
+    is_ready, micros = cursor.fetchone()
+    return bool(is_ready), None if micros is None else int(micros) / 1_000_000

@@ -1,0 +1,371 @@
+"""The reference broker: the contract in its plainest form, in this process's memory. Tests use it; read it first."""
+
+from __future__ import annotations
+
+import heapq
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from ..jobs import (
+    Attempt,
+    Cancelled,
+    Claim,
+    Failed,
+    Job,
+    Outcome,
+    Released,
+    Retrying,
+    Succeeded,
+    TaskStatus,
+)
+from .base import Broker, BrokerTraits, Changes, Pulse, Query, QueueCounts, Queues, WorkerInfo, WorkerRecord
+
+
+class MemoryBroker(Broker):
+    """Jobs in a dictionary under one lock. `now` is the clock; tests give one that they move."""
+
+    def __init__(self, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._now = now
+        self._lock = threading.Condition(threading.RLock())
+        self._jobs: dict[str, Job] = {}
+        self._once: dict[str, str] = {}
+        self._ready: dict[str, list[tuple[int, datetime, str]]] = defaultdict(list)
+        self._waiting: list[tuple[datetime, str]] = []
+        self._workers: dict[str, tuple[WorkerInfo, datetime, datetime]] = {}
+        self._paused: set[str] = set()
+        self._woken = self._sleepers = 0
+        # A wake that found nobody asleep is owed to the next who is about to be.
+        self._is_owed = False
+
+    @property
+    def traits(self) -> BrokerTraits:
+        return BrokerTraits(place="this process's memory")
+
+    def enqueue(self, jobs: Sequence[Job]) -> list[Job]:
+        with self._lock:
+            return [self._store(job) for job in jobs]
+
+    def get(self, ids: Collection[str]) -> dict[str, Job]:
+        with self._lock:
+            return {id_: self._jobs[id_] for id_ in ids if id_ in self._jobs}
+
+    def wait(self, queues: Queues, timeout: float) -> bool:
+        deadline = time.monotonic() + timeout
+        with self._lock:
+            self._sleepers += 1
+            try:
+                woken = self._woken
+                while True:
+                    self._promote()
+                    if self._woken != woken or self._is_owed or any(self._heads(queues)):
+                        self._is_owed = False
+                        return True
+                    left = deadline - time.monotonic()
+                    if left <= 0:
+                        return False
+                    if self._waiting:
+                        left = min(left, max(0.0, (self._waiting[0][0] - self._now()).total_seconds()))
+                    self._lock.wait(left)
+            finally:
+                self._sleepers -= 1
+
+    def wake(self) -> None:
+        with self._lock:
+            self._woken += 1
+            self._is_owed = not self._sleepers
+            self._lock.notify_all()
+
+    def claim(self, queues: Queues, limit: int, worker: WorkerInfo) -> list[Claim]:
+        with self._lock:
+            self._promote()
+            if worker.id not in self._workers:
+                self._sign_in(worker)
+            claims: list[Claim] = []
+            while len(claims) < limit and (heads := sorted(self._heads(queues))):
+                *_, queue = heads[0]
+                _, _, job_id = heapq.heappop(self._ready[queue])
+                claims.append(self._hold(self._jobs[job_id], worker))
+            return claims
+
+    def settle(self, outcomes: Sequence[Outcome]) -> list[Claim]:
+        with self._lock:
+            return [outcome.claim for outcome in outcomes if not self._settle(outcome)]
+
+    def heartbeat(self, worker: WorkerInfo) -> Pulse:
+        with self._lock:
+            self._sign_in(worker)
+            held = [job for job in self._jobs.values() if self._is_held(job, worker.id)]
+            return Pulse(
+                held={job.id: job.token for job in held},
+                cancelled=frozenset(job.id for job in held if job.cancel_requested),
+            )
+
+    def rescue(self, limit: int, worker: WorkerInfo) -> list[Claim]:
+        with self._lock:
+            lost = [
+                job
+                for job in self._jobs.values()
+                if job.status is TaskStatus.RUNNING and not self._is_alive(job.worker or "")
+            ][:limit]
+            claims = []
+            for job in lost:
+                held = self._hold(job, worker)
+                # The caller is told who was lost; what is stored names who holds it now.
+                claims.append(replace(held, job=replace(job, token=held.token)))
+            gone = [name for name in self._workers if not self._is_alive(name) and not self._holds_any(name)]
+            for name in gone:
+                del self._workers[name]
+            return claims
+
+    def leave(self, worker: WorkerInfo) -> None:
+        with self._lock:
+            self._workers.pop(worker.id, None)
+
+    def annotate(self, claim: Claim, metadata: Mapping[str, Any], progress: tuple[float, float] | None) -> bool:
+        with self._lock:
+            if not self._is_ours(claim):
+                return False
+            job = self._jobs[claim.job.id]
+            self._jobs[job.id] = replace(job, metadata=dict(metadata), progress=progress)
+            return True
+
+    def cancel(self, ids: Collection[str]) -> list[str]:
+        def cancel(job: Job) -> Job | None:
+            if job.status is TaskStatus.RUNNING:
+                return replace(job, cancel_requested=True)
+            if job.status.is_waiting:
+                return replace(job, status=TaskStatus.CANCELLED, finished_at=self._now(), cancel_requested=True)
+            return None
+
+        return self._edit(ids, cancel)
+
+    def retry(self, ids: Collection[str]) -> list[str]:
+        def retry(job: Job) -> Job | None:
+            if job.status in (TaskStatus.RUNNING, TaskStatus.SUCCESS, TaskStatus.PENDING):
+                return None
+            return replace(job, status=TaskStatus.PENDING, due_at=self._now(), finished_at=None, cancel_requested=False)
+
+        return self._edit(ids, retry)
+
+    def delete(self, ids: Collection[str]) -> list[str]:
+        with self._lock:
+            found = [id_ for id_ in ids if id_ in self._jobs and self._jobs[id_].status is not TaskStatus.RUNNING]
+            for id_ in found:
+                self._forget(id_)
+            return found
+
+    def change(self, ids: Collection[str], changes: Changes) -> list[str]:
+        def change(job: Job) -> Job | None:
+            if not job.status.is_waiting:
+                return None
+            values: dict[str, Any] = {}
+            if changes.priority is not None:
+                values["priority"] = changes.priority
+            if changes.queue is not None:
+                values["queue"] = changes.queue
+            if changes.run_after is not None:
+                late = changes.run_after > self._now()
+                status = TaskStatus.SCHEDULED if late else TaskStatus.PENDING
+                values |= {"run_after": changes.run_after, "due_at": changes.run_after, "status": status}
+            return replace(job, **values)
+
+        return self._edit(ids, change)
+
+    def find(self, query: Query, after: str | None = None, limit: int = 100) -> list[Job]:
+        with self._lock:
+            jobs = sorted(self._jobs.values(), key=lambda job: job.id, reverse=True)
+        return [job for job in jobs if (after is None or job.id < after) and _matches(job, query)][:limit]
+
+    def counts(self) -> list[QueueCounts]:
+        with self._lock:
+            self._promote()
+            found: dict[str, list[Job]] = defaultdict(list)
+            for job in self._jobs.values():
+                if not job.status.is_finished:
+                    found[job.queue].append(job)
+            for queue in self._paused:
+                found.setdefault(queue, [])
+            return [self._count(queue, jobs) for queue, jobs in sorted(found.items())]
+
+    def workers(self) -> list[WorkerRecord]:
+        with self._lock:
+            return [
+                WorkerRecord(
+                    info=info,
+                    started_at=started,
+                    beat_at=beat,
+                    is_alive=self._is_alive(name),
+                    running=sum(self._is_held(job, name) for job in self._jobs.values()),
+                )
+                for name, (info, started, beat) in sorted(self._workers.items())
+            ]
+
+    def pause(self, queue: str) -> None:
+        with self._lock:
+            self._paused.add(queue)
+
+    def resume(self, queue: str) -> None:
+        with self._lock:
+            self._paused.discard(queue)
+            self._lock.notify_all()
+
+    def prune(self, before: datetime, limit: int) -> int:
+        with self._lock:
+            old = [job.id for job in self._jobs.values() if job.finished_at is not None and job.finished_at < before]
+            for id_ in old[:limit]:
+                self._forget(id_)
+            return len(old[:limit])
+
+    def _store(self, job: Job) -> Job:
+        first = self._jobs.get(job.id) or self._jobs.get(self._once.get(job.once_key or "", ""))
+        if first is not None:
+            return first
+        now = self._now()
+        due = job.run_after or now
+        status = TaskStatus.SCHEDULED if due > now else TaskStatus.PENDING
+        job = replace(job, status=status, enqueued_at=now, due_at=due)
+        if job.once_key is not None:
+            self._once[job.once_key] = job.id
+        self._place(job)
+        return job
+
+    def _place(self, job: Job) -> None:
+        """Put a job where its status says that it lies. Entries of its former place are passed over when met."""
+        self._jobs[job.id] = job
+        if job.status is TaskStatus.PENDING:
+            heapq.heappush(self._ready[job.queue], _rank(job))
+        elif job.status.is_waiting:
+            assert job.due_at is not None
+            heapq.heappush(self._waiting, (job.due_at, job.id))
+        self._lock.notify_all()
+
+    def _promote(self) -> None:
+        while self._waiting and self._waiting[0][0] <= self._now():
+            due, job_id = heapq.heappop(self._waiting)
+            job = self._jobs.get(job_id)
+            if job is not None and job.status.is_waiting and job.status is not TaskStatus.PENDING and job.due_at == due:
+                self._place(replace(job, status=TaskStatus.PENDING))
+
+    def _heads(self, queues: Queues) -> Iterator[tuple[int, datetime, str, str]]:
+        for queue in list(self._ready) if queues is None else queues:
+            heap = self._ready[queue]
+            while heap and not self._is_entry(queue, heap[0]):
+                heapq.heappop(heap)
+            if heap and queue not in self._paused:
+                yield (*heap[0], queue)
+
+    def _is_entry(self, queue: str, entry: tuple[int, datetime, str]) -> bool:
+        job = self._jobs.get(entry[2])
+        return job is not None and job.status is TaskStatus.PENDING and job.queue == queue and _rank(job) == entry
+
+    def _hold(self, job: Job, worker: WorkerInfo) -> Claim:
+        job = replace(
+            job,
+            status=TaskStatus.RUNNING,
+            token=job.token + 1,
+            worker=worker.id,
+            started_at=self._now(),
+            first_started_at=job.first_started_at or self._now(),
+        )
+        self._jobs[job.id] = job
+        return Claim(job=job, token=job.token, worker=worker.id)
+
+    def _settle(self, outcome: Outcome) -> bool:
+        if not self._is_ours(outcome.claim):
+            return False
+        job, now = self._jobs[outcome.claim.job.id], self._now()
+        match outcome:
+            case Succeeded(result=result, then=then):
+                cancelled = job.cancel_requested
+                status = TaskStatus.CANCELLED if cancelled else TaskStatus.SUCCESS
+                self._place(replace(job, status=status, finished_at=now, result=None if cancelled else result))
+                for follower in () if cancelled else then:
+                    self._store(follower)
+            case Failed(attempt=attempt):
+                self._place(replace(_tried(job, attempt, now), status=TaskStatus.FAILURE, finished_at=now))
+            case Cancelled(attempt=attempt):
+                self._place(replace(_tried(job, attempt, now), status=TaskStatus.CANCELLED, finished_at=now))
+            case Retrying(attempt=attempt, delay=delay):
+                self._put_back(_tried(job, attempt, now), TaskStatus.RETRY, delay, now)
+            case Released(delay=delay):
+                self._put_back(job, TaskStatus.SCHEDULED, delay, now)
+        return True
+
+    def _put_back(self, job: Job, later: TaskStatus, delay: float, now: datetime) -> None:
+        if job.cancel_requested:
+            self._place(replace(job, status=TaskStatus.CANCELLED, finished_at=now))
+        elif delay > 0:
+            self._place(replace(job, status=later, due_at=now + timedelta(seconds=delay)))
+        elif later is TaskStatus.RETRY:
+            self._place(replace(job, status=TaskStatus.PENDING, due_at=now))
+        else:
+            # As if it had never been claimed: it keeps its place in the queue.
+            self._place(replace(job, status=TaskStatus.PENDING))
+
+    def _is_ours(self, claim: Claim) -> bool:
+        job = self._jobs.get(claim.job.id)
+        return job is not None and job.status is TaskStatus.RUNNING and job.token == claim.token
+
+    def _is_held(self, job: Job, worker: str) -> bool:
+        return job.status is TaskStatus.RUNNING and job.worker == worker
+
+    def _holds_any(self, worker: str) -> bool:
+        return any(self._is_held(job, worker) for job in self._jobs.values())
+
+    def _sign_in(self, worker: WorkerInfo) -> None:
+        now = self._now()
+        started = self._workers[worker.id][1] if worker.id in self._workers else now
+        self._workers[worker.id] = (worker, started, now)
+
+    def _is_alive(self, worker: str) -> bool:
+        if worker not in self._workers:
+            return False
+        info, _, beat = self._workers[worker]
+        return self._now() < beat + timedelta(seconds=info.lease)
+
+    def _edit(self, ids: Collection[str], edit: Callable[[Job], Job | None]) -> list[str]:
+        with self._lock:
+            done = []
+            for id_ in ids:
+                job = self._jobs.get(id_)
+                if job is not None and (changed := edit(job)) is not None:
+                    self._place(changed)
+                    done.append(id_)
+            return done
+
+    def _forget(self, id_: str) -> None:
+        job = self._jobs.pop(id_)
+        if job.once_key is not None:
+            self._once.pop(job.once_key, None)
+
+    def _count(self, queue: str, jobs: list[Job]) -> QueueCounts:
+        counts = {status: 0 for status in TaskStatus if not status.is_finished}
+        for job in jobs:
+            counts[job.status] = min(counts[job.status] + 1, self.COUNT_LIMIT)
+        due = [job.due_at for job in jobs if job.status is TaskStatus.PENDING and job.due_at is not None]
+        return QueueCounts(
+            queue=queue, counts=counts, oldest_due_at=min(due, default=None), is_paused=queue in self._paused
+        )
+
+
+def _rank(job: Job) -> tuple[int, datetime, str]:
+    assert job.due_at is not None
+    return (-job.priority, job.due_at, job.id)
+
+
+def _tried(job: Job, attempt: Attempt, now: datetime) -> Job:
+    return replace(job, history=(*job.history, replace(attempt, finished_at=attempt.finished_at or now)))
+
+
+def _matches(job: Job, query: Query) -> bool:
+    return (
+        (query.statuses is None or job.status in query.statuses)
+        and (query.queue is None or job.queue == query.queue)
+        and (query.name is None or job.name == query.name)
+        and (query.worker is None or job.worker == query.worker)
+    )

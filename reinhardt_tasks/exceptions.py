@@ -1,0 +1,72 @@
+"""Every error of this package. Each says what happened, to which task, and what to do; its docstring is its default sentence."""
+
+from __future__ import annotations
+
+from ._compat import TaskException
+
+
+class TaskError(TaskException):
+    """Something went wrong with a task."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message or (self.__doc__ or "").strip().split("\n", 1)[0])
+
+
+class TaskNotFound(TaskError):
+    """No task is registered under this name, or no task has this id."""
+
+
+class DuplicateTask(TaskError):
+    """Two functions want to be registered under one name."""
+
+
+class QueueError(TaskError):
+    """The queue could not be reached or refused what it was given; nothing was stored."""
+
+
+class SerializationFailed(TaskError):
+    """Arguments or a return value cannot be stored as JSON."""
+
+
+class TaskTimeout(TaskError, TimeoutError):
+    """The task ran for longer than its timeout."""
+
+
+class TaskCancelled(TaskError):
+    """The task was cancelled."""
+
+
+class MaxRetriesExceeded(TaskError):
+    """The task failed in each of its attempts."""
+
+
+class TaskFailed(TaskError):
+    """The result that was waited for is a failure."""
+
+
+class Retry(TaskError):
+    """Raised by a task that wants to be run again: `raise Retry(in_=60)`.
+
+    `in_` is a number of seconds or a timedelta; None leaves the delay to the task's own backoff. It counts as one of the
+    task's attempts, and the last one ends as a failure.
+    """
+
+    def __init__(self, message: str = "", *, in_: object = None) -> None:
+        super().__init__(message or "The task asked to be run again.")
+        self.in_ = in_
+
+
+class TaskExecutionError(TaskError):
+    """A backend could not do what was asked of it."""
+
+
+class ExecutionFailed(TaskExecutionError):
+    """Running the task failed."""
+
+
+class BackendError(TaskExecutionError):
+    """The backend's store failed."""
+
+
+class WorkerLost(TaskExecutionError):
+    """The worker that ran the task died or lost its lease."""

@@ -1,0 +1,308 @@
+"""One job on its way to its outcome: resolve, signal, call, catch, decide. For the Immediate backend and the worker alike.
+
+Nothing a task does leaves here as an exception: not SystemExit, not a return value that JSON cannot hold, not a recursion
+without end. Whoever runs an Execution gets an Outcome.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from django.dispatch import Signal
+
+from . import signals
+from ._compat import CoreTask, TaskError, TaskException, TaskResultStatus
+from .exceptions import SerializationFailed, TaskCancelled, TaskNotFound, WorkerLost
+from .jobs import Attempt, Cancelled, Claim, Failed, Job, Outcome, Released, Retrying, Succeeded, TaskStatus
+from .options import BackendOptions
+from .registry import registry
+from .results import TaskResult, fill_result
+from .retries import RetryStrategy
+from .serialization import decode_call, dumps
+from .tasks import TaskContext
+
+logger = logging.getLogger("reinhardt_tasks")
+
+#: Letters of a traceback that are kept: the first and the last of them, where it is longer.
+TRACEBACK_LIMIT = 50_000
+#: Seconds until a job whose name is not known here is offered again.
+UNKNOWN_TASK_DELAY = 10.0
+
+_PLAIN = (str, int, float, bool, type(None))
+
+Annotate = Callable[[Claim, dict[str, Any], "tuple[float, float] | None"], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Ending:
+    """How a task ended, and what is told of it."""
+
+    outcome: Outcome
+    signal: Signal
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+class Execution:
+    """Runs the job of one claim. `sender` is the backend's class, as Django's signals want it.
+
+    `annotate` writes metadata and progress to the store. `propagate` names exceptions that are not the task's to fail by:
+    they leave `run()` as they are.
+    """
+
+    def __init__(
+        self,
+        claim: Claim,
+        options: BackendOptions,
+        sender: type,
+        annotate: Annotate | None = None,
+        propagate: tuple[type[BaseException], ...] = (),
+    ) -> None:
+        self.claim = claim
+        self.task: CoreTask | None = None
+        #: Set by whoever stops the task from outside, before it is stopped: why (TaskTimeout, TaskCancelled).
+        self.stopped_by: BaseException | None = None
+        self._options = options
+        self._sender = sender
+        self._annotate = annotate
+        self._propagate = propagate
+        self._args: list[Any] = []
+        self._kwargs: dict[str, Any] = {}
+        self._result: TaskResult[Any] | None = None
+        self._given: CoreTask | None = None
+
+    @property
+    def timeout(self) -> float | None:
+        """Seconds that this attempt may take, or None."""
+        own: float | None = getattr(self.task, "timeout", None)
+        return own if own is not None else self._options.timeout
+
+    def run(self) -> Outcome:
+        """Run an ordinary function here; a coroutine function too, in a loop of its own."""
+        if (early := self.prepare()) is not None:
+            return early
+        assert self.task is not None
+        self._tell(signals.task_started)
+        try:
+            value = self.task.call(*self._args, **self._kwargs)
+        except self._propagate:
+            raise
+        except BaseException as exc:
+            return self._end(self._failed(exc))
+        return self._end(self._succeeded(value))
+
+    async def arun(self) -> Outcome:
+        """Run a coroutine function in the running loop."""
+        if (early := self.prepare()) is not None:
+            return early
+        assert self.task is not None
+        await self._atell(signals.task_started)
+        try:
+            value = await self.task.acall(*self._args, **self._kwargs)
+        except BaseException as exc:
+            return await self._aend(self._failed(exc))
+        return await self._aend(self._succeeded(value))
+
+    def fail(self, exc: BaseException) -> Outcome:
+        """Return what follows when it failed after all: its success could not be committed."""
+        return self._end(self._failed(exc))
+
+    def use(self, task: CoreTask) -> None:
+        """Run this very task, without looking its name up: the caller has it in hand."""
+        self._given = task
+
+    def prepare(self) -> Outcome | None:
+        """Find the task and decode its arguments; return an outcome where it cannot be run. Once is enough."""
+        if self.task is not None:
+            return None
+        job = self.claim.job
+        try:
+            task = self._given or task_of(job)
+            self._args, self._kwargs = decode_call(job.payload)
+        except TaskNotFound as exc:
+            return self._unknown(exc)
+        except SerializationFailed as exc:
+            logger.error("Task id=%s path=%s failed: %s", job.id, job.name, exc)
+            return Failed(claim=self.claim, attempt=self._attempt(exc))
+        self.task = task
+        self._result = fill_result(job, task, self._args, self._kwargs)
+        if task.takes_context:
+            self._args = [TaskContext(task_result=self._result, annotate=self._save), *self._args]
+        return None
+
+    def _succeeded(self, value: Any) -> _Ending:
+        job = self.claim.job
+        if self.stopped_by is not None:
+            # It was told to stop and ended at the same moment. What was promised to whoever stopped it holds.
+            return self._failed(self.stopped_by)
+        try:
+            text = "null" if value is None else dumps(value, f"The return value of {job.name}")
+        except SerializationFailed as exc:
+            return self._failed(exc, is_final=True)
+        result = self._ended(TaskStatus.SUCCESS)
+        object.__setattr__(result, "_return_value", value if isinstance(value, _PLAIN) else json.loads(text))
+        return _Ending(Succeeded(claim=self.claim, result=text), signals.task_finished)
+
+    def _failed(self, exc: BaseException, *, is_final: bool = False) -> _Ending:
+        if self.stopped_by is not None:
+            exc = _because(self.stopped_by, exc)
+        attempt = self._attempt(exc)
+        assert self._result is not None
+        self._result.errors.append(TaskError(exception_class_path=attempt.exception, traceback=attempt.traceback))
+        if isinstance(exc, TaskCancelled) and self.stopped_by is not None:
+            self._ended(TaskStatus.CANCELLED)
+            return _Ending(Cancelled(claim=self.claim, attempt=attempt), signals.task_finished)
+        # A backoff is told of the failure as it stands: the task as failed, this error among its errors.
+        result = self._ended(TaskStatus.FAILURE)
+        delay = None if is_final else self._delay_after(exc)
+        if delay is None:
+            return _Ending(Failed(claim=self.claim, attempt=attempt), signals.task_finished)
+        object.__setattr__(result, "status", TaskResultStatus.READY)
+        object.__setattr__(result, "state", TaskStatus.RETRY)
+        object.__setattr__(result, "finished_at", None)
+        return _Ending(Retrying(claim=self.claim, attempt=attempt, delay=delay), signals.task_retried, {"delay": delay})
+
+    # Both are called while the exception is being handled, so that a receiver may log it.
+
+    def _end(self, ending: _Ending) -> Outcome:
+        self._save_changes()
+        self._tell(ending.signal, **ending.facts)
+        return ending.outcome
+
+    async def _aend(self, ending: _Ending) -> Outcome:
+        if self._has_changes():
+            await sync_to_async(self._save_changes)()
+        await self._atell(ending.signal, **ending.facts)
+        return ending.outcome
+
+    def _tell(self, signal: Signal, **facts: Any) -> None:
+        signal.send_robust(sender=self._sender, task_result=self._result, **facts)
+
+    async def _atell(self, signal: Signal, **facts: Any) -> None:
+        await signal.asend_robust(sender=self._sender, task_result=self._result, **facts)
+
+    def _delay_after(self, exc: BaseException) -> float | None:
+        job, failures = self.claim.job, self.claim.job.failures + 1
+        assert self.task is not None
+        policy = self._options.retry_policy(self.task, job)
+        try:
+            return policy.delay_after(exc, failures, self._result)
+        except Exception:
+            logger.exception("Task id=%s path=%s: its backoff failed; the default one is used.", job.id, job.name)
+            default = replace(policy, backoff=RetryStrategy.exponential_backoff())
+            return default.delay_after(RuntimeError(), failures, self._result)
+
+    def _unknown(self, exc: TaskNotFound) -> Outcome:
+        job = self.claim.job
+        now = datetime.now(UTC)
+        age = now - max(job.enqueued_at or now, job.run_after or job.enqueued_at or now)
+        if age > timedelta(seconds=self._options.unknown_task_ttl):
+            logger.error("Task id=%s path=%s failed: %s", job.id, job.name, exc)
+            return Failed(claim=self.claim, attempt=self._attempt(exc))
+        logger.warning("Task id=%s path=%s is put back for %g s: %s", job.id, job.name, UNKNOWN_TASK_DELAY, exc)
+        return Released(claim=self.claim, delay=min(UNKNOWN_TASK_DELAY, self._options.unknown_task_ttl))
+
+    def _attempt(self, exc: BaseException) -> Attempt:
+        return Attempt(
+            worker=self.claim.worker,
+            started_at=self.claim.job.started_at,
+            finished_at=datetime.now(UTC),
+            exception=class_path(type(exc)),
+            traceback=traceback_text(exc),
+        )
+
+    def _ended(self, state: TaskStatus) -> TaskResult[Any]:
+        assert self._result is not None
+        object.__setattr__(self._result, "finished_at", datetime.now(UTC))
+        object.__setattr__(self._result, "status", state.django)
+        object.__setattr__(self._result, "state", state)
+        return self._result
+
+    def _save(self, metadata: dict[str, Any], progress: tuple[float, float] | None) -> None:
+        dumps([metadata, progress], f"The metadata of {self.claim.job.name}")
+        if self._annotate is not None:
+            self._annotate(self.claim, metadata, progress)
+
+    def _has_changes(self) -> bool:
+        return (
+            self._result is not None and self._annotate is not None and self._result.metadata != self.claim.job.metadata
+        )
+
+    def _save_changes(self) -> None:
+        """Save what the task changed in its metadata and did not save itself."""
+        if not self._has_changes():
+            return
+        assert self._result is not None
+        try:
+            self._save(self._result.metadata, self._result.progress)
+        except TaskException:
+            logger.exception(
+                "Task id=%s path=%s: its metadata could not be saved.", self.claim.job.id, self.claim.job.name
+            )
+
+
+def task_of(job: Job) -> CoreTask:
+    """Return the registered task of a job, as it was enqueued. Raise TaskNotFound for a name that is not registered."""
+    task = registry.get(job.name)
+    same = (task.priority, task.queue_name, task.run_after, task.backend)
+    if same == (job.priority, job.queue, job.run_after, job.backend):
+        return task
+    try:
+        return task.using(priority=job.priority, queue_name=job.queue, run_after=job.run_after, backend=job.backend)
+    except Exception:
+        # The settings have moved on: a queue or a backend that was, is no more. The function still is.
+        return task
+
+
+def lost_outcome(claim: Claim, options: BackendOptions) -> Outcome:
+    """Return what becomes of a rescued job: it runs again, or fails once it has taken down too many workers."""
+    job = claim.job
+    error = WorkerLost(f"Worker {job.worker} died, or lost its lease, while it ran this task.")
+    attempt = Attempt(
+        worker=job.worker or "",
+        started_at=job.started_at,
+        finished_at=datetime.now(UTC),
+        exception=class_path(WorkerLost),
+        traceback="".join(traceback.format_exception_only(error)),
+        lost=True,
+    )
+    if job.cancel_requested:
+        return Cancelled(claim=claim, attempt=attempt)
+    if job.losses + 1 >= options.max_lost:
+        logger.error(
+            "Task id=%s path=%s failed: it was running when %d workers were lost.", job.id, job.name, job.losses + 1
+        )
+        return Failed(claim=claim, attempt=attempt)
+    logger.warning("Task id=%s path=%s runs again: worker %s was lost.", job.id, job.name, job.worker)
+    return Retrying(claim=claim, attempt=attempt, delay=0.0)
+
+
+def class_path(kind: type) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def traceback_text(exc: BaseException) -> str:
+    """Return an exception's traceback, its middle left out where it is very long. Never raises."""
+    try:
+        text = "".join(traceback.format_exception(exc))
+    except BaseException as problem:
+        text = f"{class_path(type(exc))} (its traceback could not be written: {class_path(type(problem))})\n"
+    if len(text) > TRACEBACK_LIMIT:
+        half = TRACEBACK_LIMIT // 2
+        text = f"{text[:half]}\n… {len(text) - 2 * half} letters left out …\n{text[-half:]}"
+    # What no database takes as text: halves of surrogate pairs, and NUL.
+    return text.encode("utf-8", "backslashreplace").decode().replace("\x00", "\\x00")
+
+
+def _because(reason: BaseException, exc: BaseException) -> BaseException:
+    """Return the reason for which a task was stopped, raised from what it was doing."""
+    if exc is not reason and not isinstance(exc, type(reason)):
+        reason.__cause__ = exc
+        return reason
+    return exc

@@ -1,0 +1,227 @@
+"""What is stored, held and decided: Job, Claim and Outcome, and the small values they are made of. No I/O."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, ClassVar
+
+from ._compat import DEFAULT_TASK_QUEUE_NAME, TaskResultStatus
+
+
+class TaskId(uuid.UUID):
+    """A task's id: a UUID of version 7, whose text form sorts by the time it was made.
+
+    `TaskId()` makes a new one; `TaskId(text)` reads one, and raises ValueError for what is no UUID.
+    """
+
+    def __init__(self, text: str | uuid.UUID | None = None) -> None:
+        super().__init__(new_id() if text is None else str(text))
+
+
+_last_stamp = 0
+_stamp_lock = threading.Lock()
+
+
+def new_id() -> str:
+    """Return a new UUIDv7 as text; later calls in one process sort later.
+
+    RFC 9562 section 6.2, method 3: the 12 bits of `rand_a` hold the fraction of the millisecond, and a stamp that is
+    not later than the last is set one step after it.
+    """
+    global _last_stamp
+    now = time.time_ns()
+    # The fraction is cut to the 12 bits that the format has for it: 1 step is 1/4096 ms.
+    stamp = (now // 1_000_000) << 12 | (now % 1_000_000) * 4096 // 1_000_000
+    with _stamp_lock:
+        _last_stamp = stamp = max(stamp, _last_stamp + 1)
+    text = f"{stamp >> 12:012x}7{stamp & 0xFFF:03x}{int.from_bytes(os.urandom(8)) & 0x3FFFFFFFFFFFFFFF | 1 << 63:016x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class TaskPriority:
+    """A priority from 0 to 9, higher first, 5 by default, laid over Django's −100 to 100 so that the defaults are one."""
+
+    value: int = 5
+
+    MINIMUM: ClassVar[int] = 0
+    MAXIMUM: ClassVar[int] = 9
+
+    def __post_init__(self) -> None:
+        if isinstance(self.value, bool) or not isinstance(self.value, int):
+            raise TypeError(f"A TaskPriority is a whole number from 0 to 9, not {self.value!r}.")
+        if not self.MINIMUM <= self.value <= self.MAXIMUM:
+            raise ValueError(f"A TaskPriority lies between 0 and 9 (9 runs first); {self.value} does not.")
+
+    @property
+    def django(self) -> int:
+        """The same priority on Django's scale, −100 to 100: 0 is −100, 5 is 0, 9 is 100."""
+        return (self.value - 5) * (20 if self.value <= 5 else 25)
+
+    @classmethod
+    def from_django(cls, priority: int) -> TaskPriority:
+        """Return the nearest priority of this scale for one of Django's."""
+        return cls(round(5 + priority / (20 if priority <= 0 else 25)))
+
+    def __int__(self) -> int:
+        return self.value
+
+
+class TaskStatus(StrEnum):
+    """The states of a task, in this package's words; Django's four are a view of them (`.django`)."""
+
+    PENDING = "PENDING"
+    SCHEDULED = "SCHEDULED"
+    RUNNING = "RUNNING"
+    RETRY = "RETRY"
+    SUCCESS = "SUCCESS"
+    FAILURE = "FAILURE"
+    CANCELLED = "CANCELLED"
+
+    @property
+    def is_finished(self) -> bool:
+        return self in (TaskStatus.SUCCESS, TaskStatus.FAILURE, TaskStatus.CANCELLED)
+
+    @property
+    def is_waiting(self) -> bool:
+        return self in (TaskStatus.PENDING, TaskStatus.SCHEDULED, TaskStatus.RETRY)
+
+    @property
+    def django(self) -> TaskResultStatus:
+        return _DJANGO_STATUS[self]
+
+
+_DJANGO_STATUS = {
+    TaskStatus.PENDING: TaskResultStatus.READY,
+    TaskStatus.SCHEDULED: TaskResultStatus.READY,
+    TaskStatus.RETRY: TaskResultStatus.READY,
+    TaskStatus.RUNNING: TaskResultStatus.RUNNING,
+    TaskStatus.SUCCESS: TaskResultStatus.SUCCESSFUL,
+    TaskStatus.FAILURE: TaskResultStatus.FAILED,
+    TaskStatus.CANCELLED: TaskResultStatus.FAILED,
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Attempt:
+    """One ended attempt that was not a success: who made it, when, and what went wrong.
+
+    `lost` is true where the worker died or lost its lease: such an attempt says nothing against the task, so it is
+    counted apart from its failures.
+    """
+
+    worker: str
+    started_at: datetime | None
+    finished_at: datetime | None
+    exception: str
+    traceback: str
+    lost: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Job:
+    """A task as it is stored. `payload` and `result` are JSON texts that no store ever looks into."""
+
+    id: str
+    name: str
+    payload: str
+    backend: str
+    queue: str = DEFAULT_TASK_QUEUE_NAME
+    priority: int = 0
+    run_after: datetime | None = None
+    once_key: str | None = None
+    #: Attempts that the caller's own task or queue asks for; None leaves it to the worker's settings.
+    max_attempts: int | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    status: TaskStatus = TaskStatus.PENDING
+    token: int = 0
+    history: tuple[Attempt, ...] = ()
+    worker: str | None = None
+    enqueued_at: datetime | None = None
+    due_at: datetime | None = None
+    started_at: datetime | None = None
+    first_started_at: datetime | None = None
+    finished_at: datetime | None = None
+    result: str | None = None
+    progress: tuple[float, float] | None = None
+    cancel_requested: bool = False
+
+    @property
+    def failures(self) -> int:
+        """Attempts that failed by the task's own doing; these are what `max_attempts` counts."""
+        return sum(not attempt.lost for attempt in self.history)
+
+    @property
+    def losses(self) -> int:
+        """Workers that were lost while they ran this task; `max_lost` is about these."""
+        return sum(attempt.lost for attempt in self.history)
+
+    @property
+    def worker_ids(self) -> list[str]:
+        """One worker for each attempt, the current or successful one included."""
+        workers = [attempt.worker for attempt in self.history]
+        if self.worker is not None and self.status in (TaskStatus.RUNNING, TaskStatus.SUCCESS):
+            workers.append(self.worker)
+        return workers
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Claim:
+    """A job held by one worker under its lease. `token` is the fence: it is spent once, and grows with each claim."""
+
+    job: Job
+    token: int
+    worker: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Succeeded:
+    """The task returned. `then` are jobs to enqueue in the same transaction or script as the success."""
+
+    claim: Claim
+    result: str = "null"
+    then: tuple[Job, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Failed:
+    """The task failed for good."""
+
+    claim: Claim
+    attempt: Attempt
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Retrying:
+    """The attempt ended without success, and another follows after `delay` seconds."""
+
+    claim: Claim
+    attempt: Attempt
+    delay: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Released:
+    """The job is given back as if it had not been claimed, to be ready again after `delay` seconds."""
+
+    claim: Claim
+    delay: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cancelled:
+    """The task was stopped because somebody cancelled it."""
+
+    claim: Claim
+    attempt: Attempt
+
+
+Outcome = Succeeded | Failed | Retrying | Released | Cancelled

@@ -1,0 +1,246 @@
+"""What an alias of `TASKS` may say, read and checked in one place.
+
+A field is an option, under its name in capitals. Its reader turns the setting into the value, or raises ValueError with
+the rest of the sentence "OPTIONS['LEASE'] …". Nothing here raises for bad settings: problems are collected, so that
+`manage.py check` can show all of them at once.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from django.utils.module_loading import import_string
+
+from ._compat import CoreTask
+from .jobs import Job
+from .queues import QueueConfig
+from .retries import Backoff, RetryPolicy, RetryStrategy
+
+DAY = 86_400.0
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong with the settings: a check id's number, a sentence, and the way out."""
+
+    code: str
+    message: str
+    hint: str
+
+
+Reader = Callable[[Any], Any]
+
+
+def option(default: Any, reader: Reader) -> Any:
+    """Declare an option. `default` may be a value that cannot change, or a function that makes one."""
+    metadata = {"reader": reader}
+    return (
+        field(default_factory=default, metadata=metadata)
+        if callable(default)
+        else field(default=default, metadata=metadata)
+    )
+
+
+def a_duration(least: float = 0.0, *, none: bool = False) -> Reader:
+    """Read seconds, as a number or a timedelta, above `least`; with `none`, None too."""
+
+    def read(value: Any) -> float | None:
+        if value is None and none:
+            return None
+        number = value.total_seconds() if isinstance(value, timedelta) else value
+        if (
+            isinstance(number, bool)
+            or not isinstance(number, (int, float))
+            or not math.isfinite(number)
+            or number <= least
+        ):
+            raise ValueError(
+                f"must be seconds above {least:g}, or a timedelta{', or None' if none else ''}, not {value!r}"
+            )
+        return float(number)
+
+    return read
+
+
+def a_number(least: int, *, none: bool = False) -> Reader:
+    """Read a whole number from `least` on; with `none`, None too."""
+
+    def read(value: Any) -> int | None:
+        if value is None and none:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise ValueError(f"must be a whole number from {least} on{', or None' if none else ''}, not {value!r}")
+        return value
+
+    return read
+
+
+def a_flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"must be True or False, not {value!r}")
+    return value
+
+
+def a_text(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"must be a text, not {value!r}")
+    return value
+
+
+def a_text_or_none(value: Any) -> str | None:
+    return None if value is None else a_text(value)
+
+
+def a_backoff(value: Any) -> Backoff:
+    if isinstance(value, str):
+        try:
+            value = import_string(value)
+        except ImportError as exc:
+            raise ValueError(f"names {value!r}, which cannot be imported: {exc}") from exc
+    if not callable(value):
+        raise ValueError(f"must be a RetryStrategy, a function or the path of one, not {value!r}")
+    backoff: Backoff = value
+    return backoff
+
+
+def queue_configs(value: Any) -> dict[str, QueueConfig]:
+    if not isinstance(value, Mapping):
+        raise ValueError(
+            f"must map queue names to their options, as in {{'emails': {{'max_retries': 5}}}}, not {value!r}"
+        )
+    configs = {}
+    for name, given in value.items():
+        if not isinstance(given, Mapping):
+            raise ValueError(f"must have a dictionary under {name!r}, not {given!r}")
+        known = [item.name for item in fields(QueueConfig) if item.name != "name"]
+        for key in given:
+            if key not in known:
+                raise ValueError(f"has {key!r} under {name!r}; known are {', '.join(known)}{did_you_mean(key, known)}")
+        configs[name] = QueueConfig(name, **given)
+    return configs
+
+
+def did_you_mean(name: Any, known: Any) -> str:
+    near = difflib.get_close_matches(str(name), list(known), n=1)
+    return f" (did you mean {near[0]!r}?)" if near else ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackendOptions:
+    """The options that every backend has."""
+
+    #: Rules of single queues: {"emails": {"max_retries": 5}}.
+    queues: Mapping[str, QueueConfig] = option(dict, queue_configs)
+    #: Attempts of a task for which neither it nor its queue says how many; 4 are one run and three retries.
+    max_attempts: int | None = option(None, a_number(1, none=True))
+    #: The backoff of a task that has none.
+    backoff: Backoff = option(RetryStrategy.exponential_backoff, a_backoff)
+    #: Seconds that one attempt may take where the task does not say; None is without limit.
+    timeout: float | None = option(None, a_duration(none=True))
+    #: Seconds after a worker's last heartbeat until its tasks are given to others.
+    lease: float = option(30.0, a_duration(0.1))
+    #: A task that has taken down this many workers fails.
+    max_lost: int = option(3, a_number(1))
+    #: Seconds that a finished task is kept; None keeps it for ever.
+    result_ttl: float | None = option(7 * DAY, a_duration(none=True))
+    #: Seconds that a task whose name no worker knows is kept trying, as while a deploy is half done.
+    unknown_task_ttl: float = option(DAY, a_duration())
+
+    def retry_policy(self, task: CoreTask, job: Job) -> RetryPolicy:
+        """Return the retry rules of one job. The first that says something decides: task, its strategy, queue, backend."""
+        own = getattr(task, "backoff", None)
+        attempts = job.max_attempts or getattr(task, "max_attempts", None)
+        if attempts is None and isinstance(own, RetryStrategy):
+            attempts = own.max_retries + 1
+        if attempts is None and job.queue in self.queues:
+            attempts = self.queues[job.queue].max_retries + 1
+        if attempts is None:
+            attempts = self.max_attempts
+        if attempts is None:
+            attempts = self.backoff.max_retries + 1 if isinstance(self.backoff, RetryStrategy) else 4
+        return RetryPolicy(
+            max_attempts=attempts,
+            backoff=own or self.backoff,
+            retry_on=getattr(task, "retry_on", ()),
+            give_up_on=getattr(task, "give_up_on", ()),
+        )
+
+
+Options = TypeVar("Options", bound=BackendOptions)
+
+#: Options that Django itself may come to have as keys of the alias (django/new-features 142); both places are read.
+_ALIAS_KEYS = ("MAX_ATTEMPTS", "BACKOFF")
+
+
+def read_options(kind: type[Options], alias: str, params: Mapping[str, Any]) -> tuple[Options, list[Problem]]:
+    """Return the options of an alias, defaults where a setting is bad, and what is wrong with them."""
+    given, problems = _given(alias, params)
+    known = {item.name.upper(): item for item in fields(kind)}
+    values: dict[str, Any] = {}
+    for key, value in given.items():
+        if key not in known:
+            near = did_you_mean(str(key).upper(), known)
+            problems.append(
+                Problem(
+                    "E003",
+                    f"TASKS[{alias!r}]['OPTIONS'] has {key!r}, which is no option{near}.",
+                    f"Remove it, or use one of {', '.join(sorted(known))}.",
+                )
+            )
+            continue
+        try:
+            values[known[key].name] = known[key].metadata["reader"](value)
+        except (ValueError, TypeError) as exc:
+            problems.append(
+                Problem("E004", f"TASKS[{alias!r}]['OPTIONS'][{key!r}] {exc}.", "Correct the value in your settings.")
+            )
+    return kind(**values), problems
+
+
+def _given(alias: str, params: Mapping[str, Any]) -> tuple[dict[Any, Any], list[Problem]]:
+    problems: list[Problem] = []
+    options = params.get("OPTIONS") or {}
+    if not isinstance(options, Mapping):
+        problems.append(
+            Problem(
+                "E002",
+                f"TASKS[{alias!r}]['OPTIONS'] must be a dictionary, not {options!r}.",
+                "Write it as {'LEASE': 30}.",
+            )
+        )
+        options = {}
+    given = {key: params[key] for key in _ALIAS_KEYS if key in params} | dict(options)
+    known = ("BACKEND", "QUEUES", "OPTIONS", *_ALIAS_KEYS)
+    for key in params:
+        if key not in known:
+            problems.append(
+                Problem(
+                    "E003",
+                    f"TASKS[{alias!r}] has {key!r}, which is no key of a backend{did_you_mean(key, known)}.",
+                    f"Known are {', '.join(known)}; options of the backend go into 'OPTIONS'.",
+                )
+            )
+    queues = params.get("QUEUES", [])
+    if isinstance(queues, str) or not all(isinstance(name, str) and name for name in queues):
+        problems.append(
+            Problem(
+                "E005",
+                f"TASKS[{alias!r}]['QUEUES'] must be a list of names, not {queues!r}.",
+                "Write it as ['default'].",
+            )
+        )
+    for name in options.get("QUEUES") or {} if isinstance(options.get("QUEUES"), Mapping) else ():
+        if queues and name not in queues:
+            problems.append(
+                Problem(
+                    "E005",
+                    f"TASKS[{alias!r}]['OPTIONS']['QUEUES'] has {name!r}, which its 'QUEUES' lacks{did_you_mean(name, queues)}.",
+                    "Add the name to 'QUEUES', or remove its options.",
+                )
+            )
+    return given, problems

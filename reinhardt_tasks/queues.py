@@ -1,0 +1,47 @@
+"""A queue by name and rule, as the original has it: `TaskQueue(QueueConfig("reports")).enqueue(task, …)`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+from ._compat import DEFAULT_TASK_QUEUE_NAME
+from .results import TaskResult
+from .tasks import Task
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class QueueConfig:
+    """A queue's name, and how often a task on it is retried that does not say so itself."""
+
+    name: str = DEFAULT_TASK_QUEUE_NAME
+    max_retries: int = 3
+
+    def __post_init__(self) -> None:
+        if not self.name or not isinstance(self.name, str):
+            raise ValueError(f"A queue's name is a text, not {self.name!r}.")
+        if isinstance(self.max_retries, bool) or not isinstance(self.max_retries, int) or self.max_retries < 0:
+            raise ValueError(
+                f"max_retries of queue {self.name!r} must be a whole number, 0 or more, not {self.max_retries!r}."
+            )
+
+
+@dataclass(frozen=True)
+class TaskQueue:
+    """Enqueues tasks under one QueueConfig."""
+
+    config: QueueConfig = field(default_factory=QueueConfig)
+
+    def enqueue(self, task: Task[Any, R], *args: Any, **kwargs: Any) -> TaskResult[R]:
+        """Enqueue `task` on this queue; its retries are the queue's unless the task has its own."""
+        return self._dress(task).enqueue(*args, **kwargs)
+
+    async def aenqueue(self, task: Task[Any, R], *args: Any, **kwargs: Any) -> TaskResult[R]:
+        """See enqueue()."""
+        return await self._dress(task).aenqueue(*args, **kwargs)
+
+    def _dress(self, task: Task[Any, R]) -> Task[Any, R]:
+        attempts = task.max_attempts or self.config.max_retries + 1
+        return replace(task.using(queue_name=self.config.name), max_attempts=attempts)

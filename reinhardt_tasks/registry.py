@@ -1,0 +1,77 @@
+"""Name → task. A worker runs what is registered here and nothing else: it never imports what a message names."""
+
+from __future__ import annotations
+
+import builtins
+import difflib
+import threading
+from typing import TYPE_CHECKING, Any
+
+from .exceptions import DuplicateTask, TaskNotFound
+
+if TYPE_CHECKING:
+    from ._compat import CoreTask
+
+
+class TaskRegistry:
+    """Tasks by their names. Safe with threads."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[str, CoreTask] = {}
+        self._lock = threading.Lock()
+
+    def register(self, task: CoreTask, name: str | None = None) -> None:
+        """Register `task` under its module path (or `name`).
+
+        Registering one function again is no error: `task.using(…)` makes copies, and a module may be reloaded. Two
+        functions under one name raise DuplicateTask, which names both places.
+        """
+        name = name or task.module_path
+        with self._lock:
+            known = self._tasks.setdefault(name, task)
+        if known.func is task.func or _place(known.func) == _place(task.func):
+            return
+        raise DuplicateTask(
+            f"Two tasks are called {name!r}: {_place(known.func)} and {_place(task.func)}. Rename one of the functions."
+        )
+
+    def unregister(self, name: str) -> None:
+        """Forget a task. Raise TaskNotFound for a name that is not registered."""
+        with self._lock:
+            if self._tasks.pop(name, None) is None:
+                raise TaskNotFound(self._unknown(name))
+
+    def get(self, name: str) -> CoreTask:
+        """Return a task. Raise TaskNotFound, with the nearest known name, for one that is not registered."""
+        try:
+            return self._tasks[name]
+        except KeyError:
+            raise TaskNotFound(self._unknown(name)) from None
+
+    def has(self, name: str) -> bool:
+        return name in self._tasks
+
+    def list(self) -> builtins.list[str]:
+        """Return the names of all tasks, sorted."""
+        return sorted(self._tasks)
+
+    def clear(self) -> None:
+        with self._lock:
+            self._tasks.clear()
+
+    def _unknown(self, name: str) -> str:
+        near = difflib.get_close_matches(name, self.list(), n=1)
+        return (
+            f"No task is registered as {name!r}. "
+            + (f"Did you mean {near[0]!r}? " if near else "")
+            + "A task is a function with @task in a module that is imported at start, as an installed app's `tasks` module is."
+        )
+
+
+def _place(func: Any) -> str:
+    code = getattr(func, "__code__", None)
+    return f"{code.co_filename}:{code.co_firstlineno}" if code else repr(func)
+
+
+#: The registry that `@task` fills.
+registry = TaskRegistry()

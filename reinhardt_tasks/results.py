@@ -1,0 +1,202 @@
+"""What a caller gets back: Django's TaskResult, widened; and results by id alone, which a ResultBackend keeps."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from ._compat import TASK_REFRESH_ATTRS, TaskError
+from ._compat import TaskResult as CoreTaskResult
+from .jobs import Job, TaskStatus
+from .serialization import decode_call
+
+if TYPE_CHECKING:
+    from ._compat import CoreTask
+
+R = TypeVar("R")
+
+_REFRESHED = (*TASK_REFRESH_ATTRS, "state", "metadata", "progress", "losses")
+#: Seconds between two looks of `wait()`: short at first, since most results are near.
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.005, 0.25
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskResult(CoreTaskResult, Generic[R]):  # type: ignore[misc, unused-ignore]
+    """Django's TaskResult with the finer state, progress, metadata, and the verbs `wait` and `cancel`."""
+
+    state: TaskStatus = TaskStatus.PENDING
+    #: What was given by `.using(metadata=…)` and saved by the task since.
+    metadata: dict[str, Any] = field(default_factory=dict, hash=False)
+    #: (done, total) as the task last told, or None.
+    progress: tuple[float, float] | None = None
+    #: Attempts that ended because their worker was lost; the other errors are the task's own failures.
+    losses: int = 0
+
+    @property
+    def failures(self) -> int:
+        """Attempts that failed by the task's own doing."""
+        return len(self.errors) - self.losses
+
+    def refresh(self) -> None:
+        """Read the task's present state from its store."""
+        self._take(self.task.get_backend().get_result(self.id))
+
+    async def arefresh(self) -> None:
+        """See refresh()."""
+        self._take(await self.task.get_backend().aget_result(self.id))
+
+    def wait(self, timeout: float | timedelta | None = None) -> TaskResult[R]:
+        """Wait until the task has finished, successfully or not, and return this result.
+
+        Raise TimeoutError when `timeout` (seconds) is over before, and RuntimeError where waiting cannot end: inside
+        the very transaction that has to commit before a worker can see the task.
+        """
+        for pause in self._pauses(timeout):
+            self.refresh()
+            if self.is_finished:
+                break
+            time.sleep(pause)
+        return self
+
+    async def await_(self, timeout: float | timedelta | None = None) -> TaskResult[R]:
+        """See wait(). (`await` itself is a word of the language.)"""
+        for pause in self._pauses(timeout):
+            await self.arefresh()
+            if self.is_finished:
+                break
+            await asyncio.sleep(pause)
+        return self
+
+    def cancel(self) -> bool:
+        """Cancel the task. Return whether that took effect: a waiting task never runs, a running one is told to stop."""
+        return bool(self.task.get_backend().cancel([self.id]))
+
+    async def acancel(self) -> bool:
+        """See cancel()."""
+        return bool(await self.task.get_backend().acancel([self.id]))
+
+    def _take(self, fresh: CoreTaskResult) -> None:
+        for name in _REFRESHED:
+            if hasattr(fresh, name):
+                object.__setattr__(self, name, getattr(fresh, name))
+
+    def _pauses(self, timeout: float | timedelta | None) -> Iterator[float]:
+        backend = self.task.get_backend()
+        problem = getattr(backend, "why_waiting_is_hopeless", None)
+        if not self.is_finished and problem and (why := problem()):
+            raise RuntimeError(f"Waiting for task {self.id} would never end: {why}")
+        allowed = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
+        deadline = None if allowed is None else time.monotonic() + allowed
+        pause = _FIRST_PAUSE
+        while True:
+            left = None if deadline is None else deadline - time.monotonic()
+            if left is not None and left <= 0 and pause > _FIRST_PAUSE:
+                raise TimeoutError(
+                    f"Task {self.id} ({self.task.module_path}) is still {self.state} after {allowed:g} s."
+                )
+            yield pause if left is None else max(0.0, min(pause, left))
+            pause = min(pause * 1.5, _LONGEST_PAUSE)
+
+
+def result_of(job: Job, task: CoreTask) -> TaskResult[Any]:
+    """Return the result that shows `job`. A payload that was damaged shows no arguments."""
+    try:
+        args, kwargs = decode_call(job.payload)
+    except Exception:
+        args, kwargs = [], {}
+    return fill_result(job, task, args, kwargs)
+
+
+def fill_result(job: Job, task: CoreTask, args: Any, kwargs: Any) -> TaskResult[Any]:
+    result: TaskResult[Any] = TaskResult(
+        task=task,
+        id=job.id,
+        status=job.status.django,
+        state=job.status,
+        enqueued_at=job.enqueued_at,
+        started_at=job.first_started_at or job.started_at,
+        finished_at=job.finished_at,
+        last_attempted_at=job.started_at,
+        args=args,
+        kwargs=kwargs,
+        backend=job.backend,
+        errors=[TaskError(exception_class_path=a.exception, traceback=a.traceback) for a in job.history],
+        worker_ids=job.worker_ids,
+        metadata=dict(job.metadata),
+        progress=job.progress,
+        losses=job.losses,
+    )
+    if job.result is not None and job.status is TaskStatus.SUCCESS:
+        object.__setattr__(result, "_return_value", json.loads(job.result))
+    return result
+
+
+@dataclass(frozen=True)
+class TaskOutput:
+    """A task's id and its result as text."""
+
+    task_id: str
+    result: str
+
+
+@dataclass
+class TaskResultMetadata:
+    """What a ResultBackend keeps of one task. `created_at` is in whole seconds since 1970, UTC."""
+
+    task_id: str
+    status: TaskStatus
+    result: str | None = None
+    error: str | None = None
+    created_at: int = field(default_factory=lambda: int(time.time()))
+
+    @classmethod
+    def with_error(cls, task_id: str, error: str) -> TaskResultMetadata:
+        """Return the record of a failure: status FAILURE, no result."""
+        return cls(task_id=str(task_id), status=TaskStatus.FAILURE, error=error)
+
+    def set_error(self, error: str) -> None:
+        """Change the error alone."""
+        self.error = error
+
+
+class ResultBackend(ABC):
+    """Keeps results by task id, apart from any queue."""
+
+    @abstractmethod
+    def store_result(self, metadata: TaskResultMetadata) -> None:
+        """Keep a result, in place of an earlier one of the same task."""
+
+    @abstractmethod
+    def get_result(self, task_id: str) -> TaskResultMetadata | None:
+        """Return a result, or None where there is none."""
+
+    @abstractmethod
+    def delete_result(self, task_id: str) -> None:
+        """Forget a result; one that is not there is no error."""
+
+
+class MemoryResultBackend(ResultBackend):
+    """Results in this process's memory, for tests. Safe with threads."""
+
+    def __init__(self) -> None:
+        self._results: dict[str, TaskResultMetadata] = {}
+        self._lock = threading.Lock()
+
+    def store_result(self, metadata: TaskResultMetadata) -> None:
+        with self._lock:
+            self._results[str(metadata.task_id)] = metadata
+
+    def get_result(self, task_id: str) -> TaskResultMetadata | None:
+        with self._lock:
+            return self._results.get(str(task_id))
+
+    def delete_result(self, task_id: str) -> None:
+        with self._lock:
+            self._results.pop(str(task_id), None)

@@ -1,0 +1,113 @@
+"""Arguments and return values as JSON text: what cannot be stored exactly is refused, with the place and the way out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, datetime, time
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from .exceptions import SerializationFailed
+
+_encoder = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
+_SCALARS = (str, int, float, bool, type(None))
+
+
+def dumps(value: Any, subject: str) -> str:
+    """Return `value` as JSON text. Raise SerializationFailed, naming `subject` and the place in it, where JSON cannot hold it.
+
+    Tuples become lists, as JSON has no tuples; keys that are not text are refused, since JSON would change them.
+    """
+    try:
+        text = _encoder.encode(value)
+        if _has_odd_key(value):
+            raise TypeError("a key is not text")
+    except (TypeError, ValueError, RecursionError) as exc:
+        raise SerializationFailed(_explain(value, subject, exc)) from exc
+    return text
+
+
+def encode_call(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
+    """Return a call's arguments as the payload of a job."""
+    if not args and not kwargs:
+        return "[[],{}]"
+    return dumps([list(args), dict(kwargs)], f"The arguments of {name}")
+
+
+def decode_call(payload: str) -> tuple[list[Any], dict[str, Any]]:
+    """Return the arguments that `encode_call` stored. Raise SerializationFailed for a payload that is not one of its."""
+    try:
+        args, kwargs = json.loads(payload)
+    except (ValueError, TypeError, RecursionError) as exc:
+        raise SerializationFailed(
+            f"The stored arguments are damaged: {payload[:80]!r} is not what was written."
+        ) from exc
+    if not isinstance(args, list) or not isinstance(kwargs, dict):
+        raise SerializationFailed(f"The stored arguments are damaged: {payload[:80]!r} is no list and dictionary.")
+    return args, kwargs
+
+
+def _has_odd_key(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(not isinstance(key, str) or _has_odd_key(item) for key, item in value.items())
+    if isinstance(value, (list, tuple)):
+        return any(_has_odd_key(item) for item in value if isinstance(item, (dict, list, tuple)))
+    return False
+
+
+def _explain(value: Any, subject: str, exc: Exception) -> str:
+    if isinstance(exc, RecursionError) or "Circular" in str(exc):
+        return f"{subject} are nested too deeply, or contain themselves: JSON can hold neither."
+    for path, item in _leaves(value, ""):
+        if (problem := _problem(item)) is not None:
+            return f"{subject} cannot be stored as JSON: {path or 'the value'} {problem}"
+    return f"{subject} cannot be stored as JSON: {exc}."
+
+
+def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if not isinstance(key, str):
+                yield f"the key {key!r}{f' in {path}' if path else ''}", _OddKey(key)
+            yield from _leaves(item, f"{path}[{key!r}]")
+    elif isinstance(value, (list, tuple)):
+        for index, item in enumerate(value):
+            yield from _leaves(item, f"{path}[{index}]")
+    else:
+        yield path, value
+
+
+class _OddKey:
+    def __init__(self, key: Any) -> None:
+        self.key = key
+
+
+def _problem(item: Any) -> str | None:
+    match item:
+        case _OddKey():
+            return f"is {_a(item.key)}; JSON knows keys of text only. Use str(key)."
+        case float() if item != item or item in (float("inf"), float("-inf")):
+            return f"is {item!r}, which JSON does not have. Pass None or a text."
+        case datetime() | date() | time():
+            return f"is {_a(item)}. Pass its isoformat() and read it with fromisoformat() in the task."
+        case Decimal() | UUID():
+            return f"is {_a(item)}. Pass str(value)."
+        case bytes() | bytearray() | memoryview():
+            return f"is {_a(item)}. Pass text (base64, or value.decode()), or where the bytes are to be found."
+        case set() | frozenset():
+            return f"is {_a(item)}. Pass sorted(value) or list(value)."
+        case _ if hasattr(item, "_meta") and hasattr(item, "pk"):
+            return f"is {_a(item)}. Pass its primary key and fetch it in the task."
+        case int() if not isinstance(item, bool) and abs(item) > 1 << 14_000:
+            return "is a number with too many digits."
+        case _ if isinstance(item, _SCALARS):
+            return None
+        case _:
+            return f"is {_a(item)}. Pass text, numbers, booleans, None, lists and dictionaries of these."
+
+
+def _a(value: Any) -> str:
+    name = type(value).__qualname__
+    return f"{'an' if name[:1].lower() in 'aeio' else 'a'} {name}"

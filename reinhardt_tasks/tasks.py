@@ -1,0 +1,309 @@
+"""`@task`: a function that can be enqueued. Django's Task with the options that Django itself proposes, and a few more."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, overload
+
+from django.conf import settings
+from django.utils import timezone
+from django.utils.module_loading import import_string
+
+from ._compat import (
+    DEFAULT_TASK_BACKEND_ALIAS,
+    DEFAULT_TASK_QUEUE_NAME,
+    CoreTask,
+    InvalidTask,
+    InvalidTaskBackend,
+    TaskResultMismatch,
+    task_backends,
+)
+from ._compat import TaskContext as CoreTaskContext
+from .jobs import TaskPriority
+from .registry import registry
+from .retries import Backoff, RetryStrategy
+from .serialization import encode_call
+
+if TYPE_CHECKING:
+    from .results import TaskResult
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+#: One call of a task: its positional and its keyword arguments.
+Call = tuple[Sequence[Any], Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task(CoreTask, Generic[P, R]):  # type: ignore[misc, unused-ignore]
+    """A function with what a worker has to know about running it. Made by `@task`; copies are made by `using()`."""
+
+    #: How often it is tried in all; None leaves that to the backoff's strategy, the queue and the backend, in this order.
+    max_attempts: int | None = None
+    #: `(exception, task_result) -> seconds | timedelta | None`; None ends the retries. A RetryStrategy is one.
+    backoff: Backoff | None = None
+    #: Exceptions after which it is tried again (empty: all), and those after which it is not.
+    retry_on: tuple[type[BaseException], ...] = ()
+    give_up_on: tuple[type[BaseException], ...] = ()
+    #: Seconds that one attempt may take; None leaves it to the backend.
+    timeout: float | None = None
+    #: The body and the record of its success commit in one transaction (database backends, ordinary functions).
+    atomic: bool = False
+    #: Kept with the task and given to it as `context.metadata`.
+    metadata: dict[str, Any] = field(default_factory=dict, hash=False)
+
+    # Zero-argument super() does not work in a dataclass with slots, which is made anew by its decorator.
+
+    def __post_init__(self) -> None:
+        if isinstance(self.priority, TaskPriority):
+            object.__setattr__(self, "priority", self.priority.django)
+        _check_options(self)
+        CoreTask.__post_init__(self)
+        registry.register(self)
+
+    @classmethod
+    def _reconstruct(cls, values: dict[str, Any]) -> Task[Any, Any]:
+        path = values["func"]
+        try:
+            return cls(**{**values, "func": import_string(path).func})
+        except (ImportError, AttributeError) as exc:
+            raise ValueError(f"Expected {path!r} to point to a Task instance.") from exc
+
+    def __reduce__(self) -> Any:
+        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        return (type(self)._reconstruct, ({**values, "func": self.module_path},))
+
+    def using(
+        self,
+        *,
+        priority: int | TaskPriority | None = None,
+        queue_name: str | None = None,
+        run_after: datetime | timedelta | None = None,
+        backend: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> Task[P, R]:
+        """Return a copy with other defaults. `run_after` is a moment, or a timedelta from now."""
+        if isinstance(run_after, timedelta):
+            run_after = (timezone.now() if settings.USE_TZ else datetime.now()) + run_after
+        changes: dict[str, Any] = {
+            "priority": priority,
+            "queue_name": queue_name,
+            "run_after": run_after,
+            "backend": backend,
+            "metadata": None if metadata is None else dict(metadata),
+        }
+        return replace(self, **{name: value for name, value in changes.items() if value is not None})
+
+    if TYPE_CHECKING:
+
+        def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> TaskResult[R]: ...
+
+        async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> TaskResult[R]: ...
+
+        def get_result(self, result_id: str) -> TaskResult[R]: ...
+
+        async def aget_result(self, result_id: str) -> TaskResult[R]: ...
+
+        def call(self, *args: P.args, **kwargs: P.kwargs) -> R: ...
+
+        async def acall(self, *args: P.args, **kwargs: P.kwargs) -> R: ...
+
+    def enqueue_many(self, calls: Iterable[Call]) -> list[TaskResult[R]]:
+        """Enqueue one task for each `(args, kwargs)`, all or none, in one round trip; return their results in order."""
+        backend = self.get_backend()
+        if hasattr(backend, "enqueue_many"):
+            results: list[TaskResult[R]] = backend.enqueue_many(self, list(calls))
+            return results
+        return [backend.enqueue(self, list(args), dict(kwargs)) for args, kwargs in calls]
+
+    async def aenqueue_many(self, calls: Iterable[Call]) -> list[TaskResult[R]]:
+        """See enqueue_many()."""
+        backend = self.get_backend()
+        if hasattr(backend, "aenqueue_many"):
+            results: list[TaskResult[R]] = await backend.aenqueue_many(self, list(calls))
+            return results
+        return [await backend.aenqueue(self, list(args), dict(kwargs)) for args, kwargs in calls]
+
+    def enqueue_on_commit(self, *args: Any, using: str | None = None, **kwargs: Any) -> None:
+        """Enqueue when the current transaction of the database `using` commits (at once outside of one).
+
+        Arguments are checked now; a rollback enqueues nothing. The word `using` is taken: a task with an argument of
+        that name is enqueued by `transaction.on_commit(lambda: …)`.
+        """
+        from django.db import transaction
+
+        encode_call(self.module_path, args, kwargs)
+        check_call(self, args, kwargs)
+        transaction.on_commit(functools.partial(self.enqueue, *args, **kwargs), using=using)
+
+    @property
+    def func_place(self) -> str:
+        code = self.func.__code__
+        return f"{code.co_filename}:{code.co_firstlineno}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskContext(CoreTaskContext):
+    """What a task with `takes_context=True` is given first: its result so far, its metadata, and ways to tell of progress."""
+
+    #: Writes metadata and progress to the store; set by whoever runs the task.
+    annotate: Callable[[dict[str, Any], tuple[float, float] | None], None] | None = field(default=None, repr=False)
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """The task's metadata. Changes are saved when the task finishes, or by `save_metadata()`."""
+        metadata: dict[str, Any] = self.task_result.metadata
+        return metadata
+
+    def save_metadata(self) -> None:
+        """Save the metadata now, for others to see."""
+        self._write()
+
+    async def asave_metadata(self) -> None:
+        """See save_metadata()."""
+        from asgiref.sync import sync_to_async
+
+        await sync_to_async(self._write)()
+
+    def progress(self, done: float, total: float) -> None:
+        """Tell that `done` of `total` are done; `result.progress` shows it."""
+        object.__setattr__(self.task_result, "progress", (done, total))
+        self._write()
+
+    async def aprogress(self, done: float, total: float) -> None:
+        """See progress()."""
+        object.__setattr__(self.task_result, "progress", (done, total))
+        await self.asave_metadata()
+
+    def _write(self) -> None:
+        if self.annotate is not None:
+            self.annotate(self.metadata, self.task_result.progress)
+
+
+def check_call(task: CoreTask, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+    """Raise TypeError, as the call itself would, where the arguments do not fit the task's function."""
+    signature = _signature(task.func)
+    if task.takes_context:
+        args = (None, *args)
+    try:
+        signature.bind(*args, **kwargs)
+    except TypeError as exc:
+        raise TypeError(f"{task.module_path}{signature} cannot be called with what was enqueued: {exc}.") from None
+
+
+@functools.cache
+def _signature(func: Callable[..., Any]) -> inspect.Signature:
+    return inspect.signature(func)
+
+
+def _check_options(task: Task[Any, Any]) -> None:
+    place = getattr(task.func, "__qualname__", repr(task.func))
+    problems = {
+        "max_attempts must be a whole number from 1 on": task.max_attempts is not None
+        and (isinstance(task.max_attempts, bool) or not isinstance(task.max_attempts, int) or task.max_attempts < 1),
+        "backoff must be callable: (exception, task_result) -> seconds": task.backoff is not None
+        and not callable(task.backoff),
+        "timeout must be a number of seconds above 0": task.timeout is not None
+        and (isinstance(task.timeout, bool) or not isinstance(task.timeout, (int, float)) or not task.timeout > 0),
+        "retry_on must be a tuple of exception classes": not _are_exceptions(task.retry_on),
+        "give_up_on must be a tuple of exception classes": not _are_exceptions(task.give_up_on),
+        "atomic is for ordinary functions: a coroutine cannot hold a transaction of Django": task.atomic
+        and inspect.iscoroutinefunction(task.func),
+        "run_after must be a datetime": not isinstance(task.run_after, (datetime, type(None))),
+        "priority must be a whole number or a TaskPriority": isinstance(task.priority, bool)
+        or not isinstance(task.priority, (int, float)),
+    }
+    for problem, found in problems.items():
+        if found:
+            raise InvalidTask(f"Task {place}: {problem}.")
+
+
+def _are_exceptions(classes: Any) -> bool:
+    return isinstance(classes, tuple) and all(isinstance(c, type) and issubclass(c, BaseException) for c in classes)
+
+
+def as_classes(classes: Any) -> Any:
+    """Let one exception class, or any sequence of them, stand where a tuple is kept."""
+    if isinstance(classes, type):
+        return (classes,)
+    return tuple(classes) if isinstance(classes, (list, set, frozenset)) else classes
+
+
+@overload
+def task(function: Callable[P, R], /) -> Task[P, R]: ...
+
+
+@overload
+def task(
+    *,
+    takes_context: bool = False,
+    priority: int | TaskPriority = 0,
+    queue_name: str = DEFAULT_TASK_QUEUE_NAME,
+    backend: str = DEFAULT_TASK_BACKEND_ALIAS,
+    max_attempts: int | None = None,
+    backoff: Backoff | RetryStrategy | None = None,
+    retry_on: type[BaseException] | Sequence[type[BaseException]] = (),
+    give_up_on: type[BaseException] | Sequence[type[BaseException]] = (),
+    timeout: float | None = None,
+    atomic: bool = False,
+    metadata: Mapping[str, Any] | None = None,
+) -> TaskDecorator: ...
+
+
+def task(function: Any = None, /, **options: Any) -> Any:
+    """Make a module-level function, ordinary or `async`, a task; with or without options.
+
+    `priority` (−100 to 100, or a TaskPriority), `queue_name`, `backend`, `takes_context` as in Django; `max_attempts`,
+    `backoff`, `timeout` (seconds), `retry_on`, `give_up_on`, `atomic`, `metadata`: see `Task`. Raises InvalidTask for what
+    cannot be a task, DuplicateTask for a name that another function has, TypeError for an unknown option.
+    """
+    if "run_after" in options:
+        raise TypeError("run_after cannot be set by @task: it is a moment of one call. Use .using(run_after=…).")
+    known = {item.name for item in fields(Task)} - {"func", "run_after"}
+    for name in options.keys() - known:
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else f" Known are {', '.join(sorted(known))}."
+        raise TypeError(f"@task has no option {name!r}.{hint}")
+
+    def decorate(func: Callable[..., Any]) -> Task[Any, Any]:
+        _check_backend(options.get("backend", DEFAULT_TASK_BACKEND_ALIAS))
+        values = {**options, "metadata": dict(options.get("metadata") or {})}
+        for name in ("retry_on", "give_up_on"):
+            values[name] = as_classes(options.get(name, ()))
+        return Task(func=func, **values)
+
+    return decorate if function is None else decorate(function)
+
+
+def _check_backend(alias: str) -> None:
+    try:
+        task_backends[alias]
+    except InvalidTaskBackend as exc:
+        known = list(task_backends.settings)
+        if alias in known:
+            raise
+        near = difflib.get_close_matches(alias, known, n=1)
+        hint = f"Did you mean {near[0]!r}?" if near else f"It has {', '.join(map(repr, known))}."
+        raise InvalidTaskBackend(f"TASKS has no backend {alias!r}. {hint}") from exc
+
+
+if TYPE_CHECKING:
+
+    class TaskDecorator:
+        """What `@task(…)` gives: it takes the leading `context` off the signature where the function has one."""
+
+        @overload
+        def __call__(self, function: Callable[Concatenate[TaskContext, P], R], /) -> Task[P, R]: ...
+
+        @overload
+        def __call__(self, function: Callable[P, R], /) -> Task[P, R]: ...
+
+        def __call__(self, function: Any, /) -> Any: ...
+
+
+__all__ = ["Call", "Task", "TaskContext", "TaskResultMismatch", "check_call", "task"]

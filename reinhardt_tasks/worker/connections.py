@@ -1,0 +1,40 @@
+"""Django's habits around a request, around a task: what a task did to its thread's connections does not reach the next."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import connections, reset_queries
+
+
+def tidy_connections() -> None:
+    """Make this thread's connections fit for the next task; keep those that are.
+
+    A connection is kept between tasks even where CONN_MAX_AGE is 0, which means "for one request": a task of a
+    millisecond must not pay for a connection of its own. An age above 0 is honoured, and CONN_HEALTH_CHECKS too.
+    """
+    reset_queries()
+    for connection in connections.all(initialized_only=True):
+        _tidy(connection)
+
+
+def _tidy(connection: Any) -> None:
+    if connection.connection is None:
+        return
+    connection.health_check_done = False
+    if connection.in_atomic_block or connection.get_autocommit() != connection.settings_dict["AUTOCOMMIT"]:
+        # The task left a transaction open. Nothing of it was promised to anybody.
+        connection.in_atomic_block = False
+        connection.savepoint_ids = []
+        connection.atomic_blocks = []
+        connection.needs_rollback = False
+        connection.closed_in_transaction = False
+        connection.run_on_commit = []
+        connection.close()
+    elif connection.errors_occurred:
+        if connection.is_usable():
+            connection.errors_occurred = False
+        else:
+            connection.close()
+    elif connection.settings_dict["CONN_MAX_AGE"] != 0:
+        connection.close_if_unusable_or_obsolete()

@@ -1,0 +1,75 @@
+"""What any worker does for all: it gives new life to what dead workers held, and clears away what is old."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from datetime import UTC, datetime, timedelta
+
+from ..brokers.base import Broker, WorkerInfo
+from ..exceptions import QueueError
+from ..execution import lost_outcome
+from ..options import BackendOptions
+
+logger = logging.getLogger("reinhardt_tasks")
+
+#: Jobs in one go, and seconds between two clearings.
+BATCH, PRUNE_EVERY = 500, 60.0
+
+
+class Maintenance:
+    """Works in a thread of its own, so that a slow clearing delays neither tasks nor heartbeats."""
+
+    def __init__(self, broker: Broker, worker: WorkerInfo, options: BackendOptions) -> None:
+        self._broker = broker
+        self._worker = worker
+        self._options = options
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._serve, name="reinhardt-maintenance", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def close(self) -> None:
+        self._closing.set()
+        self._thread.join(timeout=5)
+
+    def rescue(self) -> int:
+        """Take over what dead workers held and decide what becomes of it; return how many jobs that were."""
+        number = 0
+        while claims := self._broker.rescue(BATCH, self._worker):
+            self._broker.settle([lost_outcome(claim, self._options) for claim in claims])
+            number += len(claims)
+            if len(claims) < BATCH:
+                break
+        return number
+
+    def prune(self) -> int:
+        """Delete what finished longer ago than the backend keeps it; return how many jobs that were."""
+        if self._options.result_ttl is None:
+            return 0
+        before = datetime.now(UTC) - timedelta(seconds=self._options.result_ttl)
+        number = 0
+        while (deleted := self._broker.prune(before, BATCH)) and not self._closing.is_set():
+            number += deleted
+            if deleted < BATCH:
+                break
+        return number
+
+    def _serve(self) -> None:
+        interval = min(self._worker.lease / 3, 10.0)
+        until_prune = PRUNE_EVERY
+        while True:
+            try:
+                self.rescue()
+                until_prune -= interval
+                if until_prune <= 0:
+                    until_prune = PRUNE_EVERY
+                    self.prune()
+            except QueueError as exc:
+                logger.warning("Maintenance could not reach the store: %s", exc)
+            except Exception:
+                logger.exception("Maintenance failed; it goes on.")
+            if self._closing.wait(interval):
+                break
+        self._broker.close()

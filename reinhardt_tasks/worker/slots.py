@@ -1,0 +1,212 @@
+"""Where tasks run: threads for ordinary functions, one event loop for coroutine functions."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Collection
+from contextvars import Context
+
+from ..brokers.base import Broker
+from ..exceptions import ExecutionFailed
+from ..execution import Execution
+from ..jobs import Outcome, Succeeded
+from .connections import tidy_connections
+
+logger = logging.getLogger("reinhardt_tasks")
+
+#: Told of a task that has ended: its execution, its outcome (None: it is settled already), the seconds that it took.
+Ended = Callable[[Execution, "Outcome | None", float], None]
+
+
+class _Slot:
+    """A thread, and what it runs just now."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.execution: Execution | None = None
+        self.ident: int | None = None
+
+
+class Threads:
+    """A fixed number of threads that take executions from one line, first come first served."""
+
+    def __init__(self, size: int, broker: Broker, ended: Ended) -> None:
+        self.size = size
+        self._broker = broker
+        self._ended = ended
+        self._line: deque[Execution] = deque()
+        self._news = threading.Condition()
+        self._idle = 0
+        self._closed = False
+        self._slots = [_Slot() for _ in range(size)]
+        for number, slot in enumerate(self._slots):
+            threading.Thread(target=self._serve, args=(slot,), name=f"reinhardt-task-{number}", daemon=True).start()
+
+    def put(self, executions: Collection[Execution]) -> None:
+        with self._news:
+            self._line.extend(executions)
+            self._news.notify(min(self._idle, len(executions)))
+
+    def take_back(self) -> list[Execution]:
+        """Return what has not been started, and will not be."""
+        back = []
+        while True:
+            try:
+                back.append(self._line.popleft())
+            except IndexError:
+                return back
+
+    def waiting(self) -> int:
+        return len(self._line)
+
+    def running(self) -> list[Execution]:
+        return [execution for slot in self._slots if (execution := slot.execution) is not None]
+
+    def stop(self, execution: Execution, reason: BaseException) -> bool:
+        """Raise the kind of `reason` in the thread that runs this, at its next bytecode; False where none runs it.
+
+        A thread that is inside of C code, or sleeps, is not reached before it comes back.
+        """
+        for slot in self._slots:
+            with slot.lock:
+                if slot.execution is execution and slot.ident is not None:
+                    execution.stopped_by = reason
+                    ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                        ctypes.c_ulong(slot.ident), ctypes.py_object(type(reason))
+                    )
+                    return True
+        return False
+
+    def close(self) -> None:
+        with self._news:
+            self._closed = True
+            self._news.notify_all()
+
+    def _serve(self, slot: _Slot) -> None:
+        slot.ident = threading.get_ident()
+        while not self._closed:
+            try:
+                execution = self._line.popleft()
+            except IndexError:
+                with self._news:
+                    if not self._line and not self._closed:
+                        self._idle += 1
+                        self._news.wait()
+                        self._idle -= 1
+                continue
+            self._run(slot, execution)
+
+    def _run(self, slot: _Slot, execution: Execution) -> None:
+        began = time.perf_counter()
+        with slot.lock:
+            slot.execution = execution
+        outcome: Outcome | None
+        try:
+            try:
+                outcome = self._outcome(execution)
+            finally:
+                # From here on nobody may raise in this thread; what was raised a moment ago arrives at the latest below.
+                with slot.lock:
+                    slot.execution = None
+        except BaseException as exc:
+            # Not the task's exception, which its execution has caught: one that was to stop it and came too late.
+            outcome = execution.fail(execution.stopped_by or exc)
+        tidy_connections()
+        self._ended(execution, outcome, time.perf_counter() - began)
+
+    def _outcome(self, execution: Execution) -> Outcome | None:
+        if (early := execution.prepare()) is not None:
+            return early
+        if getattr(execution.task, "atomic", False):
+            return run_atomically(execution, self._broker)
+        return execution.run()
+
+
+class _RollBack(Exception):
+    """Leaves the transaction of an atomic task without its success."""
+
+
+def run_atomically(execution: Execution, broker: Broker) -> Outcome | None:
+    """Run a task in one transaction with the record of its success; return None where that is settled."""
+    outcome: Outcome | None = None
+    try:
+        with broker.transaction():
+            outcome = execution.run()
+            if not isinstance(outcome, Succeeded):
+                raise _RollBack
+            if broker.settle([outcome]):
+                # Somebody else holds this task by now: its effects are theirs to make.
+                outcome = None
+                raise _RollBack
+    except _RollBack:
+        return outcome
+    except NotImplementedError as exc:
+        return execution.fail(ExecutionFailed(f"atomic=True needs a database backend: {exc}"))
+    except Exception as exc:
+        # The commit failed, or its answer was lost. If it did happen, what follows here is refused by its fence.
+        return execution.fail(exc)
+    return None
+
+
+class Loop:
+    """An event loop in a thread of its own, for coroutine functions."""
+
+    def __init__(self, ended: Ended) -> None:
+        self._ended = ended
+        self._tasks: dict[Execution, asyncio.Task[None]] = {}
+        self._loop = asyncio.new_event_loop()
+        self._closed = False
+        threading.Thread(target=self._serve, name="reinhardt-loop", daemon=True).start()
+
+    def put(self, executions: Collection[Execution]) -> None:
+        if executions:
+            self._loop.call_soon_threadsafe(self._start, list(executions))
+
+    def running(self) -> list[Execution]:
+        return list(self._tasks)
+
+    def stop(self, execution: Execution, reason: BaseException) -> bool:
+        """Cancel the coroutine that runs this; False where none does."""
+        if execution not in self._tasks:
+            return False
+        self._loop.call_soon_threadsafe(self._cancel, execution, reason)
+        return True
+
+    def close(self) -> None:
+        self._closed = True
+        self._loop.call_soon_threadsafe(self._loop.stop)
+
+    def _serve(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        while not self._closed:
+            try:
+                self._loop.run_forever()
+            except BaseException:
+                # A task of the task's own raised SystemExit or KeyboardInterrupt, which asyncio lets through.
+                logger.exception("The event loop was left; it goes on.")
+
+    def _start(self, executions: list[Execution]) -> None:
+        for execution in executions:
+            # Each in a context of its own: what one sets, another must not see.
+            self._tasks[execution] = self._loop.create_task(self._run(execution), context=Context())
+
+    def _cancel(self, execution: Execution, reason: BaseException) -> None:
+        if execution in self._tasks:
+            execution.stopped_by = execution.stopped_by or reason
+            self._tasks[execution].cancel()
+
+    async def _run(self, execution: Execution) -> None:
+        began = time.perf_counter()
+        outcome: Outcome | None
+        try:
+            outcome = await execution.arun()
+        except BaseException as exc:
+            # It was cancelled outside of its own code.
+            outcome = execution.fail(execution.stopped_by or exc)
+        self._tasks.pop(execution, None)
+        self._ended(execution, outcome, time.perf_counter() - began)

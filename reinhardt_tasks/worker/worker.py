@@ -1,0 +1,418 @@
+"""The worker's loop: settle what has ended and claim what there is room for, both in one round trip; then hand out."""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import socket
+import threading
+import time
+from inspect import iscoroutinefunction
+
+from ..brokers.base import Broker, Pulse, WorkerInfo
+from ..exceptions import QueueError, TaskCancelled, TaskTimeout
+from ..execution import Execution
+from ..jobs import Attempt, Claim, Failed, Outcome, Released, Retrying, Succeeded
+from ..options import BackendOptions
+from ..registry import registry
+from .config import WorkerConfig
+from .heartbeat import Heartbeat
+from .listener import Listener
+from .maintenance import Maintenance
+from .prefetch import Prefetch
+from .slots import Loop, Threads
+
+logger = logging.getLogger("reinhardt_tasks")
+
+#: Seconds that an ended task may wait for others to be settled with it, while more of them run.
+LINGER = 0.01
+#: Outcomes that are not let wait for more.
+FULL = 250
+#: After this many failures of the store in a row the outcomes are tried one by one: one of them may be the fault.
+SUSPICIOUS = 3
+
+
+class Worker:
+    """One process's worker on one broker. `run()` blocks until it is told to stop, from another thread or a signal."""
+
+    def __init__(
+        self, broker: Broker, options: BackendOptions, sender: type, config: WorkerConfig | None = None
+    ) -> None:
+        self.config = config or WorkerConfig()
+        self.broker = broker
+        self.options = options
+        self.info = WorkerInfo(
+            id=self.config.id,
+            name=self.config.name,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            slots=self.config.concurrency,
+            queues=self.config.queues or (),
+            lease=options.lease,
+        )
+        self.succeeded = self.failed = self.retried = 0
+        self._sender = sender
+        self._news = threading.Condition()
+        self._held: dict[str, Claim] = {}
+        self._running: dict[str, Execution] = {}
+        self._async_count = 0
+        self._outcomes: list[Outcome] = []
+        self._first_ended = 0.0
+        self._deadlines: dict[str, float] = {}
+        self._prefetch = Prefetch(self.config.concurrency)
+        self._stops = 0
+        self._left_running = False
+        self._claimed = 0
+        self._may_have_work = True
+        self._failures = 0
+        self._retry_at = 0.0
+        self._threads = Threads(self.config.concurrency, broker, self._ended)
+        self._loop: Loop | None = None
+        self._listener = Listener(broker, self.config.queues, self._heard)
+        self._heartbeat = Heartbeat(broker, self.info, self._believed, self._pulsed)
+        self._maintenance = Maintenance(broker, self.info, options)
+
+    def run(self) -> None:
+        """Work until `stop()`, or as long as `burst` and `max_tasks` say; then end what runs, or give it back."""
+        self._listener.start()
+        self._heartbeat.start()
+        self._maintenance.start()
+        try:
+            while not self._is_over():
+                self._turn()
+                self._sleep()
+        finally:
+            self._shut_down()
+
+    def stop(self) -> None:
+        """Claim no more, and end when what runs has ended; a second call ends at once and gives everything back."""
+        # No lock: a signal handler may interrupt the very thread that holds it.
+        self._stops += 1
+        self._may_have_work = True
+        threading.Thread(target=self._heard, daemon=True).start()
+
+    def sign_in(self) -> None:
+        """Send the first heartbeat. Raise QueueError where the store cannot be reached."""
+        self.broker.heartbeat(self.info)
+
+    @property
+    def was_forced(self) -> bool:
+        """Whether tasks were still running here when the worker ended; they were given back."""
+        return self._left_running
+
+    @property
+    def is_stopping(self) -> bool:
+        return self._stops > 0
+
+    def _turn(self) -> None:
+        self._enforce_deadlines()
+        if time.monotonic() < self._retry_at:
+            return
+        with self._news:
+            outcomes, self._outcomes = self._outcomes, []
+            room = self._room() if self._may_have_work else 0
+        if not outcomes and room <= 0:
+            return
+        try:
+            lost, claims = self.broker.exchange(outcomes, self.config.queues, room, self.info)
+        except Exception as exc:
+            self._put_off(outcomes, exc)
+            return
+        self._recovered()
+        self._forget(outcomes, lost)
+        self._hand_out(claims)
+        if room > 0:
+            # Less than was asked for: the store has no more, and will tell when it has.
+            with self._news:
+                self._may_have_work = len(claims) >= room
+            if not self._may_have_work:
+                self._listener.listen()
+
+    def _room(self) -> int:
+        if self.is_stopping or self._async_count >= self.config.async_concurrency:
+            return 0
+        in_threads = len(self._held) - self._async_count - len(self._outcomes)
+        room = self.config.concurrency + self._prefetch.extra() - in_threads
+        if in_threads > self.config.concurrency and room < self._prefetch.extra() // 2:
+            # There is enough to do; a claim now would be a small one.
+            return 0
+        if self.config.max_tasks is not None:
+            room = min(room, self.config.max_tasks - self._claimed)
+        return max(0, room)
+
+    def _hand_out(self, claims: list[Claim]) -> None:
+        ordinary: list[Execution] = []
+        coroutines: list[Execution] = []
+        for claim in claims:
+            execution = Execution(claim, self.options, self._sender, self.broker.annotate)
+            is_async = registry.has(claim.job.name) and iscoroutinefunction(registry.get(claim.job.name).func)
+            (coroutines if is_async else ordinary).append(execution)
+            self._held[claim.job.id] = claim
+            self._running[claim.job.id] = execution
+            self._watch(claim, execution)
+        self._claimed += len(claims)
+        if coroutines:
+            self._loop = self._loop or Loop(self._ended)
+            with self._news:
+                self._async_count += len(coroutines)
+            self._loop.put(coroutines)
+        if ordinary:
+            self._threads.put(ordinary)
+
+    def _watch(self, claim: Claim, execution: Execution) -> None:
+        """Note when the task must have ended. It is counted from now: what is held ahead is short."""
+        task = registry.get(claim.job.name) if registry.has(claim.job.name) else None
+        timeout = getattr(task, "timeout", None) or self.options.timeout
+        if timeout is not None:
+            self._deadlines[claim.job.id] = time.monotonic() + timeout
+
+    def _enforce_deadlines(self) -> None:
+        now = time.monotonic()
+        for job_id, deadline in list(self._deadlines.items()):
+            execution = self._running.get(job_id)
+            if execution is None:
+                self._deadlines.pop(job_id, None)
+            elif now >= deadline:
+                timeout = execution.timeout or 0.0
+                self._halt(execution, TaskTimeout(f"{execution.claim.job.name} ran for longer than its {timeout:g} s."))
+                self._deadlines.pop(job_id, None)
+
+    def _halt(self, execution: Execution, reason: BaseException) -> None:
+        if not self._threads.stop(execution, reason) and self._loop is not None:
+            self._loop.stop(execution, reason)
+
+    def _ended(self, execution: Execution, outcome: Outcome | None, seconds: float) -> None:
+        """Called in the task's thread, or the loop's."""
+        job = execution.claim.job
+        _log(outcome, execution, seconds)
+        with self._news:
+            self._running.pop(job.id, None)
+            if execution.task is not None and iscoroutinefunction(execution.task.func):
+                self._async_count -= 1
+            else:
+                self._prefetch.note(seconds)
+            if outcome is None:
+                # An atomic task, which has settled itself.
+                self._held.pop(job.id, None)
+                self.succeeded += 1
+            else:
+                if not self._outcomes:
+                    self._first_ended = time.monotonic()
+                self._outcomes.append(outcome)
+            if self._is_pressing():
+                self._news.notify()
+
+    def _is_pressing(self) -> bool:
+        """Return whether the loop has a reason to turn now. Called with the lock."""
+        if self._outcomes:
+            return (
+                not self._running or len(self._outcomes) >= FULL or self._may_have_work and not self._threads.waiting()
+            )
+        return self._may_have_work and self._room() > 0
+
+    def _sleep(self) -> None:
+        with self._news:
+            while not self._is_over():
+                if time.monotonic() >= self._retry_at and self._is_pressing():
+                    return
+                nap = self._nap()
+                if nap <= 0:
+                    return
+                if not self._news.wait(nap):
+                    return
+
+    def _nap(self) -> float:
+        now = time.monotonic()
+        naps = [1.0]
+        if self._retry_at > now:
+            return max(0.001, min(1.0, self._retry_at - now))
+        if self._outcomes:
+            naps.append(self._first_ended + LINGER - now)
+        naps += [deadline - now for deadline in self._deadlines.values()]
+        return min(naps)
+
+    def _heard(self) -> None:
+        with self._news:
+            self._may_have_work = True
+            self._news.notify_all()
+
+    def _is_over(self) -> bool:
+        if self.is_stopping:
+            return True
+        if self._held or self._outcomes:
+            return False
+        if self.config.max_tasks is not None and self._claimed >= self.config.max_tasks:
+            return True
+        return self.config.burst and not self._may_have_work and not self._failures
+
+    def _forget(self, outcomes: list[Outcome], lost: list[Claim]) -> None:
+        gone = {claim.job.id for claim in lost}
+        for claim in lost:
+            logger.warning(
+                "Task id=%s path=%s ended here after its lease was lost; nothing is recorded.",
+                claim.job.id,
+                claim.job.name,
+            )
+        for outcome in outcomes:
+            job_id = outcome.claim.job.id
+            if self._held.get(job_id) is outcome.claim:
+                del self._held[job_id]
+            if job_id not in gone:
+                self._count(outcome)
+
+    def _count(self, outcome: Outcome) -> None:
+        match outcome:
+            case Succeeded():
+                self.succeeded += 1
+            case Retrying():
+                self.retried += 1
+            case Released():
+                pass
+            case _:
+                self.failed += 1
+
+    def _put_off(self, outcomes: list[Outcome], exc: Exception) -> None:
+        """Keep the outcomes for later, and let the store some time."""
+        with self._news:
+            self._outcomes = [*outcomes, *self._outcomes]
+        self._failures += 1
+        pause = min(10.0, 0.1 * 2 ** min(self._failures, 8)) * (0.5 + random.random() / 2)  # noqa: S311
+        self._retry_at = time.monotonic() + pause
+        report = logger.warning if isinstance(exc, QueueError) else logger.exception
+        if self._failures in (1, 2) or self._failures % 10 == 0:
+            report("The store did not answer (try %d, next in %.1f s): %s", self._failures, pause, exc)
+        if self._failures >= SUSPICIOUS and outcomes:
+            self._settle_one_by_one()
+
+    def _settle_one_by_one(self) -> None:
+        """Find the outcomes that the store refuses, while it takes others, and record the refusal in their place."""
+        with self._news:
+            outcomes, self._outcomes = self._outcomes, []
+        refused: list[tuple[Outcome, Exception]] = []
+        for number, outcome in enumerate(outcomes):
+            try:
+                self._forget([outcome], self.broker.settle([outcome]))
+            except Exception as exc:
+                refused.append((outcome, exc))
+                if len(refused) == number + 1 > SUSPICIOUS:
+                    # It takes nothing: the store is at fault.
+                    with self._news:
+                        self._outcomes = [o for o, _ in refused] + outcomes[number + 1 :] + self._outcomes
+                    return
+        if refused and not self._is_store_up():
+            with self._news:
+                self._outcomes = [outcome for outcome, _ in refused] + self._outcomes
+            return
+        with self._news:
+            self._outcomes = [_refusal(outcome, exc) for outcome, exc in refused] + self._outcomes
+
+    def _is_store_up(self) -> bool:
+        try:
+            self.broker.heartbeat(self.info)
+        except Exception:
+            return False
+        return True
+
+    def _recovered(self) -> None:
+        if self._failures:
+            logger.warning("The store answers again, after %d tries.", self._failures)
+        self._failures = 0
+        self._retry_at = 0.0
+
+    def _believed(self) -> dict[str, int]:
+        return {job_id: claim.token for job_id, claim in list(self._held.items())}
+
+    def _pulsed(self, believed: dict[str, int], pulse: Pulse) -> None:
+        for job_id, token in believed.items():
+            claim, execution = self._held.get(job_id), self._running.get(job_id)
+            if claim is None or claim.token != token or execution is None:
+                continue
+            if pulse.held.get(job_id) != token:
+                logger.warning(
+                    "Task id=%s path=%s was taken from this worker: its lease ran out.", job_id, claim.job.name
+                )
+                self._halt(execution, TaskCancelled("The worker's lease ran out; another worker runs this task."))
+            elif job_id in pulse.cancelled and execution.stopped_by is None:
+                logger.info("Task id=%s path=%s is being cancelled.", job_id, claim.job.name)
+                self._halt(execution, TaskCancelled("The task was cancelled while it ran."))
+
+    def _shut_down(self) -> None:
+        deadline = time.monotonic() + self.config.shutdown_timeout
+        self._stops = max(1, self._stops)
+        self._give_back(self._threads.take_back())
+        while self._held and time.monotonic() < deadline and self._stops < 2:
+            self._turn()
+            with self._news:
+                if self._held and not self._outcomes:
+                    self._news.wait(0.05)
+        self._left_running = bool(self._running)
+        self._give_back(list(self._running.values()))
+        self._settle_last()
+        self._listener.close()
+        self._heartbeat.close()
+        self._maintenance.close()
+        self._threads.close()
+        if self._loop is not None:
+            self._loop.close()
+        try:
+            self.broker.leave(self.info)
+        except QueueError as exc:
+            logger.warning("The worker could not sign off: %s", exc)
+        self.broker.close()
+
+    def _give_back(self, executions: list[Execution]) -> None:
+        with self._news:
+            for execution in executions:
+                self._running.pop(execution.claim.job.id, None)
+                self._outcomes.append(Released(claim=execution.claim))
+
+    def _settle_last(self) -> None:
+        with self._news:
+            outcomes, self._outcomes = self._outcomes, []
+        if outcomes:
+            try:
+                self._forget(outcomes, self.broker.settle(outcomes))
+            except QueueError as exc:
+                logger.warning(
+                    "%d tasks could not be settled, and run again when the lease is over: %s", len(outcomes), exc
+                )
+
+
+def _refusal(outcome: Outcome, exc: Exception) -> Outcome:
+    attempt = Attempt(
+        worker=outcome.claim.worker,
+        started_at=outcome.claim.job.started_at,
+        finished_at=None,
+        exception="reinhardt_tasks.exceptions.BackendError",
+        traceback=f"The store refused the outcome of this task ({type(outcome).__name__}): {exc}"[:5000],
+    )
+    return Failed(claim=outcome.claim, attempt=attempt)
+
+
+def _log(outcome: Outcome | None, execution: Execution, seconds: float) -> None:
+    job = execution.claim.job
+    match outcome:
+        case None | Succeeded():
+            logger.info("Task id=%s path=%s succeeded in %.3f s", job.id, job.name, seconds)
+        case Retrying(attempt=attempt, delay=delay):
+            failures = job.failures + 1
+            logger.warning(
+                "Task id=%s path=%s failed (%s), attempt %d; next in %.1f s",
+                job.id,
+                job.name,
+                attempt.exception,
+                failures,
+                delay,
+            )
+        case Failed(attempt=attempt):
+            logger.error(
+                "Task id=%s path=%s failed for good after %d attempts in %.3f s\n%s",
+                job.id,
+                job.name,
+                job.failures + 1,
+                seconds,
+                attempt.traceback.rstrip(),
+            )
+        case _:
+            logger.info("Task id=%s path=%s ended as %s", job.id, job.name, type(outcome).__name__.lower())

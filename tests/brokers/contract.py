@@ -1,0 +1,46 @@
+"""The one conformance suite: what every broker promises, written against `Broker` alone.
+
+A broker's tests inherit it, and say how to get a broker:
+
+    class TestMyBroker(BrokerContract):
+        @pytest.fixture
+        def broker(self): ...              # its store empty
+
+        def another_broker(self): ...      # a second object on the same store, as another process would have
+
+A store whose clock can be moved overrides `now` and `move_time` too.
+"""
+
+from __future__ import annotations
+
+from .promises.enqueuing import Enqueuing
+from .promises.fencing import Fencing
+from .promises.interventions import Interventions
+from .promises.leases import Leases
+from .promises.lives import Lives
+from .promises.lookups import Lookups
+from .promises.orders import Orders
+from .promises.outcomes import Outcomes
+from .promises.queues import QueuePromises
+from .promises.races import Races
+from .promises.retries import Retries
+from .promises.texts import Texts
+from .promises.waiting import Waiting
+
+
+class BrokerContract(
+    Lives,
+    Enqueuing,
+    Orders,
+    QueuePromises,
+    Leases,
+    Fencing,
+    Outcomes,
+    Retries,
+    Interventions,
+    Lookups,
+    Texts,
+    Waiting,
+    Races,
+):
+    """All promises. Inherit this."""

@@ -1,0 +1,1 @@
+"""What every broker promises, a file for each kind of promise; `contract.py` puts them together."""

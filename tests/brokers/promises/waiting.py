@@ -1,0 +1,117 @@
+"""Waiting for work: it ends when there may be some, and when it is woken."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import timedelta
+
+import pytest
+
+from reinhardt_tasks.brokers.base import Broker, Queues
+from reinhardt_tasks.jobs import Released, Retrying
+
+from .base import LONG, SOON, Promises, attempt_of, new_job, running
+
+#: A wait ends long before this, or it was not ended by what the test did.
+TIMEOUT = 30.0
+
+
+@contextmanager
+def begun(*waits: Callable[[], bool]) -> Iterator[list[Future[bool]]]:
+    """Start waits in threads of their own; at the end, demand that each returned True before its time was up."""
+    with ThreadPoolExecutor(len(waits)) as threads:
+        futures = [threads.submit(wait) for wait in waits]
+        yield futures
+        assert [future.result(timeout=2 * TIMEOUT) for future in futures] == [True] * len(waits)
+
+
+def waiting(broker: Broker, queues: Queues = None) -> Callable[[], bool]:
+    def wait() -> bool:
+        try:
+            return broker.wait(queues, TIMEOUT)
+        finally:
+            broker.close()
+
+    return wait
+
+
+class Waiting(Promises):
+    @pytest.mark.parametrize("queues", [None, ["default"], ["other", "default"]])
+    def test_a_ready_job_ends_it_at_once(self, broker: Broker, queues: Queues) -> None:
+        broker.enqueue([new_job()])
+        assert broker.wait(queues, TIMEOUT) is True
+        assert broker.wait(queues, 0) is True
+
+    def test_it_ends_in_vain_when_its_time_is_up(self, broker: Broker) -> None:
+        broker.enqueue([new_job(queue="elsewhere"), new_job(run_after=self.now() + timedelta(seconds=LONG))])
+        assert broker.wait(["default"], 0) is False
+        assert broker.wait(["default", "unknown"], 0.05) is False
+        assert broker.wait(["unknown"], 0.05) is False
+
+    def test_a_paused_queue_does_not_keep_a_worker_busy(self, broker: Broker) -> None:
+        broker.pause("default")
+        broker.enqueue([new_job()])
+        assert broker.wait(None, 0.05) is False
+        assert broker.wait(["default"], 0.05) is False
+
+    def test_a_job_that_becomes_due_ends_it(self, broker: Broker) -> None:
+        broker.enqueue([new_job(run_after=self.now() + timedelta(seconds=SOON))])
+        with begun(waiting(broker)):
+            self.move_time(SOON)
+
+    def test_a_job_that_is_enqueued_elsewhere_ends_it(self, broker: Broker) -> None:
+        with begun(waiting(broker), waiting(self.another_broker(), ["default"])):
+            self.another_broker().enqueue([new_job(), new_job()])
+
+    def test_a_job_that_is_given_back_ends_it(self, broker: Broker) -> None:
+        claim = running(broker)
+        with begun(waiting(broker)):
+            self.another_broker().settle([Released(claim=claim)])
+
+    def test_a_job_that_is_to_be_tried_again_ends_it(self, broker: Broker) -> None:
+        claim = running(broker)
+        with begun(waiting(broker)):
+            self.another_broker().settle([Retrying(claim=claim, attempt=attempt_of(claim), delay=SOON)])
+            self.move_time(SOON)
+
+    def test_a_job_that_a_person_wants_to_run_now_ends_it(self, broker: Broker) -> None:
+        (job,) = broker.enqueue([new_job(run_after=self.now() + timedelta(seconds=LONG))])
+        with begun(waiting(broker)):
+            self.another_broker().retry([job.id])
+
+    def test_a_queue_that_is_resumed_ends_it(self, broker: Broker) -> None:
+        broker.enqueue([new_job()])
+        broker.pause("default")
+        with begun(waiting(broker)):
+            self.another_broker().resume("default")
+
+    def test_wake_ends_every_wait_of_this_process(self, broker: Broker) -> None:
+        with begun(waiting(broker), waiting(broker, ["default"])) as futures:
+            # Once is enough for those that wait; but nothing tells when both have begun to.
+            while not all(future.done() for future in futures):
+                broker.wake()
+
+    @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="Open files are listed by Linux only.")
+    def test_a_thread_that_closes_leaves_nothing_open(self, broker: Broker) -> None:
+        def use() -> None:
+            broker.wait(None, 0)
+            broker.close()
+
+        def in_thread() -> int:
+            thread = threading.Thread(target=use)
+            thread.start()
+            thread.join()
+            return len(os.listdir("/proc/self/fd"))
+
+        # The first may leave something that all share.
+        counts = [in_thread() for _ in range(6)]
+        assert counts[-1] <= counts[1]
+
+    def test_wake_ends_the_next_wait_where_nobody_waits(self, broker: Broker) -> None:
+        broker.wake()
+        assert broker.wait(None, TIMEOUT) is True
+        assert broker.wait(None, 0) is False

@@ -1,0 +1,102 @@
+"""The database broker keeps the contract on every database, and commits with its caller's transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from django.db import connections, transaction
+
+from reinhardt_tasks.brokers.base import Broker, Query
+from reinhardt_tasks.brokers.database import DatabaseBroker
+from reinhardt_tasks.jobs import Succeeded, TaskStatus
+
+from .contract import BrokerContract
+from .promises.base import claimed, ids_of, new_job, new_worker, running, signed_in, stored_job
+
+
+class TestDatabaseBroker(BrokerContract):
+    @pytest.fixture
+    def broker(self, database_alias: str) -> Iterator[Broker]:
+        self.database = database_alias
+        self.opened: list[Broker] = []
+        yield self.another_broker()
+        for broker in self.opened:
+            broker.close()
+
+    def another_broker(self, alias: str = "default") -> Broker:
+        broker = DatabaseBroker(alias, self.database)
+        self.opened.append(broker)
+        return broker
+
+    def test_what_is_enqueued_in_a_transaction_is_there_when_it_commits(self, broker: Broker) -> None:
+        assert broker.traits.is_transactional
+        with transaction.atomic(using=self.database):
+            (job,) = broker.enqueue([new_job()])
+            assert _seen_by_others(self.database) == 0
+        assert _seen_by_others(self.database) == 1
+        assert claimed(broker).job.id == job.id
+
+    def test_what_is_enqueued_in_a_transaction_is_gone_when_that_is_rolled_back(self, broker: Broker) -> None:
+        with pytest.raises(_Stop), transaction.atomic(using=self.database):
+            broker.enqueue([new_job(once_key="once")])
+            raise _Stop
+        assert broker.find(Query()) == []
+        (job,) = broker.enqueue([new_job(once_key="once")])
+        assert claimed(broker).job.id == job.id
+
+    def test_a_repeated_once_key_does_not_spoil_the_callers_transaction(self, broker: Broker) -> None:
+        (first,) = broker.enqueue([new_job(once_key="once")])
+        with transaction.atomic(using=self.database):
+            answer = broker.enqueue([new_job(once_key="once"), new_job()])
+        assert answer[0].id == first.id
+        assert ids_of(broker.claim(None, 10, new_worker())) == ids_of(answer)
+
+    def test_a_success_commits_with_the_tasks_own_work(self, broker: Broker) -> None:
+        claim, follower = running(broker), new_job()
+        with pytest.raises(_Stop), broker.transaction():
+            assert broker.settle([Succeeded(claim=claim, then=(follower,))]) == []
+            raise _Stop
+        assert stored_job(broker, claim).status is TaskStatus.RUNNING
+        assert broker.get([follower.id]) == {}
+
+        with broker.transaction():
+            assert broker.settle([Succeeded(claim=claim, then=(follower,))]) == []
+        assert stored_job(broker, claim).status is TaskStatus.SUCCESS
+        assert claimed(broker).job.id == follower.id
+
+    def test_backends_that_share_a_database_do_not_meet(self, broker: Broker) -> None:
+        other = self.another_broker("other")
+        mine, theirs = new_job(once_key="once"), new_job(once_key="once", backend="other")
+        broker.enqueue([mine])
+        assert other.claim(None, 10, new_worker()) == []
+        other.enqueue([theirs])
+        assert ids_of(other.find(Query())) == [theirs.id]
+        assert [each.queue for each in other.counts()] == ["default"]
+
+        broker.pause("default")
+        worker = new_worker()
+        claim = claimed(other, worker)
+        assert claim.job.id == theirs.id
+        other.leave(worker)
+        assert broker.rescue(10, signed_in(broker)) == []
+        assert len(broker.workers()) == 1
+        (rescued,) = other.rescue(10, signed_in(other))
+        other.settle([Succeeded(claim=rescued)])
+        assert broker.prune(self.after(stored_job(other, rescued).finished_at), 10) == 0
+
+
+class _Stop(Exception):
+    pass
+
+
+def _seen_by_others(alias: str) -> int:
+    """Return how many jobs another connection sees."""
+    own = connections[alias]
+    other = own.copy()
+    try:
+        with other.cursor() as cursor:
+            cursor.execute("SELECT COUNT(*) FROM reinhardt_tasks_job")
+            return cursor.fetchone()[0]
+    finally:
+        other.close()
