@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -125,6 +125,15 @@ def queue_configs(value: Any) -> dict[str, QueueConfig]:
     return configs
 
 
+def are_names(value: Any) -> bool:
+    """Return whether a setting is a list of queue names."""
+    return (
+        isinstance(value, Collection)
+        and not isinstance(value, str)
+        and all(isinstance(name, str) and name for name in value)
+    )
+
+
 def did_you_mean(name: Any, known: Any) -> str:
     near = difflib.get_close_matches(str(name), list(known), n=1)
     return f" (did you mean {near[0]!r}?)" if near else ""
@@ -197,9 +206,15 @@ def read_options(kind: type[Options], alias: str, params: Mapping[str, Any]) -> 
             values[known[key].name] = known[key].metadata["reader"](value)
         except (ValueError, TypeError) as exc:
             problems.append(
-                Problem("E004", f"TASKS[{alias!r}]['OPTIONS'][{key!r}] {exc}.", "Correct the value in your settings.")
+                Problem("E004", f"{_place(alias, params, key)} {exc}.", "Correct the value in your settings.")
             )
     return kind(**values), problems
+
+
+def _place(alias: str, params: Mapping[str, Any], key: str) -> str:
+    options = params.get("OPTIONS")
+    inside = isinstance(options, Mapping) and key in options
+    return f"TASKS[{alias!r}]['OPTIONS'][{key!r}]" if inside else f"TASKS[{alias!r}][{key!r}]"
 
 
 def _given(alias: str, params: Mapping[str, Any]) -> tuple[dict[Any, Any], list[Problem]]:
@@ -226,7 +241,7 @@ def _given(alias: str, params: Mapping[str, Any]) -> tuple[dict[Any, Any], list[
                 )
             )
     queues = params.get("QUEUES", [])
-    if isinstance(queues, str) or not all(isinstance(name, str) and name for name in queues):
+    if not are_names(queues):
         problems.append(
             Problem(
                 "E005",
@@ -234,6 +249,7 @@ def _given(alias: str, params: Mapping[str, Any]) -> tuple[dict[Any, Any], list[
                 "Write it as ['default'].",
             )
         )
+        queues = []
     for name in options.get("QUEUES") or {} if isinstance(options.get("QUEUES"), Mapping) else ():
         if queues and name not in queues:
             problems.append(

@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 
 from ._compat import DEFAULT_TASK_QUEUE_NAME
 from .results import TaskResult
+from .retries import RetryStrategy
+from .retries import RetryStrategy
 from .tasks import Task
 
 R = TypeVar("R")
@@ -43,5 +45,7 @@ class TaskQueue:
         return await self._dress(task).aenqueue(*args, **kwargs)
 
     def _dress(self, task: Task[Any, R]) -> Task[Any, R]:
-        attempts = task.max_attempts or self.config.max_retries + 1
+        attempts = task.max_attempts
+        if attempts is None and not isinstance(task.backoff, RetryStrategy):
+            attempts = self.config.max_retries + 1
         return replace(task.using(queue_name=self.config.name), max_attempts=attempts)

@@ -8,7 +8,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -191,11 +191,12 @@ class MemoryResultBackend(ResultBackend):
 
     def store_result(self, metadata: TaskResultMetadata) -> None:
         with self._lock:
-            self._results[str(metadata.task_id)] = metadata
+            self._results[str(metadata.task_id)] = replace(metadata)
 
     def get_result(self, task_id: str) -> TaskResultMetadata | None:
         with self._lock:
-            return self._results.get(str(task_id))
+            found = self._results.get(str(task_id))
+        return None if found is None else replace(found)
 
     def delete_result(self, task_id: str) -> None:
         with self._lock:

@@ -47,6 +47,8 @@ class RetryStrategy:
             raise ValueError(f"max_retries must be a whole number, 0 or more, not {self.max_retries!r}.")
         if not (math.isfinite(self.multiplier) and self.multiplier > 0):
             raise ValueError(f"The multiplier must be a positive, finite number, not {self.multiplier!r}.")
+        # Whole numbers have powers without end; those of floats end at once, in OverflowError.
+        object.__setattr__(self, "multiplier", float(self.multiplier))
 
     @classmethod
     def exponential_backoff(cls, **changes: Any) -> RetryStrategy:

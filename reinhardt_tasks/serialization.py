@@ -20,20 +20,14 @@ def dumps(value: Any, subject: str) -> str:
 
     Tuples become lists, as JSON has no tuples; keys that are not text are refused, since JSON would change them.
     """
-    try:
-        text = _encoder.encode(value)
-        if _has_odd_key(value):
-            raise TypeError("a key is not text")
-    except (TypeError, ValueError, RecursionError) as exc:
-        raise SerializationFailed(_explain(value, subject, exc)) from exc
-    return text
+    return _dumps(value, subject, {"": value})
 
 
 def encode_call(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
     """Return a call's arguments as the payload of a job."""
     if not args and not kwargs:
         return "[[],{}]"
-    return dumps([list(args), dict(kwargs)], f"The arguments of {name}")
+    return _dumps([list(args), dict(kwargs)], f"The arguments of {name}", {"args": list(args), **kwargs})
 
 
 def decode_call(payload: str) -> tuple[list[Any], dict[str, Any]]:
@@ -49,6 +43,17 @@ def decode_call(payload: str) -> tuple[list[Any], dict[str, Any]]:
     return args, kwargs
 
 
+def _dumps(value: Any, subject: str, parts: Mapping[str, Any]) -> str:
+    """Return JSON text; where that fails, look for the reason in `parts`, under the names that a caller knows them by."""
+    try:
+        text = _encoder.encode(value)
+        if _has_odd_key(value):
+            raise TypeError("a key is not text")
+    except (TypeError, ValueError, RecursionError) as exc:
+        raise SerializationFailed(_explain(parts, subject, exc)) from exc
+    return text
+
+
 def _has_odd_key(value: Any) -> bool:
     if isinstance(value, dict):
         return any(not isinstance(key, str) or _has_odd_key(item) for key, item in value.items())
@@ -57,12 +62,13 @@ def _has_odd_key(value: Any) -> bool:
     return False
 
 
-def _explain(value: Any, subject: str, exc: Exception) -> str:
+def _explain(parts: Mapping[str, Any], subject: str, exc: Exception) -> str:
     if isinstance(exc, RecursionError) or "Circular" in str(exc):
         return f"{subject} are nested too deeply, or contain themselves: JSON can hold neither."
-    for path, item in _leaves(value, ""):
-        if (problem := _problem(item)) is not None:
-            return f"{subject} cannot be stored as JSON: {path or 'the value'} {problem}"
+    for name, part in parts.items():
+        for path, item in _leaves(part, name):
+            if (problem := _problem(item)) is not None:
+                return f"{subject} cannot be stored as JSON: {path or 'the value'} {problem}"
     return f"{subject} cannot be stored as JSON: {exc}."
 
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
-from django.conf import settings
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
@@ -89,7 +88,7 @@ class Task(CoreTask, Generic[P, R]):  # type: ignore[misc, unused-ignore]
     ) -> Task[P, R]:
         """Return a copy with other defaults. `run_after` is a moment, or a timedelta from now."""
         if isinstance(run_after, timedelta):
-            run_after = (timezone.now() if settings.USE_TZ else datetime.now()) + run_after
+            run_after = timezone.now() + run_after
         changes: dict[str, Any] = {
             "priority": priority,
             "queue_name": queue_name,

@@ -13,7 +13,7 @@ from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 
 from .. import signals
-from .._compat import BaseTaskBackend, CoreTask, InvalidTask, TaskResultDoesNotExist
+from .._compat import DEFAULT_TASK_QUEUE_NAME, BaseTaskBackend, CoreTask, InvalidTask, TaskResultDoesNotExist
 from ..brokers.base import Broker, Queues, WorkerInfo
 from ..exceptions import BackendError, TaskNotFound
 from ..execution import task_of
@@ -31,7 +31,7 @@ from ..jobs import (
     TaskStatus,
     new_id,
 )
-from ..options import BackendOptions, Problem, did_you_mean, read_options
+from ..options import BackendOptions, Problem, are_names, did_you_mean, read_options
 from ..results import TaskResult, fill_result, result_of
 from ..serialization import encode_call
 from ..tasks import Call, Task, check_call
@@ -49,7 +49,9 @@ class ReinhardtBackend(BaseTaskBackend):
     options_class: ClassVar[type[BackendOptions]] = BackendOptions
 
     def __init__(self, alias: str, params: Mapping[str, Any]) -> None:
-        super().__init__(alias, dict(params))
+        queues = params.get("QUEUES", [DEFAULT_TASK_QUEUE_NAME])
+        # What is no list of names is told by `check`; any queue will do until then, or no module could be imported.
+        super().__init__(alias, {**params, "QUEUES": queues if are_names(queues) else []})
         self.params = params
         self.settings, self.problems = read_options(self.options_class, alias, params)
 
