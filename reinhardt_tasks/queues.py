@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 from ._compat import DEFAULT_TASK_QUEUE_NAME
 from .results import TaskResult
 from .retries import RetryStrategy
-from .retries import RetryStrategy
 from .tasks import Task
 
 R = TypeVar("R")

@@ -99,13 +99,13 @@ def test_what_json_cannot_hold_is_refused_with_the_place_and_the_way_out(value: 
     with pytest.raises(SerializationFailed) as caught:
         encode_call("app.tasks.add", [1, {"rows": [None, value]}], {})
     sentence = str(caught.value)
-    assert sentence.startswith("The arguments of app.tasks.add cannot be stored as JSON: [0][1]['rows'][1] ")
+    assert sentence.startswith("The arguments of app.tasks.add cannot be stored as JSON: args[1]['rows'][1] ")
     assert [word for word in words if word not in sentence] == []
     assert caught.value.__cause__ is not None
 
 
 def test_a_bad_keyword_argument_is_named() -> None:
-    with pytest.raises(SerializationFailed, match=r"\[1\]\['when'\] is a datetime"):
+    with pytest.raises(SerializationFailed, match=r": when is a datetime"):
         encode_call("app.tasks.add", [], {"when": datetime(2026, 1, 1)})
 
 

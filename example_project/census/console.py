@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from typing import TextIO
 
@@ -20,7 +21,8 @@ class ProgressBar:
     def show(self, progress: Progress) -> None:
         line = self._line(progress)
         if self.is_terminal:
-            self._write(f"\r\033[K{line}")
+            # A line that wraps could not be written over.
+            self._write(f"\r\033[K{line[: shutil.get_terminal_size().columns - 1]}")
         elif line != self._last and (progress.done >= self._next_line_at or progress.has_ended):
             self._write(f"{line}\n")
             self._next_line_at = progress.done + max(1, progress.total // 5)

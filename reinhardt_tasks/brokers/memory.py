@@ -83,7 +83,7 @@ class MemoryBroker(Broker):
     def claim(self, queues: Queues, limit: int, worker: WorkerInfo) -> list[Claim]:
         with self._lock:
             self._promote()
-            if worker.id not in self._workers:
+            if not self._is_alive(worker.id):
                 self._sign_in(worker)
             claims: list[Claim] = []
             while len(claims) < limit and (heads := sorted(self._heads(queues))):
@@ -107,6 +107,8 @@ class MemoryBroker(Broker):
 
     def rescue(self, limit: int, worker: WorkerInfo) -> list[Claim]:
         with self._lock:
+            if not self._is_alive(worker.id):
+                self._sign_in(worker)
             lost = [
                 job
                 for job in self._jobs.values()
