@@ -118,16 +118,19 @@ def counts(cursor: Any, alias: str, bound: int) -> list[QueueCounts]:
         queue = lane[len(prefix) :]
         cursor.execute(
             f"SELECT COUNT(*), MIN(due_at) FROM (SELECT due_at FROM {JOBS} WHERE lane = %s "
-            "ORDER BY precedence, due_at, id LIMIT %s) some",
+            "ORDER BY precedence, due_at, id LIMIT %s) AS bounded",
             [lane, bound],
         )
         number, due_at = cursor.fetchone()
+        if not number:
+            # Somebody has taken the last one since.
+            continue
         found[queue][TaskStatus.PENDING] = number
         oldest[queue] = from_micros(due_at)
     for place in ("wakes_at", "held_by"):
         cursor.execute(
             f"SELECT alias, queue, status, COUNT(*) FROM (SELECT alias, queue, status FROM {JOBS} "
-            f"WHERE {place} IS NOT NULL LIMIT %s) some GROUP BY alias, queue, status",
+            f"WHERE {place} IS NOT NULL LIMIT %s) AS bounded GROUP BY alias, queue, status",
             [bound],
         )
         for its_alias, queue, status, number in cursor.fetchall():
