@@ -40,10 +40,6 @@ class MaxRetriesExceeded(TaskError):
     """The task failed in each of its attempts."""
 
 
-class TaskFailed(TaskError):
-    """The result that was waited for is a failure."""
-
-
 class Retry(TaskError):
     """Raised by a task that wants to be run again: `raise Retry(in_=60)`.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -68,6 +69,8 @@ class Execution:
         self.task: CoreTask | None = None
         #: Set by whoever stops the task from outside, before it is stopped: why (TaskTimeout, TaskCancelled).
         self.stopped_by: BaseException | None = None
+        #: When it began to run, by the monotonic clock.
+        self.began_at: float | None = None
         self._options = options
         self._sender = sender
         self._annotate = annotate
@@ -83,12 +86,19 @@ class Execution:
         own: float | None = getattr(self.task, "timeout", None)
         return own if own is not None else self._options.timeout
 
+    @property
+    def deadline(self) -> float | None:
+        """When it must have ended, by the monotonic clock; None while it waits, or where nothing limits it."""
+        timeout = self.timeout
+        return None if timeout is None or self.began_at is None else self.began_at + timeout
+
     def run(self) -> Outcome:
         """Run an ordinary function here; a coroutine function too, in a loop of its own."""
         if (early := self.prepare()) is not None:
             return early
         assert self.task is not None
         self._tell(signals.task_started)
+        self.began_at = time.monotonic()
         try:
             value = self.task.call(*self._args, **self._kwargs)
         except self._propagate:
@@ -103,6 +113,7 @@ class Execution:
             return early
         assert self.task is not None
         await self._atell(signals.task_started)
+        self.began_at = time.monotonic()
         try:
             value = await self.task.acall(*self._args, **self._kwargs)
         except BaseException as exc:

@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Q
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
-
-
-def to_micros(moment: datetime) -> int:
-    """Return a moment as microseconds since 1970 UTC; a naive one is local time, as Python has it."""
-    return (moment.astimezone(UTC) - _EPOCH) // _MICROSECOND
-
-
-def from_micros(micros: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=int(micros))
+from .timestamps import from_micros, to_micros
 
 
 class InstantField(models.BigIntegerField):  # type: ignore[type-arg]
@@ -28,6 +18,11 @@ class InstantField(models.BigIntegerField):  # type: ignore[type-arg]
     So it has one order, size and precision everywhere, whatever USE_TZ, the session's time zone or the vendor's own type
     say; the queue's order hangs on it. Lookups take datetimes.
     """
+
+    # To django-stubs it is what it is in Python.
+    _pyi_private_set_type: datetime  # type: ignore[assignment]
+    _pyi_private_get_type: datetime  # type: ignore[assignment]
+    _pyi_lookup_exact_type: datetime  # type: ignore[assignment]
 
     def from_db_value(self, value: int | None, *args: Any) -> datetime | None:
         return None if value is None else from_micros(value)

@@ -7,7 +7,7 @@ import threading
 import time
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, ClassVar
@@ -171,6 +171,12 @@ class Job:
         if self.worker is not None and self.status in (TaskStatus.RUNNING, TaskStatus.SUCCESS):
             workers.append(self.worker)
         return workers
+
+
+def as_enqueued(job: Job, now: datetime) -> Job:
+    """Return a new job as a store whose clock says `now` would keep it: ready, or waiting for its time."""
+    due = job.run_after or now
+    return replace(job, status=TaskStatus.SCHEDULED if due > now else TaskStatus.PENDING, enqueued_at=now, due_at=due)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

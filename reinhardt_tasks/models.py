@@ -144,6 +144,24 @@ class ResultRow(models.Model):
         return self.task_id
 
 
+class OutboxRow(models.Model):
+    """A task on its way to a store that takes no part in the database's transactions."""
+
+    id = models.UUIDField(_("id"), primary_key=True)
+    alias = ExactCharField(_("backend"), max_length=64)
+    job = models.TextField(_("task"))
+    created_at = InstantField(_("created at"))
+
+    class Meta:
+        db_table = "reinhardt_tasks_outbox"
+        verbose_name = _("task to be sent")
+        verbose_name_plural = _("tasks to be sent")
+        indexes: ClassVar = [models.Index(fields=["alias", "created_at"], name="rt_outbox_next")]
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+
 def lane_of(alias: str, queue: str) -> str:
     """Return the name under which the ready jobs of one queue of one alias lie."""
     return f"{alias}:{queue}"

@@ -39,6 +39,11 @@ class TaskResult(CoreTaskResult, Generic[R]):  # type: ignore[misc, unused-ignor
     #: Attempts that ended because their worker was lost; the other errors are the task's own failures.
     losses: int = 0
 
+    if TYPE_CHECKING:
+
+        @property
+        def return_value(self) -> R: ...
+
     @property
     def failures(self) -> int:
         """Attempts that failed by the task's own doing."""
@@ -88,9 +93,11 @@ class TaskResult(CoreTaskResult, Generic[R]):  # type: ignore[misc, unused-ignor
                 object.__setattr__(self, name, getattr(fresh, name))
 
     def _pauses(self, timeout: float | timedelta | None) -> Iterator[float]:
+        if self.is_finished:
+            return
         backend = self.task.get_backend()
         problem = getattr(backend, "why_waiting_is_hopeless", None)
-        if not self.is_finished and problem and (why := problem()):
+        if problem and (why := problem()):
             raise RuntimeError(f"Waiting for task {self.id} would never end: {why}")
         allowed = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
         deadline = None if allowed is None else time.monotonic() + allowed

@@ -6,10 +6,14 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, time
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from .exceptions import SerializationFailed
+from .jobs import Attempt
+from .timestamps import from_micros, to_micros
+
+T = TypeVar("T")
 
 _encoder = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
 _SCALARS = (str, int, float, bool, type(None))
@@ -30,8 +34,14 @@ def encode_call(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> st
     return _dumps([list(args), dict(kwargs)], f"The arguments of {name}", {"args": list(args), **kwargs})
 
 
+#: A payload that begins so was refused by its store; the reason follows. No JSON text begins so.
+REFUSED = "!"
+
+
 def decode_call(payload: str) -> tuple[list[Any], dict[str, Any]]:
     """Return the arguments that `encode_call` stored. Raise SerializationFailed for a payload that is not one of its."""
+    if payload and payload.startswith(REFUSED):
+        raise SerializationFailed(payload[len(REFUSED) :])
     try:
         args, kwargs = json.loads(payload)
     except (ValueError, TypeError, RecursionError) as exc:
@@ -41,6 +51,57 @@ def decode_call(payload: str) -> tuple[list[Any], dict[str, Any]]:
     if not isinstance(args, list) or not isinstance(kwargs, dict):
         raise SerializationFailed(f"The stored arguments are damaged: {payload[:80]!r} is no list and dictionary.")
     return args, kwargs
+
+
+def encode_history(attempts: Sequence[Attempt]) -> str:
+    """Return a job's ended attempts as the text that stores keep."""
+    return _encoder.encode(
+        [
+            {
+                "worker": attempt.worker,
+                "started_at": None if attempt.started_at is None else to_micros(attempt.started_at),
+                "finished_at": None if attempt.finished_at is None else to_micros(attempt.finished_at),
+                "exception": attempt.exception,
+                "traceback": attempt.traceback,
+                "lost": attempt.lost,
+            }
+            for attempt in attempts
+        ]
+    )
+
+
+def decode_history(text: str | None) -> tuple[Attempt, ...]:
+    """Return the attempts that `encode_history` stored; none where the text is damaged."""
+    return tuple(
+        Attempt(
+            worker=str(item.get("worker", "")),
+            started_at=_moment(item.get("started_at")),
+            finished_at=_moment(item.get("finished_at")),
+            exception=str(item.get("exception", "")),
+            traceback=str(item.get("traceback", "")),
+            lost=bool(item.get("lost")),
+        )
+        for item in decode_or(text, list, [])
+        if isinstance(item, dict)
+    )
+
+
+def decode_or(text: str | None, kind: type[T], default: T) -> T:
+    """Return the value of a stored JSON text, or `default` where there is none, or one that is damaged."""
+    if not text:
+        return default
+    try:
+        value = json.loads(text)
+    except (ValueError, TypeError, RecursionError):
+        return default
+    return value if isinstance(value, kind) else default
+
+
+def _moment(micros: Any) -> datetime | None:
+    try:
+        return None if micros is None else from_micros(micros)
+    except (TypeError, ValueError, OverflowError):
+        return None
 
 
 def _dumps(value: Any, subject: str, parts: Mapping[str, Any]) -> str:

@@ -13,6 +13,7 @@ pytest.register_assert_rewrite("tests.brokers.contract", "tests.brokers.promises
 
 from tests import databases  # noqa: E402
 from tests.servers import MariaDBServer, PostgresServer, RedisServer, ServerMissing, ServerProcess  # noqa: E402
+from tests.settings import remove_own_folder, sqlite  # noqa: E402
 
 SEED = "REINHARDT_TEST_SEED"
 
@@ -24,6 +25,11 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[servers_seen] = {}
     # In the environment, so that the worker processes of xdist share it.
     os.environ.setdefault(SEED, str(random.SystemRandom().randrange(1_000_000)))
+
+
+def pytest_unconfigure() -> None:
+    # Not left to the end of the process: worker processes of xdist end without a goodbye.
+    remove_own_folder()
 
 
 def pytest_report_header() -> str:
@@ -59,17 +65,16 @@ def _served(config: pytest.Config, kind: Callable[[], Any]) -> Iterator[Any]:
         config.stash[servers_seen][kind.kind] = (str(missing), False)
         if os.environ.get("CI") or os.environ.get("REINHARDT_REQUIRE_SERVERS") == "1":
             pytest.fail(str(missing), pytrace=False)
-        pytest.skip(str(missing))
+        pytest.skip(f"No {kind.kind} server: see “servers and seed” at the end.")
     config.stash[servers_seen][server.kind] = (server.found.source, True)
     with server:
         yield server
 
 
 @pytest.fixture(scope="session")
-def sqlite_database(django_db_blocker: Any) -> Iterator[str]:
-    from tests.settings import FOLDER, sqlite
-
-    with django_db_blocker.unblock(), databases.added("sqlite", sqlite(FOLDER / "sqlite.sqlite3")) as alias:
+def sqlite_database(django_db_blocker: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    path = tmp_path_factory.mktemp("databases") / "sqlite.sqlite3"
+    with databases.added("sqlite", sqlite(path), django_db_blocker) as alias:
         yield alias
 
 
@@ -86,7 +91,7 @@ def mariadb_database(django_db_blocker: Any, mariadb_server: MariaDBServer) -> I
 def _on_server(blocker: Any, alias: str, server: PostgresServer | MariaDBServer) -> Iterator[str]:
     name = databases.name_of_this_process()
     server.create_database(name)
-    with blocker.unblock(), databases.added(alias, server.settings_of(name)):
+    with databases.added(alias, server.settings_of(name), blocker):
         yield alias
 
 

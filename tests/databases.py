@@ -26,11 +26,12 @@ def name_of_this_process() -> str:
 
 
 @contextmanager
-def added(alias: str, settings: dict[str, Any]) -> Iterator[str]:
-    """Make `alias` known to Django, with all tables in it; forget it at the end."""
+def added(alias: str, settings: dict[str, Any], blocker: Any) -> Iterator[str]:
+    """Make `alias` known to Django, with all tables in it; forget it at the end. `blocker` is pytest-django's."""
     connections.databases[alias] = _completed(settings)
     try:
-        call_command("migrate", database=alias, run_syncdb=True, verbosity=0, interactive=False)
+        with blocker.unblock():
+            call_command("migrate", database=alias, run_syncdb=True, verbosity=0, interactive=False)
         yield alias
     finally:
         connections[alias].close()

@@ -7,14 +7,13 @@ import json
 import os
 import shutil
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import django
 
-try:
-    import MySQLdb  # noqa: F401
-except ImportError:
+if find_spec("MySQLdb") is None and find_spec("pymysql") is not None:
     import pymysql
 
     pymysql.install_as_MySQLdb()
@@ -35,25 +34,20 @@ def sqlite(path: Path) -> dict[str, Any]:
     }
 
 
-def _new_folder() -> Path:
-    folder, owner = Path(tempfile.mkdtemp(prefix="reinhardt-test-settings-")), os.getpid()
+def remove_own_folder() -> None:
+    """Delete the folder that this process has made for its database, if it did."""
+    # A forked child, which ends first, has inherited the call at exit too.
+    if OWN_FOLDER is not None and os.getpid() == _owner:
+        shutil.rmtree(OWN_FOLDER, ignore_errors=True)
 
-    def remove() -> None:
-        # A forked child, which ends first, has inherited this too.
-        if os.getpid() == owner:
-            shutil.rmtree(folder, ignore_errors=True)
-
-    atexit.register(remove)
-    return folder
-
-
-FOLDER = _new_folder()
 
 # The tests' processes of their own (workers, schedulers) are told here where the tests' databases are: see databases.py.
-DATABASES = {
-    "default": sqlite(FOLDER / "default.sqlite3"),
-    **json.loads(os.environ.get("REINHARDT_TEST_DATABASES", "{}")),
-}
+DATABASES: dict[str, Any] = json.loads(os.environ.get("REINHARDT_TEST_DATABASES", "{}"))
+OWN_FOLDER = None if "default" in DATABASES else Path(tempfile.mkdtemp(prefix="reinhardt-test-settings-"))
+_owner = os.getpid()
+if OWN_FOLDER is not None:
+    DATABASES["default"] = sqlite(OWN_FOLDER / "default.sqlite3")
+    atexit.register(remove_own_folder)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 INSTALLED_APPS = [

@@ -12,7 +12,7 @@ from django.db import connections, router
 
 from ..brokers.base import Broker
 from ..brokers.database import DatabaseBroker
-from ..options import BackendOptions, a_duration, a_flag, a_text_or_none, option
+from ..options import BackendOptions, a_flag, a_text_or_none, option
 from .base import ReinhardtBackend
 from .databases import database_messages
 
@@ -25,8 +25,6 @@ class DatabaseOptions(BackendOptions):
     database: str | None = option(None, a_text_or_none)
     #: PostgreSQL tells idle workers of new tasks. False where LISTEN cannot work: PgBouncer in transaction mode.
     notify: bool = option(True, a_flag)
-    #: Seconds after which an idle worker looks for tasks that nobody told it of.
-    poll_interval: float = option(1.0, a_duration())
 
 
 class DatabaseBackend(ReinhardtBackend):
@@ -69,7 +67,7 @@ def _broker_of(alias: str, params: Mapping[str, Any], backend: DatabaseBackend) 
     if known is not None and known[0] is params and known[1:3] == (database, os.getpid()):
         return known[3]
     options = backend.settings
-    broker = DatabaseBroker(alias, database, notify=options.notify, poll_interval=options.poll_interval)
+    broker = DatabaseBroker(alias, database, notify=options.notify)
     _BROKERS[alias] = (params, database, os.getpid(), broker)
     return broker
 

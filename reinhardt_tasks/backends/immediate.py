@@ -110,7 +110,8 @@ class ImmediateBackend(ReinhardtBackend):
             # Whoever presses Ctrl-C wants the caller to stop, not one task to fail.
             execution = Execution(claim, self.settings, type(self), annotate, propagate=(KeyboardInterrupt,))
             execution.use(task)
-            job = _settled(replace(job, **notes), execution.run())
+            outcome = execution.run()
+            job = _settled(replace(job, **notes), outcome)
         return job
 
 

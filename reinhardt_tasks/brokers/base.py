@@ -63,6 +63,14 @@ class Query:
     name: str | None = None
     worker: str | None = None
 
+    def matches(self, job: Job) -> bool:
+        return (
+            (self.statuses is None or job.status in self.statuses)
+            and (self.queue is None or job.queue == self.queue)
+            and (self.name is None or job.name == self.name)
+            and (self.worker is None or job.worker == self.worker)
+        )
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class QueueCounts:
@@ -89,6 +97,8 @@ class BrokerTraits:
 
     #: A job enqueued in the caller's open transaction becomes visible when that commits.
     is_transactional: bool = False
+    #: Connections that one worker holds to a database for this broker; its task threads hold one each besides.
+    connections: int = 0
     #: For people: where the jobs are, without a password.
     place: str = ""
     #: Words about the store that deserve a line at a worker's start.
@@ -100,6 +110,8 @@ class Broker(ABC):
 
     #: `counts()` stops counting a state of a queue here.
     COUNT_LIMIT = 10_000
+    #: Seconds after which a `wait` looks by itself, in a store that does not tell what happens in it.
+    poll_interval: float = 1.0
 
     @property
     @abstractmethod
@@ -203,6 +215,9 @@ class Broker(ABC):
     @abstractmethod
     def prune(self, before: datetime, limit: int) -> int:
         """Delete up to `limit` jobs that finished before a moment; return how many."""
+
+    def tidy(self) -> None:  # noqa: B027 - most stores need nothing
+        """Do what this store needs to have done every few seconds by whoever lives; a worker's maintenance calls it."""
 
     def transaction(self) -> AbstractContextManager[None]:
         """Return a context in which the caller's database work and this broker's commit together.

@@ -22,6 +22,7 @@ from ..jobs import (
     Retrying,
     Succeeded,
     TaskStatus,
+    as_enqueued,
 )
 from .base import Broker, BrokerTraits, Changes, Pulse, Query, QueueCounts, Queues, WorkerInfo, WorkerRecord
 
@@ -181,7 +182,7 @@ class MemoryBroker(Broker):
     def find(self, query: Query, after: str | None = None, limit: int = 100) -> list[Job]:
         with self._lock:
             jobs = sorted(self._jobs.values(), key=lambda job: job.id, reverse=True)
-        return [job for job in jobs if (after is None or job.id < after) and _matches(job, query)][:limit]
+        return [job for job in jobs if (after is None or job.id < after) and query.matches(job)][:limit]
 
     def counts(self) -> list[QueueCounts]:
         with self._lock:
@@ -227,10 +228,7 @@ class MemoryBroker(Broker):
         first = self._jobs.get(job.id) or self._jobs.get(self._once.get(job.once_key or "", ""))
         if first is not None:
             return first
-        now = self._now()
-        due = job.run_after or now
-        status = TaskStatus.SCHEDULED if due > now else TaskStatus.PENDING
-        job = replace(job, status=status, enqueued_at=now, due_at=due)
+        job = as_enqueued(job, self._now())
         if job.once_key is not None:
             self._once[job.once_key] = job.id
         self._place(job)
@@ -362,12 +360,3 @@ def _rank(job: Job) -> tuple[int, datetime, str]:
 
 def _tried(job: Job, attempt: Attempt, now: datetime) -> Job:
     return replace(job, history=(*job.history, replace(attempt, finished_at=attempt.finished_at or now)))
-
-
-def _matches(job: Job, query: Query) -> bool:
-    return (
-        (query.statuses is None or job.status in query.statuses)
-        and (query.queue is None or job.queue == query.queue)
-        and (query.name is None or job.name == query.name)
-        and (query.worker is None or job.worker == query.worker)
-    )

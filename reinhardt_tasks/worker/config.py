@@ -18,7 +18,7 @@ class WorkerConfig:
     concurrency: int = 4
     #: Coroutine functions at one time, all on one event loop.
     async_concurrency: int = 100
-    #: An idle worker looks for work at least this often, told of it or not.
+    #: An idle worker looks for work this often in a store that does not tell it; see `Broker.poll_interval`.
     poll_interval: float = 1.0
     #: The queues to serve; None is all.
     queues: tuple[str, ...] | None = None

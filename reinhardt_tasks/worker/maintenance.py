@@ -13,8 +13,8 @@ from ..options import BackendOptions
 
 logger = logging.getLogger("reinhardt_tasks")
 
-#: Jobs in one go, and seconds between two clearings.
-BATCH, PRUNE_EVERY = 500, 60.0
+#: Jobs in one go, and seconds between two clearings of old jobs and two of what the store itself wants.
+BATCH, PRUNE_EVERY, TIDY_EVERY = 500, 60.0, 2.0
 
 
 class Maintenance:
@@ -57,12 +57,15 @@ class Maintenance:
         return number
 
     def _serve(self) -> None:
-        interval = min(self._worker.lease / 3, 10.0)
-        until_prune = PRUNE_EVERY
+        rescue_every = min(self._worker.lease / 6, 5.0)
+        step = min(rescue_every, TIDY_EVERY)
+        until_rescue, until_prune = 0.0, PRUNE_EVERY
         while True:
             try:
-                self.rescue()
-                until_prune -= interval
+                self._broker.tidy()
+                if until_rescue <= 0:
+                    until_rescue = rescue_every
+                    self.rescue()
                 if until_prune <= 0:
                     until_prune = PRUNE_EVERY
                     self.prune()
@@ -70,6 +73,8 @@ class Maintenance:
                 logger.warning("Maintenance could not reach the store: %s", exc)
             except Exception:
                 logger.exception("Maintenance failed; it goes on.")
-            if self._closing.wait(interval):
+            if self._closing.wait(step):
                 break
+            until_rescue -= step
+            until_prune -= step
         self._broker.close()

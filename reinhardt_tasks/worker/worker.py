@@ -41,6 +41,7 @@ class Worker:
     ) -> None:
         self.config = config or WorkerConfig()
         self.broker = broker
+        broker.poll_interval = self.config.poll_interval
         self.options = options
         self.info = WorkerInfo(
             id=self.config.id,
@@ -49,7 +50,9 @@ class Worker:
             pid=os.getpid(),
             slots=self.config.concurrency,
             queues=self.config.queues or (),
-            lease=options.lease,
+            # What a dead worker held runs again within the lease: most of it is spent waiting for a sign of life, the
+            # rest is for those who look (see maintenance).
+            lease=0.8 * options.lease,
         )
         self.succeeded = self.failed = self.retried = 0
         self._sender = sender
@@ -59,7 +62,7 @@ class Worker:
         self._async_count = 0
         self._outcomes: list[Outcome] = []
         self._first_ended = 0.0
-        self._deadlines: dict[str, float] = {}
+        self._timed: dict[str, Execution] = {}
         self._prefetch = Prefetch(self.config.concurrency)
         self._stops = 0
         self._left_running = False
@@ -150,7 +153,8 @@ class Worker:
             (coroutines if is_async else ordinary).append(execution)
             self._held[claim.job.id] = claim
             self._running[claim.job.id] = execution
-            self._watch(claim, execution)
+            if is_timed(execution, self.options):
+                self._timed[claim.job.id] = execution
         self._claimed += len(claims)
         if coroutines:
             self._loop = self._loop or Loop(self._ended)
@@ -160,23 +164,14 @@ class Worker:
         if ordinary:
             self._threads.put(ordinary)
 
-    def _watch(self, claim: Claim, execution: Execution) -> None:
-        """Note when the task must have ended. It is counted from now: what is held ahead is short."""
-        task = registry.get(claim.job.name) if registry.has(claim.job.name) else None
-        timeout = getattr(task, "timeout", None) or self.options.timeout
-        if timeout is not None:
-            self._deadlines[claim.job.id] = time.monotonic() + timeout
-
     def _enforce_deadlines(self) -> None:
-        now = time.monotonic()
-        for job_id, deadline in list(self._deadlines.items()):
-            execution = self._running.get(job_id)
-            if execution is None:
-                self._deadlines.pop(job_id, None)
-            elif now >= deadline:
-                timeout = execution.timeout or 0.0
-                self._halt(execution, TaskTimeout(f"{execution.claim.job.name} ran for longer than its {timeout:g} s."))
-                self._deadlines.pop(job_id, None)
+        for job_id, execution in list(self._timed.items()):
+            if job_id not in self._running:
+                del self._timed[job_id]
+            elif (deadline := execution.deadline) is not None and time.monotonic() >= deadline:
+                del self._timed[job_id]
+                name, timeout = execution.claim.job.name, execution.timeout
+                self._halt(execution, TaskTimeout(f"{name} ran for longer than its {timeout:g} s."))
 
     def _halt(self, execution: Execution, reason: BaseException) -> None:
         if not self._threads.stop(execution, reason) and self._loop is not None:
@@ -229,7 +224,7 @@ class Worker:
             return max(0.001, min(1.0, self._retry_at - now))
         if self._outcomes:
             naps.append(self._first_ended + LINGER - now)
-        naps += [deadline - now for deadline in self._deadlines.values()]
+        naps += [deadline - now for execution in self._timed.values() if (deadline := execution.deadline) is not None]
         return min(naps)
 
     def _heard(self) -> None:
@@ -377,6 +372,13 @@ class Worker:
                 logger.warning(
                     "%d tasks could not be settled, and run again when the lease is over: %s", len(outcomes), exc
                 )
+
+
+def is_timed(execution: Execution, options: BackendOptions) -> bool:
+    """Return whether a job has a limit of time, without running anything of it."""
+    name = execution.claim.job.name
+    own = getattr(registry.get(name), "timeout", None) if registry.has(name) else None
+    return own is not None or options.timeout is not None
 
 
 def _refusal(outcome: Outcome, exc: Exception) -> Outcome:

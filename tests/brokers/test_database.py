@@ -9,10 +9,11 @@ from django.db import connections, transaction
 
 from reinhardt_tasks.brokers.base import Broker, Query
 from reinhardt_tasks.brokers.database import DatabaseBroker
-from reinhardt_tasks.jobs import Succeeded, TaskStatus
+from reinhardt_tasks.jobs import Released, Retrying, Succeeded, TaskStatus
 
 from .contract import BrokerContract
-from .promises.base import claimed, ids_of, new_job, new_worker, running, signed_in, stored_job
+from .promises.base import attempt_of, claimed, ids_of, new_job, new_worker, running, signed_in, stored_job
+from .promises.waiting import WaitingThread, begun
 
 
 class TestDatabaseBroker(BrokerContract):
@@ -64,6 +65,31 @@ class TestDatabaseBroker(BrokerContract):
             assert broker.settle([Succeeded(claim=claim, then=(follower,))]) == []
         assert stored_job(broker, claim).status is TaskStatus.SUCCESS
         assert claimed(broker).job.id == follower.id
+
+    def test_news_of_other_brokers_is_heard_without_polling(self, broker: Broker) -> None:
+        if connections[self.database].vendor == "mysql":
+            pytest.skip("MariaDB and MySQL tell nobody anything: there it polls.")
+        patient, worker = DatabaseBroker("default", self.database, poll_interval=3600), new_worker()
+
+        with begun(WaitingThread(patient)):
+            broker.enqueue([new_job()])
+        claim = claimed(broker, worker)
+        with begun(WaitingThread(patient)):
+            broker.settle([Released(claim=claim)])
+        claim = claimed(broker, worker)
+        with begun(WaitingThread(patient)):
+            broker.settle([Succeeded(claim=claim, then=(new_job(),))])
+        claim = claimed(broker, worker)
+        with begun(WaitingThread(patient)):
+            broker.settle([Retrying(claim=claim, attempt=attempt_of(claim), delay=0.2)])
+        claimed(broker, worker)
+
+        job = self.job_in(broker, TaskStatus.FAILURE)
+        with begun(WaitingThread(patient)):
+            broker.retry([job.id])
+        broker.pause(job.queue)
+        with begun(WaitingThread(patient)):
+            broker.resume(job.queue)
 
     def test_backends_that_share_a_database_do_not_meet(self, broker: Broker) -> None:
         other = self.another_broker("other")

@@ -10,15 +10,15 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, TypeVar
 
-from ...fields import to_micros
-from ...jobs import Claim, Job, Outcome, Released, Retrying, Succeeded, TaskStatus
+from ...jobs import Claim, Job, Outcome, Released, Retrying, Succeeded, TaskStatus, as_enqueued
 from ...models import lane_of
+from ...timestamps import to_micros
 from ..base import Broker, BrokerTraits, Changes, Pulse, Query, QueueCounts, Queues, WorkerInfo, WorkerRecord
 from . import outcomes, people, waiting
 from .dialects import JOBS, WORKERS, Row
 from .ears import Ear, ear_of
 from .fronts import Fronts
-from .inserts import as_stored, insert_sql
+from .inserts import insert_sql
 from .lanes import ready_lanes
 from .rows import COLUMNS, is_uuid, job_of, uuid_text
 from .session import Session
@@ -33,14 +33,12 @@ _PROMOTE_EVERY = 0.02
 class DatabaseBroker(Broker):
     """Jobs of the backend `alias`, in the database `database`. One object serves all threads of a process.
 
-    `notify` says whether workers are told of new jobs (PostgreSQL), `poll_interval` after how many seconds an idle one
-    looks without being told.
+    `notify` says whether workers are told of new jobs (PostgreSQL).
     """
 
-    def __init__(self, alias: str, database: str, *, notify: bool = True, poll_interval: float = 1.0) -> None:
+    def __init__(self, alias: str, database: str, *, notify: bool = True) -> None:
         self.alias = alias
         self.session = Session(database)
-        self.poll_interval = poll_interval
         self._notify = notify
         self._channel = f"reinhardt_tasks_{alias}"[:63]
         self._ears = threading.local()
@@ -59,7 +57,9 @@ class DatabaseBroker(Broker):
         host = str(settings.get("HOST") or "")
         vendor = self.session.connection.display_name
         place = f"{vendor} {name}" + (f" at {host}:{settings.get('PORT') or 'default port'}" if host else "")
-        return BrokerTraits(is_transactional=True, place=place)
+        # Consumer, listener, heartbeat and maintenance have one each; PostgreSQL's LISTEN another.
+        listening = self._notify and self.session.connection.vendor == "postgresql"
+        return BrokerTraits(is_transactional=True, place=place, connections=4 + listening)
 
     def enqueue(self, jobs: Sequence[Job]) -> list[Job]:
         if not jobs:
@@ -213,7 +213,7 @@ class DatabaseBroker(Broker):
         made = self._dialect.insert(cursor, sql, params, self._channel if self._should_notify() else None)
         now = datetime.now(UTC)
         # What a bulk stores is told without reading it back; only where a row was there already has anybody to look.
-        stored = [as_stored(job, now) for job in jobs]
+        stored = [as_enqueued(job, now) for job in jobs]
         return stored if made == len(jobs) else self._firsts(cursor, stored)
 
     def _firsts(self, cursor: Any, jobs: Sequence[Job]) -> list[Job]:

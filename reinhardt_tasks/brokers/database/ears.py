@@ -115,6 +115,8 @@ class PostgresqlEar(Ear):
 
     def close(self) -> None:
         self._drop()
+        os.close(self._wake_reader)
+        os.close(self._wake_writer)
 
     def _socket(self) -> int:
         if self._wrapper is None:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from ...fields import to_micros
-from ...jobs import Job, TaskStatus
+from ...jobs import Job
 from ...models import lane_of
+from ...timestamps import to_micros
 from .dialects import JOBS
 
 if TYPE_CHECKING:
@@ -51,10 +49,3 @@ def insert_sql(dialect: Dialect, alias: str, jobs: Sequence[Job]) -> tuple[str, 
             rows.append(timed)
             params += [at, at, at, at, lane, at, at]
     return f"INSERT INTO {JOBS} ({', '.join(_COLUMNS)}) VALUES {', '.join(rows)}", params
-
-
-def as_stored(job: Job, now: datetime) -> Job:
-    """Return what a new job looks like in the database, without asking it."""
-    due = job.run_after or now
-    status = TaskStatus.SCHEDULED if due > now else TaskStatus.PENDING
-    return replace(job, status=status, enqueued_at=now, due_at=due)

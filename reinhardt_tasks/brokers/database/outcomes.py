@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...jobs import Attempt, Cancelled, Claim, Failed, Outcome, Released, Retrying, Succeeded, TaskStatus
 from ...models import lane_of
-from .rows import history_text
+from ...serialization import encode_history
 
 if TYPE_CHECKING:
     from .dialects import Dialect
@@ -42,4 +42,4 @@ def row_of(outcome: Outcome, dialect: Dialect) -> list[Any]:
 def _history(claim: Claim, attempt: Attempt) -> str:
     if attempt.finished_at is None:
         attempt = replace(attempt, finished_at=datetime.now(UTC))
-    return history_text((*claim.job.history, attempt))
+    return encode_history((*claim.job.history, attempt))

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from ...fields import from_micros, to_micros
 from ...jobs import Job, TaskStatus
 from ...models import lane_of
+from ...timestamps import from_micros, to_micros
 from ..base import Changes, Query, QueueCounts, WorkerInfo, WorkerRecord
 from .dialects import JOBS, PAUSES, WORKERS
 from .lanes import ready_lanes

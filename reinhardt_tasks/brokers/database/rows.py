@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from ...fields import from_micros, to_micros
-from ...jobs import Attempt, Job, TaskStatus
+from ...jobs import Job, TaskStatus
+from ...serialization import decode_history, decode_or
+from ...timestamps import from_micros
 
 #: What every statement that gives back jobs selects, in this order.
 COLUMNS = (
@@ -52,9 +52,9 @@ def job_of(row: Sequence[Any]) -> Job:
         token=values["token"],
         max_attempts=values["max_attempts"],
         once_key=values["once_key"],
-        metadata=_json(values["metadata"], dict, {}) if values["metadata"] != "{}" else {},
+        metadata=decode_or(values["metadata"], dict, {}),
         progress=_progress(values["progress"]),
-        history=history_of(values["history"]),
+        history=decode_history(values["history"]),
         result=values["result"],
         cancel_requested=bool(values["cancel_requested"]),
         worker=values["worker"],
@@ -64,40 +64,6 @@ def job_of(row: Sequence[Any]) -> Job:
         first_started_at=_moment(values["started_at"]),
         started_at=_moment(values["last_attempted_at"]),
         finished_at=_moment(values["finished_at"]),
-    )
-
-
-def history_of(text: str | None) -> tuple[Attempt, ...]:
-    attempts = []
-    for item in _json(text, list, []) if text else ():
-        if isinstance(item, dict):
-            attempts.append(
-                Attempt(
-                    worker=str(item.get("worker", "")),
-                    started_at=_moment(item.get("started_at")),
-                    finished_at=_moment(item.get("finished_at")),
-                    exception=str(item.get("exception", "")),
-                    traceback=str(item.get("traceback", "")),
-                    lost=bool(item.get("lost")),
-                )
-            )
-    return tuple(attempts)
-
-
-def history_text(attempts: Sequence[Attempt]) -> str:
-    return json.dumps(
-        [
-            {
-                "worker": attempt.worker,
-                "started_at": _micros(attempt.started_at),
-                "finished_at": _micros(attempt.finished_at),
-                "exception": attempt.exception,
-                "traceback": attempt.traceback,
-                "lost": attempt.lost,
-            }
-            for attempt in attempts
-        ],
-        separators=(",", ":"),
     )
 
 
@@ -120,21 +86,9 @@ def _moment(micros: int | None) -> datetime | None:
     return None if micros is None else from_micros(micros)
 
 
-def _micros(moment: datetime | None) -> int | None:
-    return None if moment is None else to_micros(moment)
-
-
 def _progress(text: str | None) -> tuple[float, float] | None:
-    pair = _json(text, list, []) if text else []
+    pair = decode_or(text, list, [])
     return (pair[0], pair[1]) if len(pair) == 2 else None
-
-
-def _json(text: str, kind: type, default: Any) -> Any:
-    try:
-        value = json.loads(text)
-    except (ValueError, TypeError, RecursionError):
-        return default
-    return value if isinstance(value, kind) else default
 
 
 def is_uuid(text: str) -> bool:

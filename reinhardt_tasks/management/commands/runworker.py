@@ -7,6 +7,8 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -73,9 +75,10 @@ class Command(BaseCommand):
         backend = self._backend(options["backend"])
         worker = Worker(backend.broker, backend.settings, type(backend), self._config(backend, options))
         self._reach(backend, worker)
-        self._banner(backend, worker)
-        _stop_on_signals(worker)
-        worker.run()
+        if options["verbosity"] > 0:
+            self._banner(backend, worker)
+        with _stopped_by_signals(worker):
+            worker.run()
         if options["verbosity"] > 0:
             self.stdout.write(
                 f"Stopped: {worker.succeeded} succeeded, {worker.failed} failed, {worker.retried} to be tried again."
@@ -108,8 +111,10 @@ class Command(BaseCommand):
         return backend
 
     def _config(self, backend: ReinhardtBackend, options: dict[str, Any]) -> WorkerConfig:
-        queues = options["queues"] or sorted(backend.queues) or None
-        for queue in options["queues"] or ():
+        named = options["queues"] or _from_environment("queue", "").split(",")
+        named = [name for name in named if name]
+        queues = named or sorted(backend.queues) or None
+        for queue in named:
             if backend.queues and queue not in backend.queues:
                 raise CommandError(
                     f"Queue {queue!r} is not in TASKS[{backend.alias!r}]['QUEUES']{did_you_mean(queue, backend.queues)}; "
@@ -136,7 +141,8 @@ class Command(BaseCommand):
             f"  queues       {', '.join(config.queues) if config.queues else 'all'}",
             f"  slots        {config.concurrency} threads, {config.async_concurrency} coroutines",
             f"  tasks        {len(registry.list())} registered",
-            *traits.notes,
+            *_connections(worker),
+            *(f"  note         {note}" for note in traits.notes),
             "Ready. Ctrl-C stops it when running tasks have ended.",
         ]
         self.stdout.write("\n".join(lines))
@@ -150,30 +156,58 @@ class _Adder:
         self._parser = parser
 
     def __call__(self, flag: str, **kwargs: Any) -> None:
-        given = os.environ.get(_ENVIRONMENT + flag.lstrip("-").replace("-", "_").upper())
-        if given is not None:
-            kwargs["default"] = self._read(given, kwargs)
+        given = _from_environment(flag, None)
+        # A flag that may be repeated would add to its default; what the environment says of it is read when it is used.
+        if given is not None and kwargs.get("action") != "append":
+            kwargs["default"] = self._read(flag, given, kwargs)
         self._parser.add_argument(flag, **kwargs)
 
-    def _read(self, given: str, kwargs: dict[str, Any]) -> Any:
+    def _read(self, flag: str, given: str, kwargs: dict[str, Any]) -> Any:
         if kwargs.get("action") == "store_true":
             return given.lower() in ("1", "true", "yes", "on")
-        if kwargs.get("action") == "append":
-            return [name for name in given.split(",") if name]
+        if given not in kwargs.get("choices", [given]):
+            raise CommandError(
+                f"{_variable(flag)} is {given!r}; it may be {' or '.join(kwargs['choices'])}.",
+                returncode=2,
+            )
         # argparse reads a text default as it reads the flag.
         return given
 
 
-def _stop_on_signals(worker: Worker) -> None:
+def _from_environment(flag: str, default: Any) -> Any:
+    return os.environ.get(_variable(flag), default)
+
+
+def _variable(flag: str) -> str:
+    return _ENVIRONMENT + flag.lstrip("-").replace("-", "_").upper()
+
+
+def _connections(worker: Worker) -> list[str]:
+    """Return a line about the connections that this worker may open to its database."""
+    held = worker.broker.traits.connections
+    if not held:
+        return []
+    most = held + worker.config.concurrency + 1
+    return [f"  connections  {held} to the database, and one for each thread that uses it: {most} at most"]
+
+
+@contextmanager
+def _stopped_by_signals(worker: Worker) -> Iterator[None]:
+    """Stop the worker on SIGTERM and SIGINT while this lasts."""
     if threading.current_thread() is not threading.main_thread():
         # The autoreloader runs us in a thread of its own, and ends the process itself.
+        yield
         return
 
     def stop(number: int, frame: Any) -> None:
         worker.stop()
 
-    for name in ("SIGTERM", "SIGINT"):
-        signal.signal(getattr(signal, name), stop)
+    before = {name: signal.signal(name, stop) for name in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)
 
 
 def _whole(text: str) -> int:

@@ -87,6 +87,7 @@ class Promises:
                 broker.settle([Failed(claim=claim, attempt=attempt_of(claim))])
             case TaskStatus.CANCELLED:
                 claim = claimed(broker, queues=[job.queue])
+                broker.cancel([job.id])
                 broker.settle([Cancelled(claim=claim, attempt=attempt_of(claim, exception="TaskCancelled"))])
         stored = stored_job(broker, job)
         assert stored.status is status

@@ -5,10 +5,12 @@ from __future__ import annotations
 import random
 from datetime import timedelta
 
-from reinhardt_tasks.brokers.base import Broker
-from reinhardt_tasks.jobs import Succeeded, TaskStatus
+import pytest
 
-from .base import Promises, ids_of, new_job, new_worker
+from reinhardt_tasks.brokers.base import Broker, Queues
+from reinhardt_tasks.jobs import Released, Succeeded, TaskStatus
+
+from .base import Promises, claimed, ids_of, new_job, new_worker
 
 
 class Orders(Promises):
@@ -29,6 +31,19 @@ class Orders(Promises):
             order += ids_of(claims)
 
         assert order == ids_of(jobs)
+
+    @pytest.mark.parametrize("queues", [None, ["default"]])
+    def test_a_more_urgent_job_overtakes_those_that_wait(self, broker: Broker, queues: Queues) -> None:
+        first, second, third = broker.enqueue([new_job() for _ in range(3)])
+        worker = new_worker()
+        claim = claimed(broker, worker, queues)
+        assert claim.job.id == first.id
+
+        (urgent,) = self.another_broker().enqueue([new_job(priority=1)])
+        assert claimed(broker, worker, queues).job.id == urgent.id
+        assert claimed(broker, worker, queues).job.id == second.id
+        broker.settle([Released(claim=claim)])
+        assert ids_of(broker.claim(queues, 10, worker)) == ids_of([first, third])
 
     def test_jobs_enqueued_one_after_the_other_run_in_that_order(self, broker: Broker) -> None:
         jobs = [broker.enqueue([new_job()])[0] for _ in range(12)]

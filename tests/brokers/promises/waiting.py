@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
@@ -13,30 +14,49 @@ import pytest
 
 from reinhardt_tasks.brokers.base import Broker, Queues
 from reinhardt_tasks.jobs import Released, Retrying
+from tests.servers import wait_until
 
 from .base import LONG, SOON, Promises, attempt_of, new_job, running
 
-#: A wait ends long before this, or it was not ended by what the test did.
-TIMEOUT = 30.0
+#: Seconds that a wait would last, and those after which it was not ended by what the test did.
+TIMEOUT, TOO_LATE = 30.0, 20.0
+
+
+class WaitingThread:
+    """A thread that waits with a broker."""
+
+    def __init__(self, broker: Broker, queues: Queues = None) -> None:
+        self.broker = broker
+        self.queues = queues
+        self.looks = 0
+        self.ident = 0
+
+    def __call__(self) -> bool:
+        self.ident = threading.get_ident()
+        try:
+            return self.broker.wait(self.queues, TIMEOUT)
+        finally:
+            self.broker.close()
+
+    def has_begun(self) -> bool:
+        """Tell whether it was found inside of `wait` often enough to be asleep there."""
+        frame = sys._current_frames().get(self.ident)
+        while frame is not None and frame.f_code.co_qualname != f"{type(self.broker).__name__}.wait":
+            frame = frame.f_back
+        self.looks += frame is not None
+        return self.looks >= 5
 
 
 @contextmanager
-def begun(*waits: Callable[[], bool]) -> Iterator[list[Future[bool]]]:
-    """Start waits in threads of their own; at the end, demand that each returned True before its time was up."""
+def begun(*waits: WaitingThread) -> Iterator[list[Future[bool]]]:
+    """Start to wait; at the end, demand that each wait was ended by what was done in between."""
     with ThreadPoolExecutor(len(waits)) as threads:
         futures = [threads.submit(wait) for wait in waits]
+        for wait, future in zip(waits, futures, strict=True):
+            wait_until(lambda wait=wait, future=future: wait.has_begun() or future.done(), "the wait has begun")
+            assert not future.done(), "The wait ended though nothing has happened."
         yield futures
-        assert [future.result(timeout=2 * TIMEOUT) for future in futures] == [True] * len(waits)
-
-
-def waiting(broker: Broker, queues: Queues = None) -> Callable[[], bool]:
-    def wait() -> bool:
-        try:
-            return broker.wait(queues, TIMEOUT)
-        finally:
-            broker.close()
-
-    return wait
+        assert [future.result(timeout=TOO_LATE) for future in futures] == [True] * len(waits)
 
 
 class Waiting(Promises):
@@ -59,41 +79,41 @@ class Waiting(Promises):
         assert broker.wait(["default"], 0.05) is False
 
     def test_a_job_that_becomes_due_ends_it(self, broker: Broker) -> None:
-        broker.enqueue([new_job(run_after=self.now() + timedelta(seconds=SOON))])
-        with begun(waiting(broker)):
-            self.move_time(SOON)
+        # Long enough for the wait to begin before.
+        broker.enqueue([new_job(run_after=self.now() + timedelta(seconds=3 * SOON))])
+        with begun(WaitingThread(broker)):
+            self.move_time(3 * SOON)
 
     def test_a_job_that_is_enqueued_elsewhere_ends_it(self, broker: Broker) -> None:
-        with begun(waiting(broker), waiting(self.another_broker(), ["default"])):
+        with begun(WaitingThread(broker), WaitingThread(self.another_broker(), ["default"])):
             self.another_broker().enqueue([new_job(), new_job()])
 
     def test_a_job_that_is_given_back_ends_it(self, broker: Broker) -> None:
         claim = running(broker)
-        with begun(waiting(broker)):
+        with begun(WaitingThread(broker)):
             self.another_broker().settle([Released(claim=claim)])
 
     def test_a_job_that_is_to_be_tried_again_ends_it(self, broker: Broker) -> None:
         claim = running(broker)
-        with begun(waiting(broker)):
+        with begun(WaitingThread(broker)):
             self.another_broker().settle([Retrying(claim=claim, attempt=attempt_of(claim), delay=SOON)])
             self.move_time(SOON)
 
     def test_a_job_that_a_person_wants_to_run_now_ends_it(self, broker: Broker) -> None:
         (job,) = broker.enqueue([new_job(run_after=self.now() + timedelta(seconds=LONG))])
-        with begun(waiting(broker)):
+        with begun(WaitingThread(broker)):
             self.another_broker().retry([job.id])
 
     def test_a_queue_that_is_resumed_ends_it(self, broker: Broker) -> None:
         broker.enqueue([new_job()])
         broker.pause("default")
-        with begun(waiting(broker)):
+        with begun(WaitingThread(broker)):
             self.another_broker().resume("default")
 
     def test_wake_ends_every_wait_of_this_process(self, broker: Broker) -> None:
-        with begun(waiting(broker), waiting(broker, ["default"])) as futures:
-            # Once is enough for those that wait; but nothing tells when both have begun to.
-            while not all(future.done() for future in futures):
-                broker.wake()
+        with begun(WaitingThread(broker), WaitingThread(broker, ["default"])) as futures:
+            assert not any(future.done() for future in futures)
+            broker.wake()
 
     @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="Open files are listed by Linux only.")
     def test_a_thread_that_closes_leaves_nothing_open(self, broker: Broker) -> None:

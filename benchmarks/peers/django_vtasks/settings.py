@@ -1,0 +1,10 @@
+from __future__ import annotations
+
+from benchmarks.project import DATABASES, DEBUG, DEFAULT_AUTO_FIELD, REDIS_URL, SECRET_KEY, USE_TZ
+
+INSTALLED_APPS = ["django_vtasks", "benchmarks"]
+TASKS = {
+    "default": {"BACKEND": "django_vtasks.backends.valkey.ValkeyTaskBackend", "OPTIONS": {"BROKER_URL": REDIS_URL}}
+}
+
+__all__ = ["DATABASES", "DEBUG", "DEFAULT_AUTO_FIELD", "INSTALLED_APPS", "SECRET_KEY", "TASKS", "USE_TZ"]

@@ -1,0 +1,158 @@
+"""The backend for a project with a Redis or Valkey: fast, spread over machines, with the same promises."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+from asgiref.sync import AsyncToSync, sync_to_async
+from django.db import connections, transaction
+
+from .. import signals
+from .._compat import CoreTask, TaskResultDoesNotExist
+from ..brokers.base import Broker
+from ..exceptions import QueueError
+from ..execution import task_of
+from ..jobs import Job, as_enqueued
+from ..options import BackendOptions, a_flag, a_number, a_text, a_text_or_none, option
+from ..results import TaskResult, fill_result, result_of
+from ..tasks import Call
+from .base import ReinhardtBackend
+from .places import Place, a_mapping, nodes, place_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class RedisOptions(BackendOptions):
+    """The options of a Redis backend, beyond those that all have."""
+
+    #: redis://, rediss:// (TLS) or unix://, with user and password where the server wants them.
+    url: str | None = option(None, a_text_or_none)
+    #: A django-redis cache alias whose server, credentials and TLS are taken over.
+    cache: str | None = option(None, a_text_or_none)
+    #: Keyword arguments of redis-py's connections: {"host": …, "ssl_ca_certs": …}.
+    connection: Mapping[str, Any] = option(dict, a_mapping)
+    #: Addresses of Sentinels, [("10.0.0.1", 26379), …], and the name of the master that they watch.
+    sentinels: tuple[tuple[str, int], ...] = option((), nodes)
+    service: str = option("mymaster", a_text)
+    #: The server is a node of a Redis Cluster.
+    cluster: bool = option(False, a_flag)
+    #: All keys begin with this.
+    prefix: str = option("reinhardt:tasks:", a_text)
+    #: Into how many parts the alias is split, on one server or over a Cluster. Never change it while tasks wait.
+    shards: int = option(1, a_number(1))
+    #: Send at the commit of the caller's transaction, in the database that `database` names.
+    enqueue_on_commit: bool = option(True, a_flag)
+    database: str | None = option(None, a_text_or_none)
+    #: Write the task into a table in the caller's transaction first; it is sent from there even if the sender dies.
+    outbox: bool = option(False, a_flag)
+    #: Replicas that must have a task before `enqueue()` returns.
+    wait_replicas: int = option(0, a_number(0))
+    #: Sign arguments with Django's SECRET_KEY; what nobody with a key has written never runs.
+    sign: bool = option(False, a_flag)
+    #: "database" keeps finished tasks in the project's database.
+    result_backend: str | None = option(None, a_text_or_none)
+
+
+class RedisBackend(ReinhardtBackend):
+    """Durable tasks in Redis 6.2 or later, or Valkey 7.2 or later: standalone, Sentinel, Cluster."""
+
+    options_class: ClassVar[type[BackendOptions]] = RedisOptions
+    settings: RedisOptions
+
+    def __init__(self, alias: str, params: Mapping[str, Any]) -> None:
+        super().__init__(alias, params)
+        self._place: Place = place_of(alias, params, self.settings)
+        self.problems += self._place.problems
+
+    @property
+    def broker(self) -> Broker:
+        return self._place.broker
+
+    def enqueue(self, task: CoreTask, args: Sequence[Any], kwargs: Mapping[str, Any]) -> TaskResult[Any]:
+        """Send the task: now, or when the caller's transaction commits; a rollback sends nothing.
+
+        The result has its final id in any case. Raise what `ReinhardtBackend.enqueue` raises; in a transaction QueueError
+        comes from its commit, unless OPTIONS['OUTBOX'] is on.
+        """
+        return self._send(task, [self.job_of(task, args, kwargs)], [(args, kwargs)])[0]
+
+    def enqueue_many(self, task: CoreTask, calls: Sequence[Call]) -> list[TaskResult[Any]]:
+        """See enqueue()."""
+        return self._send(task, [self.job_of(task, args, kwargs) for args, kwargs in calls], calls)
+
+    async def aenqueue(self, task: CoreTask, args: Sequence[Any], kwargs: Mapping[str, Any]) -> TaskResult[Any]:
+        """See enqueue(); without a thread, unless a transaction may be open in one that waits for this coroutine."""
+        return (await self.aenqueue_many(task, [(args, kwargs)]))[0]
+
+    async def aenqueue_many(self, task: CoreTask, calls: Sequence[Call]) -> list[TaskResult[Any]]:
+        """See aenqueue()."""
+        if _is_under_sync_code() or self.settings.outbox:
+            # Sync code waits for us, and its transaction lives in its thread.
+            return await sync_to_async(self.enqueue_many, thread_sensitive=True)(task, calls)
+        jobs = [self.job_of(task, args, kwargs) for args, kwargs in calls]
+        stored = await self._place.aenqueue(jobs)
+        return await self._aannounce(task, stored, calls)
+
+    async def aget_result(self, result_id: str) -> TaskResult[Any]:
+        """See get_result(); without a thread."""
+        job = await self._place.aget(str(result_id))
+        if job is None:
+            raise TaskResultDoesNotExist(result_id)
+        return result_of(job, task_of(job))
+
+    def why_waiting_is_hopeless(self) -> str | None:
+        if self.settings.enqueue_on_commit and self._open_database() is not None:
+            return "it is sent when the transaction that is open here commits. Wait after the transaction."
+        return None
+
+    def _send(self, task: CoreTask, jobs: list[Job], calls: Sequence[Call]) -> list[TaskResult[Any]]:
+        database = self._open_database() if self.settings.enqueue_on_commit else None
+        if self.settings.outbox:
+            return self._announce(task, self._place.outbox.send(jobs), calls)
+        if database is None:
+            return self._announce(task, self.broker.enqueue(jobs), calls)
+        now = datetime.now(UTC)
+        results = [_result(as_enqueued(job, now), task, call) for job, call in zip(jobs, calls, strict=True)]
+        transaction.on_commit(self._at_commit(jobs, results), using=database)
+        return results
+
+    def _at_commit(self, jobs: list[Job], results: list[TaskResult[Any]]) -> Callable[[], None]:
+        def send() -> None:
+            try:
+                self.broker.enqueue(jobs)
+            except QueueError as exc:
+                raise QueueError(
+                    f"The transaction was committed, but its {len(jobs)} tasks could not be sent: {exc} "
+                    "OPTIONS['OUTBOX'] = True keeps them in the database until they are."
+                ) from exc
+            for result in results:
+                signals.task_enqueued.send_robust(sender=type(self), task_result=result)
+
+        return send
+
+    async def _aannounce(self, task: CoreTask, jobs: Sequence[Job], calls: Sequence[Call]) -> list[TaskResult[Any]]:
+        results = [_result(job, task, call) for job, call in zip(jobs, calls, strict=True)]
+        for result in results:
+            await signals.task_enqueued.asend_robust(sender=type(self), task_result=result)
+        return results
+
+    def _open_database(self) -> str | None:
+        """Return the database whose open transaction the caller is in: the named one, else 'default', else any."""
+        named = [self.settings.database] if self.settings.database else ["default", *connections.settings]
+        for alias in named:
+            with suppress(Exception):
+                if connections[alias].in_atomic_block:
+                    return alias
+        return None
+
+
+def _is_under_sync_code() -> bool:
+    """Return whether this coroutine runs under `async_to_sync`, whose caller's thread may hold a transaction."""
+    return getattr(AsyncToSync.executors, "current", None) is not None
+
+
+def _result(job: Job, task: CoreTask, call: Call) -> TaskResult[Any]:
+    return fill_result(job, task, list(call[0]), dict(call[1]))

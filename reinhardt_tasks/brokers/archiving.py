@@ -1,0 +1,157 @@
+"""A broker whose finished jobs are also written elsewhere, before they are settled: nothing that has ended is ever missing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from ..jobs import Cancelled, Claim, Failed, Job, Outcome, Succeeded, TaskStatus
+from .base import Broker, BrokerTraits, Changes, Pulse, Query, QueueCounts, Queues, WorkerInfo, WorkerRecord
+
+Archive = Callable[[Sequence[Job]], None]
+
+
+class ArchivingBroker(Broker):
+    """The contract over `broker`. `archive` writes jobs idempotently, `archived` is a broker that finds them there.
+
+    Jobs stay in `broker` for `keep` seconds after their end, in the archive for as long as `prune` is told.
+    """
+
+    def __init__(self, broker: Broker, archived: Broker, archive: Archive, keep: float) -> None:
+        self.broker = broker
+        self.archived = archived
+        self._archive = archive
+        self._keep = timedelta(seconds=keep)
+
+    @property
+    def traits(self) -> BrokerTraits:
+        return self.broker.traits
+
+    def enqueue(self, jobs: Sequence[Job]) -> list[Job]:
+        return self.broker.enqueue(jobs)
+
+    async def aenqueue(self, jobs: Sequence[Job]) -> list[Job]:
+        """See enqueue()."""
+        inner: Any = self.broker
+        stored: list[Job] = await inner.aenqueue(jobs)
+        return stored
+
+    def get(self, ids: Collection[str]) -> dict[str, Job]:
+        found = self.broker.get(ids)
+        missing = [id_ for id_ in ids if id_ not in found]
+        return found | self.archived.get(missing) if missing else found
+
+    async def aget(self, ids: Collection[str]) -> dict[str, Job]:
+        """See get()."""
+        from asgiref.sync import sync_to_async
+
+        inner: Any = self.broker
+        found: dict[str, Job] = await inner.aget(ids)
+        missing = [id_ for id_ in ids if id_ not in found]
+        return found | await sync_to_async(self.archived.get)(missing) if missing else found
+
+    def wait(self, queues: Queues, timeout: float) -> bool:
+        return self.broker.wait(queues, timeout)
+
+    def wake(self) -> None:
+        self.broker.wake()
+
+    def claim(self, queues: Queues, limit: int, worker: WorkerInfo) -> list[Claim]:
+        return self.broker.claim(queues, limit, worker)
+
+    def settle(self, outcomes: Sequence[Outcome]) -> list[Claim]:
+        self._write(outcomes)
+        return self.broker.settle(outcomes)
+
+    def exchange(
+        self, outcomes: Sequence[Outcome], queues: Queues, limit: int, worker: WorkerInfo
+    ) -> tuple[list[Claim], list[Claim]]:
+        self._write(outcomes)
+        return self.broker.exchange(outcomes, queues, limit, worker)
+
+    def heartbeat(self, worker: WorkerInfo) -> Pulse:
+        return self.broker.heartbeat(worker)
+
+    def rescue(self, limit: int, worker: WorkerInfo) -> list[Claim]:
+        return self.broker.rescue(limit, worker)
+
+    def leave(self, worker: WorkerInfo) -> None:
+        self.broker.leave(worker)
+
+    def annotate(self, claim: Claim, metadata: Mapping[str, Any], progress: tuple[float, float] | None) -> bool:
+        return self.broker.annotate(claim, metadata, progress)
+
+    def cancel(self, ids: Collection[str]) -> list[str]:
+        done = self.broker.cancel(ids)
+        ended = [job for job in self.broker.get(done).values() if job.status is TaskStatus.CANCELLED]
+        if ended:
+            self._archive(ended)
+        return done
+
+    def retry(self, ids: Collection[str]) -> list[str]:
+        return self.broker.retry(ids)
+
+    def delete(self, ids: Collection[str]) -> list[str]:
+        held = self.broker.get(ids)
+        deleted = self.broker.delete(ids)
+        archived = self.archived.delete([id_ for id_ in ids if id_ in deleted or id_ not in held])
+        return [id_ for id_ in ids if id_ in deleted or id_ in archived]
+
+    def change(self, ids: Collection[str], changes: Changes) -> list[str]:
+        return self.broker.change(ids, changes)
+
+    def find(self, query: Query, after: str | None = None, limit: int = 100) -> list[Job]:
+        here = self.broker.find(query, after, limit)
+        there = self.archived.find(query, after, limit)
+        # What lies in both is as it is here: there may stand an end that was fenced off.
+        alive = self.broker.get([job.id for job in there])
+        jobs = {job.id: job for job in there if job.id not in alive} | {job.id: job for job in here}
+        return sorted(jobs.values(), key=lambda job: job.id, reverse=True)[:limit]
+
+    def counts(self) -> list[QueueCounts]:
+        return self.broker.counts()
+
+    def workers(self) -> list[WorkerRecord]:
+        return self.broker.workers()
+
+    def pause(self, queue: str) -> None:
+        self.broker.pause(queue)
+
+    def resume(self, queue: str) -> None:
+        self.broker.resume(queue)
+
+    def prune(self, before: datetime, limit: int) -> int:
+        self.broker.prune(max(before, datetime.now(UTC) - self._keep), limit)
+        return self.archived.prune(before, limit)
+
+    def tidy(self) -> None:
+        self.broker.tidy()
+
+    def transaction(self) -> AbstractContextManager[None]:
+        return self.broker.transaction()
+
+    def close(self) -> None:
+        self.broker.close()
+        self.archived.close()
+
+    def _write(self, outcomes: Sequence[Outcome]) -> None:
+        ended = [job for outcome in outcomes if (job := _ended(outcome)) is not None]
+        if ended:
+            self._archive(ended)
+
+
+def _ended(outcome: Outcome) -> Job | None:
+    """Return the job as it is after this outcome, or None where it goes on."""
+    job, now = outcome.claim.job, datetime.now(UTC)
+    match outcome:
+        case Succeeded(result=result):
+            return replace(job, status=TaskStatus.SUCCESS, result=result, finished_at=now)
+        case Failed(attempt=attempt):
+            return replace(job, status=TaskStatus.FAILURE, history=(*job.history, attempt), finished_at=now)
+        case Cancelled(attempt=attempt):
+            return replace(job, status=TaskStatus.CANCELLED, history=(*job.history, attempt), finished_at=now)
+        case _:
+            return None

@@ -1,0 +1,408 @@
+"""The broker whose jobs are hashes in Redis. Each verb is a script; the scripts keep atomicity and fencing."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
+from typing import Any
+
+import redis
+
+from ...exceptions import QueueError
+from ...jobs import Claim, Job, Outcome, Succeeded, TaskStatus, as_enqueued
+from ...timestamps import from_micros, to_micros
+from ..base import Broker, BrokerTraits, Changes, Pulse, Query, QueueCounts, Queues, WorkerInfo, WorkerRecord
+from ..wakes import Wakes
+from . import faults, outcomes
+from .connections import Connections
+from .records import encode_metadata, job_of, job_values
+from .scripts import script
+from .seals import Seal
+
+#: Jobs in one enqueueing script: it holds up everybody else for as long as it runs, some microseconds a job.
+JOBS_AT_ONCE = 1000
+#: Jobs that one page of a search looks at, and the most that a search looks at in all.
+PAGE, SEARCHED = 200, 20_000
+#: Seconds after which a sleeper looks by itself: a token may have been lost with a server that was failed over.
+NAP = 5.0
+
+_FAILED = {TaskStatus.FAILURE, TaskStatus.CANCELLED}
+
+
+class RedisBroker(Broker):
+    """Jobs of the backend `alias` in one shard, whose keys all begin with `base`.
+
+    `result_ttl` is how many seconds a finished job is kept; `replicas` how many replicas must have a new job before
+    `enqueue` returns, `replica_timeout` in how many seconds.
+    """
+
+    def __init__(
+        self,
+        alias: str,
+        connections: Connections,
+        base: str,
+        *,
+        result_ttl: float | None = None,
+        replicas: int = 0,
+        replica_timeout: float = 1.0,
+        seal: Seal | None = None,
+    ) -> None:
+        self.alias = alias
+        self.connections = connections
+        self.base = base
+        self._ttl = int((result_ttl or 0) * 1000)
+        self._replicas = replicas
+        self._replica_timeout = replica_timeout
+        self._seal = seal
+        self._wakes = Wakes()
+        self._sleepers: dict[int, Any] = {}
+        self._lock = threading.Lock()
+        self._signed_in: set[str] = set()
+        #: What a worker does for this store every few seconds; set by whoever puts something before it.
+        self.chores: list[Callable[[], object]] = []
+        #: Whether a job of this id belongs to this shard; set by whoever spreads jobs over several.
+        self.owns: Callable[[str], bool] = lambda _: True
+
+    @property
+    def traits(self) -> BrokerTraits:
+        return BrokerTraits(place=f"{self.connections.target.place}, keys {self.base}*")
+
+    def enqueue(self, jobs: Sequence[Job], stamp: str = "") -> list[Job]:
+        """See the contract. `stamp`, in microseconds, is when they count as enqueued: by default now, for all the same."""
+        answer: list[Job] = []
+        for start in range(0, len(jobs), JOBS_AT_ONCE):
+            some = jobs[start : start + JOBS_AT_ONCE]
+            stamp, ids = self._call("enqueue", self._jobs_args(some, stamp))
+            others = [id_ for id_ in ids if id_]
+            answer += _firsts(some, ids, stamp, self.get(others))
+        if jobs and self._replicas:
+            faults.guarded(self, self._wait_for_replicas)
+        return answer
+
+    async def aenqueue(self, jobs: Sequence[Job], stamp: str = "") -> list[Job]:
+        """See enqueue(); on the running event loop, without a thread."""
+        answer: list[Job] = []
+        for start in range(0, len(jobs), JOBS_AT_ONCE):
+            some = jobs[start : start + JOBS_AT_ONCE]
+            stamp, ids = await self._acall("enqueue", self._jobs_args(some, stamp))
+            others = [id_ for id_ in ids if id_]
+            found = await self.aget(others) if others else {}
+            answer += _firsts(some, ids, stamp, found)
+        if jobs and self._replicas:
+            with faults.translated(self):
+                client = self.connections.asender
+                self._check_replicas(await client.wait(self._replicas, int(self._replica_timeout * 1000)))
+        return answer
+
+    def get(self, ids: Collection[str]) -> dict[str, Job]:
+        wanted = list(ids)
+
+        def read() -> list[Any]:
+            with self.connections.sender.pipeline(transaction=False) as pipeline:
+                for id_ in wanted:
+                    pipeline.hgetall(f"{self.base}job:{id_}")
+                return pipeline.execute(raise_on_error=False)
+
+        return self._jobs_of(wanted, faults.guarded(self, read)) if wanted else {}
+
+    async def aget(self, ids: Collection[str]) -> dict[str, Job]:
+        """See get(); on the running event loop, without a thread."""
+        wanted = list(ids)
+        if not wanted:
+            return {}
+        with faults.translated(self):
+            async with self.connections.asender.pipeline(transaction=False) as pipeline:
+                for id_ in wanted:
+                    pipeline.hgetall(f"{self.base}job:{id_}")
+                return self._jobs_of(wanted, await pipeline.execute(raise_on_error=False))
+
+    def wait(self, queues: Queues, timeout: float) -> bool:
+        deadline = time.monotonic() + timeout
+        with self._wakes.sleeping() as is_woken:
+            while not is_woken():
+                is_ready, micros = self._call("look", list(queues or ()))
+                left = deadline - time.monotonic()
+                if is_ready or left <= 0:
+                    return bool(is_ready)
+                try:
+                    self._sleep(queues, min(left, NAP, int(micros) / 1_000_000 if micros else NAP), is_woken)
+                except QueueError:
+                    # Whoever wakes us cuts the connection.
+                    if not is_woken():
+                        raise
+            return True
+
+    def wake(self) -> None:
+        if not self._wakes.call():
+            return
+        with self._lock:
+            sleepers = list(self._sleepers.values())
+        for connection in sleepers:
+            # The sleeper's read ends at once; its connection is made anew for the next sleep.
+            with suppress(Exception):
+                connection._sock.shutdown(2)
+
+    def claim(self, queues: Queues, limit: int, worker: WorkerInfo) -> list[Claim]:
+        return self.exchange([], queues, limit, worker)[1]
+
+    def settle(self, given: Sequence[Outcome]) -> list[Claim]:
+        if not given:
+            return []
+        lost, _ = self._exchange(given, (), 0, WorkerInfo(id=given[0].claim.worker))
+        return lost
+
+    def exchange(
+        self, given: Sequence[Outcome], queues: Queues, limit: int, worker: WorkerInfo
+    ) -> tuple[list[Claim], list[Claim]]:
+        if limit <= 0:
+            return self.settle(given), []
+        self._sign_in(worker)
+        return self._exchange(given, queues, limit, worker)
+
+    def heartbeat(self, worker: WorkerInfo) -> Pulse:
+        facts = {
+            "name": worker.name,
+            "host": worker.host,
+            "pid": worker.pid,
+            "slots": worker.slots,
+            "queues": ",".join(worker.queues),
+            "lease": worker.lease,
+        }
+        self._signed_in.add(worker.id)
+        pairs = [value for pair in facts.items() for value in pair]
+        held, stopped = self._call("heartbeat", [worker.id, int(worker.lease * 1_000_000), *pairs])
+        return Pulse(
+            held={id_: int(token) for id_, token in zip(held[::2], held[1::2], strict=True)},
+            cancelled=frozenset(stopped),
+        )
+
+    def rescue(self, limit: int, worker: WorkerInfo) -> list[Claim]:
+        if limit <= 0:
+            return []
+        self._sign_in(worker)
+        return self._claims(self._take("rescue", [worker.id, int(worker.lease * 1_000_000), limit]), worker)
+
+    def leave(self, worker: WorkerInfo) -> None:
+        self._signed_in.discard(worker.id)
+        self._call("leave", [worker.id])
+
+    def annotate(self, claim: Claim, metadata: Mapping[str, Any], progress: tuple[float, float] | None) -> bool:
+        told = "" if progress is None else f"[{progress[0]},{progress[1]}]"
+        return bool(self._call("annotate", [claim.job.id, claim.token, encode_metadata(metadata), told]))
+
+    def cancel(self, ids: Collection[str]) -> list[str]:
+        return self._call("cancel", [self._ttl, *ids]) if ids else []
+
+    def retry(self, ids: Collection[str]) -> list[str]:
+        return self._call("retry", list(ids)) if ids else []
+
+    def delete(self, ids: Collection[str]) -> list[str]:
+        return self._call("delete", list(ids)) if ids else []
+
+    def change(self, ids: Collection[str], changes: Changes) -> list[str]:
+        if not ids or changes == Changes():
+            return []
+        priority = "" if changes.priority is None else changes.priority
+        run_after = "" if changes.run_after is None else to_micros(changes.run_after)
+        return self._call("change", [priority, changes.queue or "", run_after, *ids])
+
+    def find(self, query: Query, after: str | None = None, limit: int = 100) -> list[Job]:
+        index = "failures" if query.statuses is not None and set(query.statuses) <= _FAILED else "all"
+        found: list[Job] = []
+        looked, last = 0, after or ""
+        while len(found) < limit and looked < SEARCHED:
+            last, *pairs = self._call("find", [index, last, PAGE])
+            if not last:
+                break
+            looked += PAGE
+            jobs = [job_of(id_, fields, self.alias, self._seal) for id_, fields in pairs]
+            found += [job for job in jobs if query.matches(job)]
+        return found[:limit]
+
+    def counts(self) -> list[QueueCounts]:
+        return [
+            QueueCounts(
+                queue=queue,
+                counts={
+                    TaskStatus.PENDING: int(ready),
+                    TaskStatus.SCHEDULED: int(later),
+                    TaskStatus.RETRY: int(retrying),
+                    TaskStatus.RUNNING: int(running),
+                },
+                oldest_due_at=from_micros(int(due)) if due else None,
+                is_paused=bool(paused),
+            )
+            for queue, ready, later, retrying, running, due, paused in sorted(self._call("counts", [self.COUNT_LIMIT]))
+            if any(map(int, (ready, later, retrying, running, paused)))
+        ]
+
+    def workers(self) -> list[WorkerRecord]:
+        return [_worker(*found) for found in self._call("workers", [])]
+
+    def pause(self, queue: str) -> None:
+        faults.guarded(self, lambda: self.connections.sender.sadd(f"{self.base}paused", queue))
+
+    def resume(self, queue: str) -> None:
+        self._call("resume", [queue])
+
+    def prune(self, before: datetime, limit: int) -> int:
+        return self.prune_keys(before, limit)[0]
+
+    def prune_keys(self, before: datetime, limit: int) -> tuple[int, list[tuple[str, str]]]:
+        """See prune(); return the once keys, with their ids, that are free again, too."""
+        number, freed = self._call("prune", [to_micros(before), limit])
+        return int(number), list(zip(freed[::2], freed[1::2], strict=True))
+
+    def reserve(self, once_key: str, job_id: str) -> str:
+        """Let a once key stand for `job_id`, unless it stands for another already; return the id that it stands for."""
+        name = f"{self.base}reserved:{once_key}"
+
+        def work() -> str:
+            client = self.connections.sender
+            return job_id if client.set(name, job_id, nx=True) else client.get(name) or job_id
+
+        return faults.guarded(self, work)
+
+    def heads(self, queues: Queues, limit: int) -> list[tuple[float, str]]:
+        """Return the ranks and ids of the jobs that a claim would take; nothing is taken."""
+        found = self._call("heads", [limit, *(queues or ())])
+        return [(float(rank), id_) for id_, rank in zip(found[::2], found[1::2], strict=True)]
+
+    def outgoing(self, arrived: int = 0) -> list[list[str]]:
+        """Return followers for other shards, as values of jobs; first forget the `arrived` ones at the front."""
+        return [json.loads(text) for text in self._call("outgoing", [arrived])]
+
+    def store_values(self, values: Sequence[Sequence[str]]) -> None:
+        """Store jobs that another shard passes on; those that are here already stay as they are."""
+        self._call("enqueue", ["", len(values), *(value for job in values for value in job)])
+
+    def _sign_in(self, worker: WorkerInfo) -> None:
+        """Tell who the worker is; that it lives, each claim tells by itself."""
+        if worker.id not in self._signed_in:
+            self.heartbeat(worker)
+
+    def free(self, once_key: str, job_id: str) -> None:
+        """Let a once key stand for nothing again, if it still stands for `job_id`."""
+        self._call("free", [once_key, job_id])
+
+    def tidy(self) -> None:
+        for chore in self.chores:
+            chore()
+
+    def _call(self, name: str, args: Sequence[Any]) -> Any:
+        return faults.guarded(self, lambda: script(name)(self.connections.sender, self.base, args))
+
+    async def _acall(self, name: str, args: Sequence[Any]) -> Any:
+        with faults.translated(self):
+            return await script(name).acall(self.connections.asender, self.base, args)
+
+    def _take(self, name: str, args: Sequence[Any]) -> Any:
+        """Call a script that gives out claims: once, since a second time would give out more."""
+        return faults.guarded(self, lambda: script(name)(self.connections.taker, self.base, args))
+
+    def _exchange(
+        self, given: Sequence[Outcome], queues: Queues, limit: int, worker: WorkerInfo
+    ) -> tuple[list[Claim], list[Claim]]:
+        settled: list[Any] = []
+        followers: list[Job] = []
+        for outcome in given:
+            then = outcome.then if isinstance(outcome, Succeeded) else ()
+            mine = [job for job in then if self.owns(job.id)]
+            foreign = [job for job in then if not self.owns(job.id)]
+            settled += [*outcomes.values_of(outcome), len(mine), len(foreign)]
+            followers += mine + foreign
+        head = [worker.id, int(worker.lease * 1_000_000), self._ttl, len(given), len(followers), limit]
+        named = [-1] if queues is None else [len(queues), *queues]
+        stored = [value for job in followers for value in job_values(job, self._seal)]
+        lost, claimed = self._take("exchange", [*head, *named, *settled, *stored])
+        return [given[int(index)].claim for index in lost], self._claims(claimed, worker)
+
+    def _claims(self, found: Sequence[Any], worker: WorkerInfo) -> list[Claim]:
+        jobs = [job_of(id_, pairs, self.alias, self._seal) for id_, pairs in found]
+        return [Claim(job=job, token=job.token, worker=worker.id) for job in jobs]
+
+    def _jobs_args(self, jobs: Sequence[Job], stamp: str) -> list[Any]:
+        return [stamp, len(jobs), *(value for job in jobs for value in job_values(job, self._seal))]
+
+    def _jobs_of(self, ids: Sequence[str], hashes: Sequence[Any]) -> dict[str, Job]:
+        if failed := next((found for found in hashes if isinstance(found, redis.ConnectionError)), None):
+            raise QueueError(faults.sentence(self, failed)) from failed
+        return {
+            id_: job_of(id_, found, self.alias, self._seal)
+            for id_, found in zip(ids, hashes, strict=True)
+            if isinstance(found, dict) and found
+        }
+
+    def _wait_for_replicas(self) -> None:
+        self._check_replicas(self.connections.sender.wait(self._replicas, int(self._replica_timeout * 1000)))
+
+    def _check_replicas(self, reached: int) -> None:
+        if reached < self._replicas:
+            raise QueueError(
+                f"The task was stored, but only {reached} of {self._replicas} replicas had it after "
+                f"{self._replica_timeout:g} s. It will run if this server lives; enqueue it again under the same once key, or "
+                "lower OPTIONS['WAIT_REPLICAS']."
+            )
+
+    def _sleep(self, queues: Queues, nap: float, is_woken: Callable[[], bool]) -> None:
+        """Sleep until a bell rings, `wake()` is called, or `nap` seconds are over."""
+        bells = [f"{self.base}bell:{queue}" for queue in (queues if queues is not None else ["*"])]
+        faults.guarded(self, lambda: self._blpop(bells, max(nap, 0.002), is_woken))
+
+    def _blpop(self, bells: list[str], nap: float, is_woken: Callable[[], bool]) -> Any:
+        """BLPOP on a connection that `wake` can end. Redis 6.2 takes 1 ms for 0, which is for ever."""
+        client = self.connections.sleeper
+        if self.connections.target.cluster:
+            client = client.get_redis_connection(client.get_node_from_key(bells[0]))
+        pool = client.connection_pool
+        connection = pool.get_connection()
+        ident = threading.get_ident()
+        try:
+            with self._lock:
+                self._sleepers[ident] = connection
+            if is_woken():
+                # It was called before there was a connection to cut.
+                return None
+            connection.send_command("BLPOP", *bells, f"{nap:.3f}")
+            # A server that hangs must not hold us for ever.
+            if not connection.can_read(timeout=nap + 5.0):
+                connection.disconnect()
+                raise redis.TimeoutError(f"no answer {5.0:g} s after the end of a sleep")
+            return connection.read_response()
+        except BaseException:
+            connection.disconnect()
+            raise
+        finally:
+            with self._lock:
+                self._sleepers.pop(ident, None)
+            pool.release(connection)
+
+
+def _firsts(jobs: Sequence[Job], ids: Sequence[str], micros: str, found: Mapping[str, Job]) -> list[Job]:
+    """Return what stands for each job: itself, as it was stored at that time, or the first of its kind."""
+    now = from_micros(int(micros))
+    return [found.get(id_) or as_enqueued(job, now) for job, id_ in zip(jobs, ids, strict=True)]
+
+
+def _worker(id_: str, expires: str, now: str, pairs: Sequence[str], running: int) -> WorkerRecord:
+    facts = dict(zip(pairs[::2], pairs[1::2], strict=True))
+    beat = from_micros(int(facts.get("beat", now)))
+    return WorkerRecord(
+        info=WorkerInfo(
+            id=id_,
+            name=facts.get("name", "worker"),
+            host=facts.get("host", ""),
+            pid=int(facts.get("pid", 0)),
+            slots=int(facts.get("slots", 1)),
+            queues=tuple(filter(None, facts.get("queues", "").split(","))),
+            lease=float(facts.get("lease", 30)),
+        ),
+        started_at=from_micros(int(facts.get("started", now))),
+        beat_at=beat,
+        is_alive=float(expires) > float(now),
+        running=int(running),
+    )

@@ -1,0 +1,152 @@
+"""Ways to a Redis: standalone, through Sentinels, or a Cluster; for sync and async code, one pool each and process.
+
+There are three kinds of client. `sender` sends again after a lost connection, since what it sends may be done twice.
+`taker` does not: it claims, and a claim that is sent again would take more. `sleeper` waits in BLPOP for longer than any
+timeout for answers would allow. None is shared with django-redis, whose pools are keyed by URL alone and have timeouts
+that end a blocking call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import weakref
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import redis
+import redis.asyncio
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import ExponentialBackoff, NoBackoff
+from redis.retry import Retry
+
+#: Seconds for connecting and for an answer; a CLIENT PAUSE or a suspended server shows as a timeout after this.
+TIMEOUT = 5.0
+#: Times that a sender tries again, about 0.05, 0.1, 0.2 s apart.
+RETRIES = 3
+
+_LOST = (redis.ConnectionError, redis.TimeoutError)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """Where a Redis is: one of `url`, `sentinels` with `service`, or a `url` of a cluster's node with `cluster`."""
+
+    url: str = "redis://127.0.0.1:6379/0"
+    sentinels: tuple[tuple[str, int], ...] = ()
+    service: str = ""
+    cluster: bool = False
+    #: Further keyword arguments of redis-py's connections, and of the connections to Sentinels.
+    kwargs: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    sentinel_kwargs: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    @property
+    def place(self) -> str:
+        """Return where it is, for people: no name of a user, no password."""
+        if self.sentinels:
+            return f"Redis {self.service!r} by Sentinels {', '.join(f'{host}:{port}' for host, port in self.sentinels)}"
+        scheme, _, rest = self.url.partition("://")
+        return f"{'Redis Cluster' if self.cluster else 'Redis'} {scheme}://{rest.rpartition('@')[2].partition('?')[0]}"
+
+
+class Connections:
+    """The clients of one Target. Safe with threads and forks: a child gets clients of its own."""
+
+    def __init__(self, target: Target) -> None:
+        self.target = target
+        self._lock = threading.Lock()
+        self._clients: dict[tuple[str, int], Any] = {}
+        self._async: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Any] = weakref.WeakKeyDictionary()
+
+    @property
+    def sender(self) -> Any:
+        return self._client("sender", retries=RETRIES)
+
+    @property
+    def taker(self) -> Any:
+        return self._client("taker", retries=0)
+
+    @property
+    def sleeper(self) -> Any:
+        return self._client("sleeper", retries=0, socket_timeout=None)
+
+    @property
+    def asender(self) -> Any:
+        """The client of the running event loop."""
+        loop = asyncio.get_running_loop()
+        if loop not in self._async:
+            self._async[loop] = self._make_async()
+        return self._async[loop]
+
+    def close(self) -> None:
+        with self._lock:
+            for (_, pid), client in self._clients.items():
+                if pid == os.getpid():
+                    client.close()
+            self._clients.clear()
+
+    def _client(self, kind: str, *, retries: int, **kwargs: Any) -> Any:
+        key = (kind, os.getpid())
+        client = self._clients.get(key)
+        if client is None:
+            with self._lock:
+                if key not in self._clients:
+                    self._clients[key] = self._make(
+                        Retry(ExponentialBackoff(base=0.05) if retries else NoBackoff(), retries), kwargs
+                    )
+                client = self._clients[key]
+        return client
+
+    def _common(self, retry: Any) -> dict[str, Any]:
+        return {
+            "socket_timeout": TIMEOUT,
+            "socket_connect_timeout": TIMEOUT,
+            "socket_keepalive": True,
+            "decode_responses": True,
+            # A damaged value must not break the connection that reads it.
+            "encoding_errors": "replace",
+            "retry": retry,
+            "retry_on_error": list(_LOST),
+            "max_connections": 1000,
+            **self.target.kwargs,
+        }
+
+    def _make(self, retry: Retry, extra: Mapping[str, Any]) -> Any:
+        kwargs = {**self._common(retry), **extra}
+        if self.target.cluster:
+            # The cluster's client tries again by moved slots and lost nodes, not by errors that we name.
+            kwargs.pop("retry_on_error")
+            return redis.cluster.RedisCluster.from_url(self.target.url, require_full_coverage=False, **kwargs)
+        if self.target.sentinels:
+            sentinel = redis.sentinel.Sentinel(  # type: ignore[no-untyped-call]
+                list(self.target.sentinels),
+                sentinel_kwargs={"socket_timeout": 1.0, "decode_responses": True, **self.target.sentinel_kwargs},
+                **kwargs,
+            )
+            return sentinel.master_for(self.target.service)  # type: ignore[no-untyped-call]
+        return redis.Redis(connection_pool=redis.ConnectionPool.from_url(self.target.url, **kwargs))
+
+    def _make_async(self) -> Any:
+        kwargs = self._common(AsyncRetry(ExponentialBackoff(base=0.05), RETRIES))
+        if self.target.cluster:
+            kwargs.pop("retry_on_error")
+            return redis.asyncio.cluster.RedisCluster.from_url(self.target.url, require_full_coverage=False, **kwargs)
+        if self.target.sentinels:
+            sentinel = redis.asyncio.sentinel.Sentinel(  # type: ignore[no-untyped-call]
+                list(self.target.sentinels),
+                sentinel_kwargs={"socket_timeout": 1.0, "decode_responses": True, **self.target.sentinel_kwargs},
+                **kwargs,
+            )
+            return sentinel.master_for(self.target.service)
+        return redis.asyncio.Redis(connection_pool=redis.asyncio.ConnectionPool.from_url(self.target.url, **kwargs))
+
+
+def hosts(nodes: Sequence[Any]) -> tuple[tuple[str, int], ...]:
+    """Return addresses given as (host, port) or "host:port" as pairs. Raise ValueError for what is neither."""
+    pairs = []
+    for node in nodes:
+        host, port = node.rsplit(":", 1) if isinstance(node, str) else node
+        pairs.append((str(host), int(port)))
+    return tuple(pairs)

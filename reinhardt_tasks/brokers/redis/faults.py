@@ -1,0 +1,55 @@
+"""What Redis says when it cannot, as one error that says what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+import redis
+
+from ...exceptions import QueueError
+
+if TYPE_CHECKING:
+    from .broker import RedisBroker
+
+T = TypeVar("T")
+
+#: The beginning of an error, and what to do about it. The first that fits is told.
+_CURES = (
+    ("OOM", "Its memory is full: raise maxmemory, or let finished tasks go sooner (OPTIONS['RESULT_TTL'])."),
+    ("READONLY", "It is a replica: let OPTIONS name the master, or the Sentinels (OPTIONS['SENTINELS'])."),
+    ("NOAUTH", "It wants a password: put it into the URL, redis://:password@host."),
+    ("WRONGPASS", "It does not take this user and password."),
+    ("NOPERM", "Its user may not do this: give it ~<prefix>* &* +@all -@dangerous +info, or see the manual."),
+    ("LOADING", "It is reading its data from disk: wait for it."),
+    ("MISCONF", "It cannot write to its disk, and therefore takes nothing: see its log."),
+    ("CLUSTERDOWN", "Slots of the cluster are not served: see CLUSTER INFO."),
+    ("MASTERDOWN", "Its master is away: wait for the failover."),
+    ("WRONGTYPE", "Something else has written to this key: delete it, or choose another OPTIONS['PREFIX']."),
+)
+
+
+def guarded(broker: RedisBroker, work: Callable[[], T]) -> T:
+    """Run `work` and return what it does; raise QueueError for whatever Redis or the way to it says."""
+    with translated(broker):
+        return work()
+
+
+@contextmanager
+def translated(broker: RedisBroker) -> Iterator[None]:
+    try:
+        yield
+    except redis.RedisError as exc:
+        raise QueueError(sentence(broker, exc)) from exc
+    except (OSError, ValueError) as exc:
+        # A socket that was closed under a reader shows as one of these.
+        raise QueueError(sentence(broker, exc)) from exc
+
+
+def sentence(broker: RedisBroker, exc: BaseException) -> str:
+    reason = str(exc).strip() or type(exc).__name__
+    cure = "Is it running, and can this machine reach it?" if isinstance(exc, (redis.ConnectionError, OSError)) else ""
+    words = f" {reason.upper()} "
+    cure = next((text for start, text in _CURES if f" {start} " in words), cure)
+    return f"The task queue in {broker.connections.target.place} failed: {reason}. {cure}".rstrip()

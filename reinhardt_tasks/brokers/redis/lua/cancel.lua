@@ -1,0 +1,19 @@
+-- Cancels jobs: waiting ones end, running ones are marked. ARGV: ttl (ms), ids. Returns the ids for which that took effect.
+local done = {}
+for number = 2, #ARGV do
+  local id = ARGV[number]
+  local job = key('job', id)
+  local found = try('HMGET', job, 'st', 'q', 'hb')
+  local status = found and found[1]
+  if status == 'RUNNING' then
+    redis.call('HSET', job, 'cr', 1)
+    redis.call('SADD', key('stop', found[3]), id)
+    done[#done + 1] = id
+  elseif status == 'PENDING' or status == 'SCHEDULED' or status == 'RETRY' then
+    unplace(id, found[2], status)
+    redis.call('HSET', job, 'st', 'CANCELLED', 'cr', 1, 'fi', string.format('%.0f', now))
+    finish(id, 'CANCELLED', tonumber(ARGV[1]))
+    done[#done + 1] = id
+  end
+end
+return done

@@ -1,0 +1,33 @@
+-- Changes jobs that wait. ARGV: priority, queue, run_after ('' leaves it), ids. Returns the ids for which that took effect.
+local priority, queue, run_after = ARGV[1], ARGV[2], ARGV[3]
+local done = {}
+if queue ~= '' and is_queue_sound(queue) then
+  return redis.error_reply('WRONGTYPE the key ' .. is_queue_sound(queue) .. ' is not of the type that a queue has')
+end
+for number = 4, #ARGV do
+  local id = ARGV[number]
+  local job = key('job', id)
+  local found = try('HMGET', job, 'st', 'q', 'p', 'du')
+  local status = found and found[1]
+  if status == 'PENDING' or status == 'SCHEDULED' or status == 'RETRY' then
+    unplace(id, found[2], status)
+    local new = {queue = found[2], priority = found[3], due = tonumber(found[4])}
+    if queue ~= '' then
+      new.queue = queue
+    end
+    if priority ~= '' then
+      new.priority = priority
+    end
+    if run_after ~= '' then
+      new.due = tonumber(run_after)
+      status = new.due > now and 'SCHEDULED' or 'PENDING'
+      redis.call('HSET', job, 'ra', run_after)
+    end
+    redis.call('HSET', job, 'st', status, 'q', new.queue, 'p', new.priority, 'du', string.format('%.0f', new.due))
+    if place(id, new.queue, status, tonumber(new.priority), new.due) then
+      ring(new.queue, 1)
+    end
+    done[#done + 1] = id
+  end
+end
+return done

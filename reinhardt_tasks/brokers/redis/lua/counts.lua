@@ -1,0 +1,28 @@
+-- What each queue holds. ARGV: bound. Returns lists of {queue, ready, scheduled, retrying, running, oldest due, paused}.
+local bound = tonumber(ARGV[1])
+local running, seen = {}, 0
+for _, worker in ipairs(redis.call('ZRANGE', base .. 'workers', 0, -1)) do
+  for _, id in ipairs(redis.call('HKEYS', key('held', worker))) do
+    if seen < bound then
+      local queue = try('HGET', key('job', id), 'q')
+      if queue then
+        running[queue] = (running[queue] or 0) + 1
+      end
+      seen = seen + 1
+    end
+  end
+end
+local answer = {}
+for _, queue in ipairs(redis.call('SUNION', base .. 'queues', base .. 'paused')) do
+  local head = (try('ZRANGE', key('ready', queue), 0, 0) or {})[1]
+  answer[#answer + 1] = {
+    queue,
+    math.min(try('ZCARD', key('ready', queue)) or 0, bound),
+    math.min(try('ZCARD', key('later', queue)) or 0, bound),
+    math.min(try('ZCARD', key('retry', queue)) or 0, bound),
+    running[queue] or 0,
+    head and try('HGET', key('job', head), 'du') or '',
+    redis.call('SISMEMBER', base .. 'paused', queue),
+  }
+end
+return answer

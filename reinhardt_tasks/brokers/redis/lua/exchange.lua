@@ -1,0 +1,129 @@
+-- Settles outcomes, then claims.
+-- ARGV: worker, lease (µs), ttl of finished jobs (ms, 0: none), number of outcomes, number of followers, limit, number of
+--       queues (-1: all), queues, outcomes (eight values each: id, token, status, result, history, delay in µs ('' keeps
+--       the due time), number of followers, number of those that other shards store), followers (see store, in the order
+--       of their outcomes, those of other shards last).
+-- Returns {indexes of lost outcomes, claimed jobs}, a job being {id, fields and values}.
+local worker, lease, ttl = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local outcomes, followers, limit, count = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+local OUTCOME_WIDTH = 8
+local first_outcome = 8 + math.max(count, 0)
+local follower = first_outcome + outcomes * OUTCOME_WIDTH
+
+local refused = check_store(follower, followers)
+if refused then
+  return refused
+end
+
+local function settle(at)
+  local id, token, status = ARGV[at], ARGV[at + 1], ARGV[at + 2]
+  local job = key('job', id)
+  local held = try('HMGET', job, 'tk', 'hb', 'cr', 'q', 'p', 'du')
+  if not held or held[1] ~= token or not held[2] then
+    return false
+  end
+  local queue, due = held[4], tonumber(held[6])
+  if (status == 'PENDING' or status == 'RETRY' or status == 'SCHEDULED') and is_queue_sound(queue) then
+    -- There is no line to put it into. Its history is not lost: somebody may mend the key and retry it.
+    status = 'FAILURE'
+  end
+  redis.call('HDEL', key('held', held[2]), id)
+  if held[3] and status ~= 'FAILURE' then
+    status = 'CANCELLED'
+    redis.call('SREM', key('stop', held[2]), id)
+  end
+  redis.call('HDEL', job, 'hb')
+  if ARGV[at + 4] ~= '' then
+    redis.call('HSET', job, 'hs', ARGV[at + 4])
+  end
+  if status == 'SUCCESS' or status == 'FAILURE' or status == 'CANCELLED' then
+    if status == 'SUCCESS' then
+      redis.call('HSET', job, 'st', status, 'fi', string.format('%.0f', now), 'rs', ARGV[at + 3])
+    else
+      redis.call('HSET', job, 'st', status, 'fi', string.format('%.0f', now))
+    end
+    finish(id, status, ttl)
+    return status
+  end
+  if ARGV[at + 5] ~= '' then
+    due = now + tonumber(ARGV[at + 5])
+  end
+  redis.call('HSET', job, 'st', status, 'du', string.format('%.0f', due))
+  if place(id, queue, status, tonumber(held[5]), due) then
+    ring(queue, 1)
+  end
+  return status
+end
+
+local lost = {}
+for number = 0, outcomes - 1 do
+  local at = first_outcome + number * OUTCOME_WIDTH
+  local status = settle(at)
+  local mine, foreign = tonumber(ARGV[at + 6]), tonumber(ARGV[at + 7])
+  if not status then
+    lost[#lost + 1] = number
+  elseif status == 'SUCCESS' then
+    store(follower, mine)
+    for other = 0, foreign - 1 do
+      local job = {}
+      for offset = 0, JOB_WIDTH - 1 do
+        job[offset + 1] = ARGV[follower + (mine + other) * JOB_WIDTH + offset]
+      end
+      redis.call('RPUSH', base .. 'outgoing', cjson.encode(job))
+    end
+  end
+  follower = follower + (mine + foreign) * JOB_WIDTH
+end
+
+if limit <= 0 then
+  return {lost, {}}
+end
+
+local queues = {}
+if count < 0 then
+  queues = redis.call('SMEMBERS', base .. 'queues')
+else
+  for number = 1, count do
+    queues[number] = ARGV[7 + number]
+  end
+end
+
+-- A claim is a sign of life.
+redis.call('ZADD', base .. 'workers', string.format('%.0f', now + lease), worker)
+
+local heads = {}
+for _, queue in ipairs(queues) do
+  if redis.call('SISMEMBER', base .. 'paused', queue) == 0 and not is_queue_sound(queue) then
+    promote(queue)
+    local found = redis.call('ZRANGE', key('ready', queue), 0, limit - 1, 'WITHSCORES')
+    for at = 1, #found, 2 do
+      heads[#heads + 1] = {tonumber(found[at + 1]), found[at], queue}
+    end
+  end
+end
+if count ~= 1 then
+  table.sort(heads, function(a, b)
+    if a[1] ~= b[1] then
+      return a[1] < b[1]
+    end
+    return a[2] < b[2]
+  end)
+end
+
+local claims = {}
+for number = 1, math.min(limit, #heads) do
+  local id, queue = heads[number][2], heads[number][3]
+  local job = key('job', id)
+  redis.call('ZREM', key('ready', queue), id)
+  local token = try('HINCRBY', job, 'tk', 1)
+  -- What expired, or is damaged beyond reading, is not a job any more.
+  if token and try('HEXISTS', job, 'a') == 1 then
+    redis.call('HSETNX', job, 's1', string.format('%.0f', now))
+    redis.call('HSET', job, 'st', 'RUNNING', 'wk', worker, 'hb', worker, 'sa', string.format('%.0f', now))
+    redis.call('HSET', key('held', worker), id, token)
+    claims[#claims + 1] = {id, redis.call('HGETALL', job)}
+  elseif token then
+    redis.call('DEL', job)
+  end
+end
+return {lost, claims}

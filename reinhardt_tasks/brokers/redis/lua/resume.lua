@@ -1,0 +1,4 @@
+-- Lets a queue be claimed from again. ARGV: queue.
+redis.call('SREM', base .. 'paused', ARGV[1])
+ring(ARGV[1], 16)
+return 1

@@ -1,0 +1,36 @@
+"""Outcomes as six values for the exchanging script: id, token, status, result, history, delay (µs)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from ...jobs import Attempt, Cancelled, Claim, Failed, Outcome, Released, Retrying, Succeeded, TaskStatus
+from ...serialization import encode_history
+
+
+def values_of(outcome: Outcome) -> list[Any]:
+    """Return an outcome's values; a delay of '' keeps the due time, and so the place in the queue."""
+    claim = outcome.claim
+    head = [claim.job.id, claim.token]
+    match outcome:
+        case Succeeded(result=result):
+            return [*head, TaskStatus.SUCCESS.value, result, "", ""]
+        case Failed(attempt=attempt):
+            return [*head, TaskStatus.FAILURE.value, "", _history(claim, attempt), ""]
+        case Cancelled(attempt=attempt):
+            return [*head, TaskStatus.CANCELLED.value, "", _history(claim, attempt), ""]
+        case Retrying(attempt=attempt, delay=delay):
+            status = TaskStatus.RETRY if delay > 0 else TaskStatus.PENDING
+            return [*head, status.value, "", _history(claim, attempt), int(delay * 1_000_000)]
+        case Released(delay=delay) if delay > 0:
+            return [*head, TaskStatus.SCHEDULED.value, "", "", int(delay * 1_000_000)]
+        case Released():
+            return [*head, TaskStatus.PENDING.value, "", "", ""]
+
+
+def _history(claim: Claim, attempt: Attempt) -> str:
+    if attempt.finished_at is None:
+        attempt = replace(attempt, finished_at=datetime.now(UTC))
+    return encode_history((*claim.job.history, attempt))

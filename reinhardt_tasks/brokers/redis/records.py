@@ -1,0 +1,86 @@
+"""Jobs as hashes. A field that is not there is None; a damaged one spoils only itself.
+
+n name, q queue, p priority, a arguments, st state, tk token, mx attempts at most, once its once key, md metadata, pg
+progress, hs history, rs result, cr cancellation requested, wk worker, hb the worker that holds it, ra run after, en
+enqueued, du due, s1 first started, sa last started, fi finished.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ...jobs import Job, TaskStatus
+from ...serialization import decode_history, decode_or
+from ...timestamps import from_micros, to_micros
+from .seals import Seal
+
+
+def job_values(job: Job, seal: Seal | None) -> list[Any]:
+    """Return a job as nine values for the scripts that store it."""
+    return [
+        job.id,
+        job.name,
+        job.queue,
+        job.priority,
+        seal.put_on(job.id, job.name, job.payload) if seal else job.payload,
+        "" if job.run_after is None else to_micros(job.run_after),
+        job.max_attempts or "",
+        job.once_key or "",
+        encode_metadata(job.metadata) if job.metadata else "",
+    ]
+
+
+def encode_metadata(metadata: Mapping[str, Any]) -> str:
+    return json.dumps(dict(metadata), separators=(",", ":"))
+
+
+def job_of(id_: str, pairs: Sequence[str] | Mapping[str, str], backend: str, seal: Seal | None) -> Job:
+    """Return the job that a hash holds, given as fields and values in turn."""
+    get = (pairs if isinstance(pairs, Mapping) else dict(zip(pairs[::2], pairs[1::2], strict=True))).get
+    progress = decode_or(get("pg"), list, [])
+    return Job(
+        id=id_,
+        backend=backend,
+        name=get("n") or "",
+        queue=get("q") or "",
+        priority=_whole(get("p")) or 0,
+        payload=seal.take_off(id_, get("n") or "", get("a") or "") if seal else get("a") or "",
+        status=_status(get("st")),
+        token=_whole(get("tk")) or 0,
+        max_attempts=_whole(get("mx")),
+        once_key=get("once"),
+        metadata=decode_or(get("md"), dict, {}),
+        progress=(progress[0], progress[1]) if len(progress) == 2 else None,
+        history=decode_history(get("hs")),
+        result=get("rs"),
+        cancel_requested=get("cr") is not None,
+        worker=get("wk"),
+        run_after=_moment(get("ra")),
+        enqueued_at=_moment(get("en")),
+        due_at=_moment(get("du")),
+        first_started_at=_moment(get("s1")),
+        started_at=_moment(get("sa")),
+        finished_at=_moment(get("fi")),
+    )
+
+
+def _whole(text: str | None) -> int | None:
+    try:
+        return None if text is None else int(text)
+    except ValueError:
+        return None
+
+
+def _moment(text: str | None) -> Any:
+    number = _whole(text)
+    return None if number is None else from_micros(number)
+
+
+def _status(text: str | None) -> TaskStatus:
+    try:
+        return TaskStatus(text or "")
+    except ValueError:
+        # Somebody wrote it by hand. A state that nothing acts on keeps the damage to this one job.
+        return TaskStatus.FAILURE

@@ -1,0 +1,42 @@
+"""The Lua scripts: read once, called by their hash, loaded again where the server does not know them (any more)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from redis.exceptions import NoScriptError
+
+_FOLDER = files(__package__) / "lua"
+
+
+class Script:
+    """One script. Calling it is one round trip, or two where the server has lost it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.text = (_FOLDER / "common.lua").read_text("utf-8") + (_FOLDER / f"{name}.lua").read_text("utf-8")
+        # The name by which Redis knows a script, nothing that keeps a secret.
+        self.sha = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
+
+    def __call__(self, client: Any, base: str, args: Sequence[Any]) -> Any:
+        try:
+            return client.evalsha(self.sha, 1, base, *args)
+        except NoScriptError:
+            return client.eval(self.text, 1, base, *args)
+
+    async def acall(self, client: Any, base: str, args: Sequence[Any]) -> Any:
+        """See __call__(), for a client of an event loop."""
+        try:
+            return await client.evalsha(self.sha, 1, base, *args)
+        except NoScriptError:
+            return await client.eval(self.text, 1, base, *args)
+
+
+@cache
+def script(name: str) -> Script:
+    """Return the script in `lua/<name>.lua`."""
+    return Script(name)

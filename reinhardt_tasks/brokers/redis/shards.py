@@ -1,0 +1,335 @@
+"""One alias spread over several shards, on one server or over the nodes of a Cluster. A job's shard follows from its id.
+
+A shard whose node is away stops its own jobs only: the others are served, and the error is told.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import zlib
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from functools import partial
+from typing import Any, TypeVar
+
+from ...exceptions import QueueError
+from ...jobs import Claim, Job, Outcome, Succeeded, TaskStatus
+from ...timestamps import to_micros
+from ..base import Broker, BrokerTraits, Changes, Pulse, Query, QueueCounts, Queues, WorkerInfo, WorkerRecord
+from ..wakes import Wakes
+from .broker import RedisBroker
+
+T = TypeVar("T")
+
+#: Seconds for which a shard that failed is left alone.
+REST = 2.0
+
+
+class ShardedBroker(Broker):
+    """The contract over several RedisBrokers."""
+
+    def __init__(self, shards: Sequence[RedisBroker]) -> None:
+        self.shards = list(shards)
+        for shard in self.shards:
+            shard.owns = partial(self._owns, shard)
+        self._resting: dict[int, float] = {}
+        self._wakes = Wakes()
+        #: See RedisBroker.
+        self.chores: list[Callable[[], object]] = []
+
+    @property
+    def traits(self) -> BrokerTraits:
+        return replace(
+            self.shards[0].traits, place=f"{self.shards[0].traits.place} and {len(self.shards) - 1} more shards"
+        )
+
+    def shard_of(self, job_id: str) -> RedisBroker:
+        return self.shards[zlib.crc32(job_id.encode()) % len(self.shards)]
+
+    def enqueue(self, jobs: Sequence[Job]) -> list[Job]:
+        """See the contract; all or none for each shard."""
+        jobs = [self._first_of_its_key(job) for job in jobs]
+        stored: dict[str, Job] = {}
+        stamp = ""
+        for shard, some in self._by_shard(jobs, lambda job: job.id):
+            for job, first in zip(some, shard.enqueue(some, stamp), strict=True):
+                stored[job.id] = first
+                stamp = stamp or _stamp_of(first)
+        return [stored[job.id] for job in jobs]
+
+    async def aenqueue(self, jobs: Sequence[Job]) -> list[Job]:
+        """See enqueue()."""
+        if any(job.once_key is not None for job in jobs):
+            from asgiref.sync import sync_to_async
+
+            return await sync_to_async(self.enqueue)(jobs)
+        stored: dict[str, Job] = {}
+        stamp = ""
+        for shard, some in self._by_shard(jobs, lambda job: job.id):
+            for job, first in zip(some, await shard.aenqueue(some, stamp), strict=True):
+                stored[job.id] = first
+                stamp = stamp or _stamp_of(first)
+        return [stored[job.id] for job in jobs]
+
+    def get(self, ids: Collection[str]) -> dict[str, Job]:
+        found: dict[str, Job] = {}
+        for shard, some in self._by_shard(ids, str):
+            found |= shard.get(some)
+        return found
+
+    async def aget(self, ids: Collection[str]) -> dict[str, Job]:
+        """See get()."""
+        found: dict[str, Job] = {}
+        for shard, some in self._by_shard(ids, str):
+            found |= await shard.aget(some)
+        return found
+
+    def wait(self, queues: Queues, timeout: float) -> bool:
+        """Sleep in all shards at once, each in a thread; the first that hears something ends it for all."""
+        with self._wakes.sleeping() as is_woken:
+            return is_woken() or self._wait(queues, timeout) or is_woken()
+
+    def _wait(self, queues: Queues, timeout: float) -> bool:
+        heard = threading.Event()
+        answers: list[bool] = []
+        errors: list[QueueError] = []
+
+        def listen(shard: RedisBroker) -> None:
+            try:
+                answers.append(shard.wait(queues, timeout))
+            except QueueError as exc:
+                errors.append(exc)
+            if answers and answers[-1] or len(answers) + len(errors) == len(self.shards):
+                heard.set()
+
+        shards = self._awake()
+        threads = [threading.Thread(target=listen, args=(shard,), daemon=True) for shard in shards]
+        for thread in threads:
+            thread.start()
+        heard.wait(timeout + 1.0)
+        for shard, thread in zip(shards, threads, strict=True):
+            if thread.is_alive():
+                shard.wake()
+        for thread in threads:
+            thread.join(timeout=1.0)
+        if errors and not answers:
+            raise errors[0]
+        return any(answers)
+
+    def wake(self) -> None:
+        if not self._wakes.call():
+            return
+        for shard in self.shards:
+            shard.wake()
+
+    def claim(self, queues: Queues, limit: int, worker: WorkerInfo) -> list[Claim]:
+        return self.exchange([], queues, limit, worker)[1]
+
+    def settle(self, outcomes: Sequence[Outcome]) -> list[Claim]:
+        """See the contract. A follower that belongs to another shard is kept with the success until it has arrived there."""
+        lost: list[Claim] = []
+        outcomes = [self._with_firsts(outcome) for outcome in outcomes]
+        for shard, some in self._by_shard(outcomes, lambda outcome: outcome.claim.job.id):
+            lost += shard.settle(some)
+            if any(isinstance(outcome, Succeeded) and outcome.then for outcome in some):
+                self._pass_on(shard)
+        return lost
+
+    def exchange(
+        self, outcomes: Sequence[Outcome], queues: Queues, limit: int, worker: WorkerInfo
+    ) -> tuple[list[Claim], list[Claim]]:
+        lost = self.settle(outcomes)
+        claims: list[Claim] = []
+        if limit <= 0:
+            return lost, claims
+        shards = self._awake()
+        failed: QueueError | None = None
+        for shard, share in self._shares(shards, queues, limit):
+            try:
+                claims += shard.claim(queues, share, worker)
+            except QueueError as exc:
+                failed = exc
+                self._rest(shard)
+        if failed is not None and not claims:
+            raise failed
+        return lost, sorted(claims, key=lambda claim: (-claim.job.priority, claim.job.due_at, claim.job.id))
+
+    def _shares(self, shards: list[RedisBroker], queues: Queues, limit: int) -> list[tuple[RedisBroker, int]]:
+        """Return how much to claim from each shard, so that the first in all of them are taken first.
+
+        Another worker may take some of them in between; then a shard gives the ones behind.
+        """
+        heads: list[tuple[float, str, int]] = []
+        failed: QueueError | None = None
+        for number, shard in enumerate(shards):
+            try:
+                heads += [(rank, id_, number) for rank, id_ in shard.heads(queues, limit)]
+            except QueueError as exc:
+                failed = exc
+                self._rest(shard)
+        if failed is not None and not heads:
+            raise failed
+        shares = Counter(number for _, _, number in sorted(heads)[:limit])
+        return [(shards[number], share) for number, share in shares.items()]
+
+    def _pass_on(self, shard: RedisBroker) -> None:
+        """Bring the followers that a shard keeps for others there; what arrives twice is there once."""
+        waiting = shard.outgoing()
+        while waiting:
+            for other, some in self._by_shard(waiting, lambda values: values[0]):
+                other.store_values(some)
+            waiting = shard.outgoing(len(waiting))
+
+    def _owns(self, shard: RedisBroker, job_id: str) -> bool:
+        return self.shard_of(job_id) is shard
+
+    def heartbeat(self, worker: WorkerInfo) -> Pulse:
+        held: dict[str, int] = {}
+        cancelled: set[str] = set()
+        for pulse in self._each(lambda shard: shard.heartbeat(worker)):
+            held |= pulse.held
+            cancelled |= pulse.cancelled
+        return Pulse(held=held, cancelled=frozenset(cancelled))
+
+    def rescue(self, limit: int, worker: WorkerInfo) -> list[Claim]:
+        claims: list[Claim] = []
+        for shard in self._awake():
+            # What a worker left on its way to other shards when it died.
+            self._pass_on(shard)
+            claims += shard.rescue(limit - len(claims), worker)
+        return claims
+
+    def leave(self, worker: WorkerInfo) -> None:
+        list(self._each(lambda shard: shard.leave(worker)))
+
+    def annotate(self, claim: Claim, metadata: Mapping[str, Any], progress: tuple[float, float] | None) -> bool:
+        return self.shard_of(claim.job.id).annotate(claim, metadata, progress)
+
+    def cancel(self, ids: Collection[str]) -> list[str]:
+        return self._edit(ids, lambda shard, some: shard.cancel(some))
+
+    def retry(self, ids: Collection[str]) -> list[str]:
+        return self._edit(ids, lambda shard, some: shard.retry(some))
+
+    def delete(self, ids: Collection[str]) -> list[str]:
+        jobs = self.get(ids)
+        deleted = self._edit(ids, lambda shard, some: shard.delete(some))
+        self._free((jobs[id_].once_key or "", id_) for id_ in deleted)
+        return deleted
+
+    def change(self, ids: Collection[str], changes: Changes) -> list[str]:
+        return self._edit(ids, lambda shard, some: shard.change(some, changes))
+
+    def find(self, query: Query, after: str | None = None, limit: int = 100) -> list[Job]:
+        found = [job for shard in self.shards for job in shard.find(query, after, limit)]
+        return sorted(found, key=lambda job: job.id, reverse=True)[:limit]
+
+    def counts(self) -> list[QueueCounts]:
+        queues: dict[str, QueueCounts] = {}
+        for counts in self._each(lambda shard: shard.counts()):
+            for its in counts:
+                queues[its.queue] = _sum(queues[its.queue], its, self.COUNT_LIMIT) if its.queue in queues else its
+        return [queues[queue] for queue in sorted(queues)]
+
+    def workers(self) -> list[WorkerRecord]:
+        records: dict[str, WorkerRecord] = {}
+        for some in self._each(lambda shard: shard.workers()):
+            for record in some:
+                known = records.get(record.info.id)
+                records[record.info.id] = (
+                    record if known is None else replace(known, running=known.running + record.running)
+                )
+        return [records[id_] for id_ in sorted(records)]
+
+    def pause(self, queue: str) -> None:
+        for shard in self.shards:
+            shard.pause(queue)
+
+    def resume(self, queue: str) -> None:
+        for shard in self.shards:
+            shard.resume(queue)
+
+    def prune(self, before: datetime, limit: int) -> int:
+        number = 0
+        for shard in self._awake():
+            if number < limit:
+                pruned, freed = shard.prune_keys(before, limit - number)
+                number += pruned
+                self._free(freed)
+        return number
+
+    def tidy(self) -> None:
+        for chore in self.chores:
+            chore()
+
+    def _first_of_its_key(self, job: Job) -> Job:
+        """Return the job under the id that its once key stands for. The key's shard keeps that id; it may lie elsewhere.
+
+        Reserved and not yet stored, as after a crash between the two, is stored now, under the same id.
+        """
+        if job.once_key is None:
+            return job
+        keeper = self.shard_of(job.once_key)
+        id_ = keeper.reserve(job.once_key, job.id)
+        return job if id_ == job.id else replace(job, id=id_)
+
+    def _with_firsts(self, outcome: Outcome) -> Outcome:
+        if not isinstance(outcome, Succeeded) or not any(job.once_key for job in outcome.then):
+            return outcome
+        return replace(outcome, then=tuple(map(self._first_of_its_key, outcome.then)))
+
+    def _free(self, keys: Iterable[tuple[str, str]]) -> None:
+        for once_key, job_id in keys:
+            if once_key:
+                self.shard_of(once_key).free(once_key, job_id)
+
+    def _by_shard(self, things: Iterable[T], id_of: Callable[[T], str]) -> Iterable[tuple[RedisBroker, list[T]]]:
+        groups: dict[int, tuple[RedisBroker, list[T]]] = {}
+        for thing in things:
+            shard = self.shard_of(id_of(thing))
+            groups.setdefault(id(shard), (shard, []))[1].append(thing)
+        return groups.values()
+
+    def _edit(self, ids: Collection[str], edit: Callable[[RedisBroker, list[str]], list[str]]) -> list[str]:
+        done = {id_ for shard, some in self._by_shard(ids, str) for id_ in edit(shard, some)}
+        return [id_ for id_ in ids if id_ in done]
+
+    def _each(self, ask: Callable[[RedisBroker], T]) -> Iterable[T]:
+        """Ask every shard that answers; raise only where none does."""
+        answers: list[T] = []
+        failed: QueueError | None = None
+        for shard in self._awake():
+            try:
+                answers.append(ask(shard))
+            except QueueError as exc:
+                failed = exc
+                self._rest(shard)
+        if failed is not None and not answers:
+            raise failed
+        return answers
+
+    def _rest(self, shard: RedisBroker) -> None:
+        self._resting[id(shard)] = time.monotonic() + REST
+
+    def _awake(self) -> list[RedisBroker]:
+        now = time.monotonic()
+        return [shard for shard in self.shards if self._resting.get(id(shard), 0.0) <= now] or self.shards
+
+
+def _stamp_of(job: Job) -> str:
+    """Return when a job was enqueued, for those that are enqueued with it elsewhere: together they keep their order."""
+    return "" if job.enqueued_at is None else str(to_micros(job.enqueued_at))
+
+
+def _sum(one: QueueCounts, other: QueueCounts, bound: int) -> QueueCounts:
+    statuses = [status for status in TaskStatus if not status.is_finished]
+    dues = [due for due in (one.oldest_due_at, other.oldest_due_at) if due is not None]
+    return QueueCounts(
+        queue=one.queue,
+        counts={status: min(bound, one.counts.get(status, 0) + other.counts.get(status, 0)) for status in statuses},
+        oldest_due_at=min(dues, default=None),
+        is_paused=one.is_paused or other.is_paused,
+    )

@@ -1,0 +1,236 @@
+"""The store does not answer for a while, refuses one thing, or answers too late: what has ended is recorded all the same."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pytest
+
+from reinhardt_tasks.brokers.base import Pulse, WorkerInfo
+from reinhardt_tasks.brokers.memory import MemoryBroker
+from reinhardt_tasks.exceptions import QueueError
+from reinhardt_tasks.jobs import Claim, Outcome, Succeeded, TaskStatus
+from reinhardt_tasks.options import BackendOptions
+from reinhardt_tasks.tasks import task
+from tests.servers import wait_until
+
+from .running import AT_ONCE, QUICK_LEASE, SOON, Clock, ended, enqueued, job_for, stored, working
+
+OPTIONS = BackendOptions(backoff=AT_ONCE, lease=QUICK_LEASE)
+
+began: list[int] = []
+go = threading.Event()
+
+
+@pytest.fixture(autouse=True)
+def new_stage() -> Iterator[None]:
+    global go
+    go = threading.Event()
+    began.clear()
+    yield
+    go.set()
+
+
+@task
+def wait_for_go(number: int) -> int:
+    began.append(number)
+    assert go.wait(60)
+    return number
+
+
+@task
+def give_back(value: Any) -> Any:
+    return value
+
+
+class Flaky(MemoryBroker):
+    """Out of order while `is_down`. Time stands still, so that no lease runs out meanwhile."""
+
+    def __init__(self) -> None:
+        super().__init__(now=Clock(frozen=True))
+        self.is_down = False
+        self.refusals = 0
+
+    def _answer(self) -> None:
+        if self.is_down:
+            self.refusals += 1
+            raise QueueError("the store is down")
+
+    def wait(self, queues: Any, timeout: float) -> bool:
+        self._answer()
+        return super().wait(queues, timeout)
+
+    def claim(self, queues: Any, limit: int, worker: WorkerInfo) -> list[Claim]:
+        self._answer()
+        return super().claim(queues, limit, worker)
+
+    def settle(self, outcomes: Sequence[Outcome]) -> list[Claim]:
+        self._answer()
+        return super().settle(outcomes)
+
+    def heartbeat(self, worker: WorkerInfo) -> Pulse:
+        self._answer()
+        return super().heartbeat(worker)
+
+    def rescue(self, limit: int, worker: WorkerInfo) -> list[Claim]:
+        self._answer()
+        return super().rescue(limit, worker)
+
+
+def refused(broker: Flaky, times: int) -> None:
+    before = broker.refusals
+    wait_until(lambda: broker.refusals >= before + times, "the worker meets the outage", timeout=SOON)
+
+
+@pytest.mark.parametrize("number", [1, 8])
+def test_outcomes_wait_and_arrive_when_the_store_is_back(number: int, caplog: pytest.LogCaptureFixture) -> None:
+    broker = Flaky()
+    with working(broker, OPTIONS, concurrency=8) as worker:
+        jobs = [enqueued(broker, wait_for_go, each) for each in range(number)]
+        wait_until(lambda: len(began) == number, "all begin", timeout=SOON)
+        broker.is_down = True
+        go.set()
+        # Enough for the worker to suspect the outcomes themselves.
+        refused(broker, 8)
+        assert {stored(broker, job).status for job in jobs} == {TaskStatus.RUNNING}
+        broker.is_down = False
+        done = ended(broker, *jobs)
+        late = ended(broker, enqueued(broker, give_back, "after it"))
+    assert [job.result for job in done] == [str(each) for each in range(number)]
+    assert {job.token for job in done} == {1}
+    assert late[0].result == '"after it"'
+    assert worker.succeeded == number + 1
+    assert "did not answer" in caplog.text
+    assert "answers again" in caplog.text
+
+
+def test_an_idle_worker_lives_through_an_outage() -> None:
+    broker = Flaky()
+    with working(broker, OPTIONS):
+        ended(broker, enqueued(broker, give_back, 1))
+        broker.is_down = True
+        refused(broker, 3)
+        broker.is_down = False
+        ended(broker, enqueued(broker, give_back, 2))
+
+
+def test_a_worker_that_begins_in_an_outage_waits_for_the_store() -> None:
+    broker = Flaky()
+    job = enqueued(broker, give_back, 1)
+    broker.is_down = True
+    with working(broker, OPTIONS, burst=True):
+        refused(broker, 3)
+        broker.is_down = False
+        ended(broker, job)
+
+
+class Picky(MemoryBroker):
+    """Refuses outcomes with a certain result, and with them whatever it is given at the same time."""
+
+    def settle(self, outcomes: Sequence[Outcome]) -> list[Claim]:
+        if any(isinstance(each, Succeeded) and "refuse me" in each.result for each in outcomes):
+            raise ValueError("this store cannot take that")
+        return super().settle(outcomes)
+
+
+@pytest.mark.parametrize("number", [1, 3, 7])
+def test_an_outcome_that_the_store_refuses_fails_alone(number: int) -> None:
+    broker = Picky(now=Clock(frozen=True))
+    refused = broker.enqueue([job_for(give_back, "refuse me") for _ in range(number)])
+    others = broker.enqueue([job_for(give_back, each) for each in range(5)])
+    with working(broker, OPTIONS):
+        assert {job.status for job in ended(broker, *others)} == {TaskStatus.SUCCESS}
+        failed = ended(broker, *refused)
+    assert {job.status for job in failed} == {TaskStatus.FAILURE}
+    assert {job.history[-1].exception for job in failed} == {"reinhardt_tasks.exceptions.BackendError"}
+    assert "this store cannot take that" in failed[0].history[-1].traceback
+
+
+class Forgetful(MemoryBroker):
+    """Does what it is told, but the answers of the first calls are lost on the way."""
+
+    def __init__(self, verb: str, lost: int = 1) -> None:
+        super().__init__(now=Clock(frozen=True))
+        self._verb = verb
+        self.left = lost
+
+    def _lose(self, verb: str) -> None:
+        if verb == self._verb and self.left:
+            self.left -= 1
+            raise QueueError("the answer was lost")
+
+    def claim(self, queues: Any, limit: int, worker: WorkerInfo) -> list[Claim]:
+        claims = super().claim(queues, limit, worker)
+        if claims:
+            self._lose("claim")
+        return claims
+
+    def settle(self, outcomes: Sequence[Outcome]) -> list[Claim]:
+        lost = super().settle(outcomes)
+        self._lose("settle")
+        return lost
+
+    def rescue(self, limit: int, worker: WorkerInfo) -> list[Claim]:
+        claims = super().rescue(limit, worker)
+        if claims:
+            self._lose("rescue")
+        return claims
+
+
+def test_jobs_whose_claim_was_never_heard_of_run_all_the_same() -> None:
+    """The store holds them for a worker that is alive: nobody else would ever rescue them."""
+    broker = Forgetful("claim")
+    jobs = [enqueued(broker, give_back, number) for number in range(3)]
+    with working(broker, OPTIONS):
+        done = ended(broker, *jobs)
+    assert {job.status for job in done} == {TaskStatus.SUCCESS}
+    assert {job.history for job in done} == {()}
+
+
+def test_an_outcome_whose_answer_was_lost_is_recorded_once() -> None:
+    broker = Forgetful("settle")
+    with working(broker, OPTIONS):
+        (done,) = ended(broker, enqueued(broker, give_back, 1))
+        (late,) = ended(broker, enqueued(broker, give_back, 2))
+    assert (done.result, late.result) == ("1", "2")
+    assert (done.token, late.token) == (1, 1)
+
+
+@pytest.mark.parametrize("verb", ["rescue", "settle"])
+def test_what_was_rescued_without_an_answer_runs_all_the_same(verb: str) -> None:
+    broker = Forgetful(verb, lost=0)
+    gone = WorkerInfo(id="gone", lease=QUICK_LEASE)
+    job = enqueued(broker, give_back, 1)
+    broker.claim(None, 1, gone)
+    broker.leave(gone)
+    broker.left = 1
+    with working(broker, OPTIONS):
+        (done,) = ended(broker, job)
+    assert done.status is TaskStatus.SUCCESS
+
+
+class DownWhileSettling(Flaky):
+    """Goes down once, between a rescue and what was decided about it."""
+
+    has_been_down = False
+
+    def rescue(self, limit: int, worker: WorkerInfo) -> list[Claim]:
+        claims = super().rescue(limit, worker)
+        if claims and not self.has_been_down:
+            self.has_been_down = self.is_down = True
+        return claims
+
+
+def test_a_rescue_that_was_interrupted_is_finished() -> None:
+    broker = DownWhileSettling()
+    gone = WorkerInfo(id="gone", lease=QUICK_LEASE)
+    job = enqueued(broker, give_back, 1)
+    broker.claim(None, 1, gone)
+    broker.leave(gone)
+    with working(broker, OPTIONS):
+        refused(broker, 3)
+        broker.is_down = False
+        (done,) = ended(broker, job)
+    assert done.status is TaskStatus.SUCCESS
