@@ -63,6 +63,8 @@ class Worker:
         self._outcomes: list[Outcome] = []
         self._first_ended = 0.0
         self._timed: dict[str, Execution] = {}
+        self._strangers: dict[str, int] = {}
+        self._is_exchanging = False
         self._prefetch = Prefetch(self.config.concurrency)
         self._stops = 0
         self._left_running = False
@@ -117,6 +119,13 @@ class Worker:
             room = self._room() if self._may_have_work else 0
         if not outcomes and room <= 0:
             return
+        self._is_exchanging = True
+        try:
+            self._exchange(outcomes, room)
+        finally:
+            self._is_exchanging = False
+
+    def _exchange(self, outcomes: list[Outcome], room: int) -> None:
         try:
             lost, claims = self.broker.exchange(outcomes, self.config.queues, room, self.info)
         except Exception as exc:
@@ -319,6 +328,7 @@ class Worker:
         return {job_id: claim.token for job_id, claim in list(self._held.items())}
 
     def _pulsed(self, believed: dict[str, int], pulse: Pulse) -> None:
+        self._give_back_strangers({id_: token for id_, token in pulse.held.items() if id_ not in believed})
         for job_id, token in believed.items():
             claim, execution = self._held.get(job_id), self._running.get(job_id)
             if claim is None or claim.token != token or execution is None:
@@ -331,6 +341,22 @@ class Worker:
             elif job_id in pulse.cancelled and execution.stopped_by is None:
                 logger.info("Task id=%s path=%s is being cancelled.", job_id, claim.job.name)
                 self._halt(execution, TaskCancelled("The task was cancelled while it ran."))
+
+    def _give_back_strangers(self, unknown: dict[str, int]) -> None:
+        """Release what the store says we hold and we know nothing of: the answer to a claim was lost on its way.
+
+        As we live, nobody would rescue it. Seen at two heartbeats, and not while a claim is under way, it is no claim
+        whose answer is only late.
+        """
+        unknown = {id_: token for id_, token in unknown.items() if id_ not in self._held}
+        seen_twice = [id_ for id_, token in unknown.items() if self._strangers.get(id_) == token]
+        self._strangers = unknown
+        if not seen_twice or self._is_exchanging:
+            return
+        jobs = self.broker.get(seen_twice)
+        claims = [Claim(job=job, token=unknown[id_], worker=self.info.id) for id_, job in jobs.items()]
+        logger.warning("%d tasks are given back: they were claimed here, but the answer was lost.", len(claims))
+        self.broker.settle([Released(claim=claim) for claim in claims])
 
     def _shut_down(self) -> None:
         deadline = time.monotonic() + self.config.shutdown_timeout
