@@ -40,7 +40,7 @@ class Place(ABC):
     def counters(self) -> Counters: ...
 
 
-class Store:
+class Store(ABC):
     """A server, started with the context, and a temporary folder."""
 
     name: str

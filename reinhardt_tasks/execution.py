@@ -69,8 +69,9 @@ class Execution:
         self.task: CoreTask | None = None
         #: Set by whoever stops the task from outside, before it is stopped: why (TaskTimeout, TaskCancelled).
         self.stopped_by: BaseException | None = None
-        #: When it began to run, by the monotonic clock.
+        #: When it began to run, by the monotonic clock, and who wants to hear of that.
         self.began_at: float | None = None
+        self.on_begin: Callable[[Execution], None] | None = None
         self._options = options
         self._sender = sender
         self._annotate = annotate
@@ -98,7 +99,7 @@ class Execution:
             return early
         assert self.task is not None
         self._tell(signals.task_started)
-        self.began_at = time.monotonic()
+        self._begin()
         try:
             value = self.task.call(*self._args, **self._kwargs)
         except self._propagate:
@@ -113,12 +114,25 @@ class Execution:
             return early
         assert self.task is not None
         await self._atell(signals.task_started)
-        self.began_at = time.monotonic()
+        self._begin()
         try:
             value = await self.task.acall(*self._args, **self._kwargs)
         except BaseException as exc:
             return await self._aend(self._failed(exc))
         return await self._aend(self._succeeded(value))
+
+    def _begin(self) -> None:
+        self.began_at = time.monotonic()
+        if self.on_begin is not None:
+            self.on_begin(self)
+
+    def stopped(self, reason: BaseException) -> Outcome:
+        """Return what follows for a task that was ended from outside, for `reason`. It was prepared before."""
+        self.stopped_by = reason
+        try:
+            raise reason
+        except BaseException as exc:
+            return self.fail(exc)
 
     def fail(self, exc: BaseException) -> Outcome:
         """Return what follows when it failed after all: its success could not be committed."""

@@ -6,7 +6,9 @@ import os
 import socket
 from dataclasses import dataclass, field
 
+from ..brokers.base import WorkerInfo
 from ..jobs import new_id
+from ..options import BackendOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,12 +26,14 @@ class WorkerConfig:
     queues: tuple[str, ...] | None = None
     #: Leave when nothing is ready any more.
     burst: bool = False
-    #: Leave after this many tasks.
+    #: Leave after this many tasks; under a supervisor another process takes its place.
     max_tasks: int | None = None
+    #: Leave when this process has more than this many bytes; the supervisor starts another.
+    max_memory: int | None = None
     #: Time for running tasks to end when the worker is told to stop; then they are given back.
     shutdown_timeout: float = 30.0
     #: Unique to this process's life.
-    id: str = field(default_factory=lambda: f"{socket.gethostname()[:80]}:{os.getpid()}:{new_id()[-12:]}")
+    id: str = field(default_factory=lambda: new_worker_id())
 
     def __post_init__(self) -> None:
         for name, least in (("concurrency", 1), ("async_concurrency", 1), ("max_tasks", 1)):
@@ -39,3 +43,23 @@ class WorkerConfig:
         for name in ("poll_interval", "shutdown_timeout"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} must be 0 or more seconds, not {getattr(self, name)}.")
+
+
+def new_worker_id() -> str:
+    """Return an id for one life of one worker process: who reads it learns where that was."""
+    return f"{socket.gethostname()[:80]}:{os.getpid()}:{new_id()[-12:]}"
+
+
+def worker_info(config: WorkerConfig, options: BackendOptions) -> WorkerInfo:
+    """Return the worker as it signs in."""
+    return WorkerInfo(
+        id=config.id,
+        name=config.name,
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        slots=config.concurrency,
+        queues=config.queues or (),
+        # What a dead worker held runs again within the lease: most of it is spent waiting for a sign of life, the rest is
+        # for those who look (see maintenance).
+        lease=0.8 * options.lease,
+    )

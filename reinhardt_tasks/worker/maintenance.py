@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 
 from ..brokers.base import Broker, WorkerInfo
 from ..exceptions import QueueError
 from ..execution import lost_outcome
+from ..jobs import Released
 from ..options import BackendOptions
 
 logger = logging.getLogger("reinhardt_tasks")
@@ -34,11 +36,21 @@ class Maintenance:
         self._closing.set()
         self._thread.join(timeout=5)
 
-    def rescue(self) -> int:
-        """Take over what dead workers held and decide what becomes of it; return how many jobs that were."""
+    def rescue(self, begun: Collection[str] | None = None) -> int:
+        """Take over what dead workers held and decide what becomes of it; return how many jobs that were.
+
+        `begun` names the jobs that were running, where that is known: the others are given back as if never claimed.
+        """
         number = 0
         while claims := self._broker.rescue(BATCH, self._worker):
-            self._broker.settle([lost_outcome(claim, self._options) for claim in claims])
+            self._broker.settle(
+                [
+                    Released(claim=claim)
+                    if begun is not None and claim.job.id not in begun
+                    else lost_outcome(claim, self._options)
+                    for claim in claims
+                ]
+            )
             number += len(claims)
             if len(claims) < BATCH:
                 break

@@ -67,6 +67,10 @@ class Threads:
     def running(self) -> list[Execution]:
         return [execution for slot in self._slots if (execution := slot.execution) is not None]
 
+    def task_of(self, ident: int) -> Execution | None:
+        """Return what the thread of this number runs."""
+        return next((slot.execution for slot in self._slots if slot.ident == ident), None)
+
     def stop(self, execution: Execution, reason: BaseException) -> bool:
         """Raise the kind of `reason` in the thread that runs this, at its next bytecode; False where none runs it.
 

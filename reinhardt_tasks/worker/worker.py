@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import logging
-import os
 import random
-import socket
+import sys
 import threading
 import time
+import traceback
 from inspect import iscoroutinefunction
 
-from ..brokers.base import Broker, Pulse, WorkerInfo
+from ..brokers.base import Broker, Pulse
 from ..exceptions import QueueError, TaskCancelled, TaskTimeout
 from ..execution import Execution
 from ..jobs import Attempt, Claim, Failed, Outcome, Released, Retrying, Succeeded
 from ..options import BackendOptions
 from ..registry import registry
-from .config import WorkerConfig
+from .child import SupervisedHeartbeat
+from .config import WorkerConfig, worker_info
 from .heartbeat import Heartbeat
 from .listener import Listener
 from .maintenance import Maintenance
@@ -29,6 +30,8 @@ logger = logging.getLogger("reinhardt_tasks")
 LINGER = 0.01
 #: Outcomes that are not let wait for more.
 FULL = 250
+#: Seconds until a job that was running when a worker was lost is offered again, where another such job is running.
+SUSPECT_DELAY = 1.0
 #: After this many failures of the store in a row the outcomes are tried one by one: one of them may be the fault.
 SUSPICIOUS = 3
 
@@ -37,23 +40,18 @@ class Worker:
     """One process's worker on one broker. `run()` blocks until it is told to stop, from another thread or a signal."""
 
     def __init__(
-        self, broker: Broker, options: BackendOptions, sender: type, config: WorkerConfig | None = None
+        self,
+        broker: Broker,
+        options: BackendOptions,
+        sender: type,
+        config: WorkerConfig | None = None,
+        heartbeat: SupervisedHeartbeat | None = None,
     ) -> None:
         self.config = config or WorkerConfig()
         self.broker = broker
         broker.poll_interval = self.config.poll_interval
         self.options = options
-        self.info = WorkerInfo(
-            id=self.config.id,
-            name=self.config.name,
-            host=socket.gethostname(),
-            pid=os.getpid(),
-            slots=self.config.concurrency,
-            queues=self.config.queues or (),
-            # What a dead worker held runs again within the lease: most of it is spent waiting for a sign of life, the
-            # rest is for those who look (see maintenance).
-            lease=0.8 * options.lease,
-        )
+        self.info = worker_info(self.config, options)
         self.succeeded = self.failed = self.retried = 0
         self._sender = sender
         self._news = threading.Condition()
@@ -64,8 +62,14 @@ class Worker:
         self._first_ended = 0.0
         self._timed: dict[str, Execution] = {}
         self._strangers: dict[str, int] = {}
+        #: The one job that is running here of those that were running when a worker was lost.
+        self._suspect: str | None = None
         self._is_exchanging = False
         self._prefetch = Prefetch(self.config.concurrency)
+        #: Turns of the loop so far; under a supervisor a number that does not grow has the process replaced.
+        self.turns = 0
+        self._is_quiet = False
+        self._was_told = False
         self._stops = 0
         self._left_running = False
         self._claimed = 0
@@ -75,7 +79,13 @@ class Worker:
         self._threads = Threads(self.config.concurrency, broker, self._ended)
         self._loop: Loop | None = None
         self._listener = Listener(broker, self.config.queues, self._heard)
-        self._heartbeat = Heartbeat(broker, self.info, self._believed, self._pulsed)
+        self._supervision = heartbeat
+        self._heartbeat: Heartbeat | SupervisedHeartbeat
+        if heartbeat is None:
+            self._heartbeat = Heartbeat(broker, self.info, self._believed, self._pulsed)
+        else:
+            heartbeat.connect(self._believed, self._pulsed)
+            self._heartbeat = heartbeat
         self._maintenance = Maintenance(broker, self.info, options)
 
     def run(self) -> None:
@@ -94,6 +104,11 @@ class Worker:
         """Claim no more, and end when what runs has ended; a second call ends at once and gives everything back."""
         # No lock: a signal handler may interrupt the very thread that holds it.
         self._stops += 1
+        self._was_told = True
+        self.wake()
+
+    def wake(self) -> None:
+        """Let the loop turn now."""
         self._may_have_work = True
         threading.Thread(target=self._heard, daemon=True).start()
 
@@ -107,10 +122,45 @@ class Worker:
         return self._left_running
 
     @property
+    def is_told_to_stop(self) -> bool:
+        """Whether it ends because somebody wants it to, and not because there is nothing more to do."""
+        return self._was_told
+
+    @property
     def is_stopping(self) -> bool:
         return self._stops > 0
 
+    def quiet(self) -> None:
+        """Claim nothing until `resume()`; what runs goes on."""
+        self._is_quiet = True
+
+    def resume(self) -> None:
+        """Claim again."""
+        self._is_quiet = False
+        self.wake()
+
+    def drain(self, condemned: str) -> None:
+        """End when everything else has ended: the task `condemned` does not stop, and is settled by the supervisor."""
+        with self._news:
+            self._held.pop(condemned, None)
+            self._running.pop(condemned, None)
+            self._left_running = True
+        self.stop()
+
+    def dump_stacks(self) -> None:
+        """Log the stack of each thread, and which task it runs."""
+        frames = sys._current_frames()
+        for thread in threading.enumerate():
+            frame = frames.get(thread.ident or 0)
+            task = self._threads.task_of(thread.ident or 0)
+            what = f"runs id={task.claim.job.id} path={task.claim.job.name}" if task else "runs no task"
+            stack = "".join(traceback.format_stack(frame)) if frame else ""
+            logger.warning("Thread %s %s\n%s", thread.name, what, stack.rstrip())
+        for execution in self._loop.running() if self._loop is not None else ():
+            logger.warning("Coroutine id=%s path=%s runs.", execution.claim.job.id, execution.claim.job.name)
+
     def _turn(self) -> None:
+        self.turns += 1
         self._enforce_deadlines()
         if time.monotonic() < self._retry_at:
             return
@@ -142,7 +192,7 @@ class Worker:
                 self._listener.listen()
 
     def _room(self) -> int:
-        if self.is_stopping or self._async_count >= self.config.async_concurrency:
+        if self.is_stopping or self._is_quiet or self._async_count >= self.config.async_concurrency:
             return 0
         in_threads = len(self._held) - self._async_count - len(self._outcomes)
         room = self.config.concurrency + self._prefetch.extra() - in_threads
@@ -156,7 +206,7 @@ class Worker:
     def _hand_out(self, claims: list[Claim]) -> None:
         ordinary: list[Execution] = []
         coroutines: list[Execution] = []
-        for claim in claims:
+        for claim in self._without_suspects(claims):
             execution = Execution(claim, self.options, self._sender, self.broker.annotate)
             is_async = registry.has(claim.job.name) and iscoroutinefunction(registry.get(claim.job.name).func)
             (coroutines if is_async else ordinary).append(execution)
@@ -164,6 +214,8 @@ class Worker:
             self._running[claim.job.id] = execution
             if is_timed(execution, self.options):
                 self._timed[claim.job.id] = execution
+            if self._supervision is not None:
+                execution.on_begin = self._supervision.began
         self._claimed += len(claims)
         if coroutines:
             self._loop = self._loop or Loop(self._ended)
@@ -172,6 +224,23 @@ class Worker:
             self._loop.put(coroutines)
         if ordinary:
             self._threads.put(ordinary)
+
+    def _without_suspects(self, claims: list[Claim]) -> list[Claim]:
+        """Keep at most one job that was running when a worker was lost; give the others back for a second.
+
+        So one that crashes its process does it beside others than last time, and none of those is lost twice by it.
+        """
+        kept = []
+        for claim in claims:
+            if claim.job.losses and self._suspect is not None:
+                self._held[claim.job.id] = claim
+                with self._news:
+                    self._outcomes.append(Released(claim=claim, delay=SUSPECT_DELAY))
+                continue
+            if claim.job.losses:
+                self._suspect = claim.job.id
+            kept.append(claim)
+        return kept
 
     def _enforce_deadlines(self) -> None:
         for job_id, execution in list(self._timed.items()):
@@ -189,9 +258,13 @@ class Worker:
     def _ended(self, execution: Execution, outcome: Outcome | None, seconds: float) -> None:
         """Called in the task's thread, or the loop's."""
         job = execution.claim.job
+        if self._supervision is not None:
+            self._supervision.ended(execution)
         _log(outcome, execution, seconds)
         with self._news:
             self._running.pop(job.id, None)
+            if self._suspect == job.id:
+                self._suspect = None
             if execution.task is not None and iscoroutinefunction(execution.task.func):
                 self._async_count -= 1
             else:
@@ -367,7 +440,7 @@ class Worker:
             with self._news:
                 if self._held and not self._outcomes:
                     self._news.wait(0.05)
-        self._left_running = bool(self._running)
+        self._left_running = self._left_running or bool(self._running)
         self._give_back(list(self._running.values()))
         self._settle_last()
         self._listener.close()

@@ -108,7 +108,7 @@ def test_a_task_is_seen_when_the_callers_transaction_commits(chosen: DatabaseBac
     assert chosen.database == database_alias
     with transaction.atomic(using=database_alias):
         result = add.enqueue(1)
-        assert add.get_result(result.id) == result
+        assert add.get_result(result.id).args == [1]
         assert number_seen_by_others(database_alias) == 0
     assert number_seen_by_others(database_alias) == 1
     work_off(chosen)
@@ -180,10 +180,10 @@ def test_a_database_that_does_not_answer_is_an_error_that_names_it(
 def test_to_wait_in_the_tasks_own_transaction_is_refused(backend: DatabaseBackend, database_alias: str) -> None:
     with transaction.atomic(using=database_alias):
         result = add.enqueue(1)
-        with pytest.raises(RuntimeError, match=f"{result.id} would never end.*after the transaction|Wait after"):
+        with pytest.raises(RuntimeError, match=f"{result.id} would never end.*Wait after the transaction"):
             result.wait()
         with pytest.raises(RuntimeError, match="never end"):
-            async_to_sync(result.await_)()
+            async_to_sync(result.await_)(timeout=5)
     with pytest.raises(TimeoutError, match="PENDING"):
         result.wait(timeout=timedelta(milliseconds=20))
 
@@ -223,10 +223,10 @@ def test_of_ten_thousand_all_or_none_are_stored(backend: DatabaseBackend, databa
     calls: list[Any] = [((number,), {}) for number in range(10_000)]
     inserts = 0
 
-    def refuse_the_last(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+    def refuse_the_third(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
         nonlocal inserts
-        inserts += sql.startswith("INSERT")
-        if inserts > 15:
+        inserts += "INSERT INTO" in sql
+        if inserts == 3:
             raise DatabaseError("the disk is full")
         return execute(sql, params, many, context)
 
@@ -234,9 +234,9 @@ def test_of_ten_thousand_all_or_none_are_stored(backend: DatabaseBackend, databa
         note.enqueue_many([*calls, (({1},), {})])
     with pytest.raises(TypeError):
         add.enqueue_many([*calls, ((), {})])
-    with connections[database_alias].execute_wrapper(refuse_the_last), pytest.raises(QueueError):
+    with connections[database_alias].execute_wrapper(refuse_the_third), pytest.raises(QueueError):
         add.enqueue_many(calls)
-    assert inserts == 16
+    assert inserts == 3
     assert number_seen_by_others(database_alias) == 0
 
 
@@ -250,7 +250,7 @@ def test_of_none_none_are_stored(backend: DatabaseBackend) -> None:
 def test_the_async_twins_do_the_same(backend: DatabaseBackend, database_alias: str) -> None:
     async def all_of_them() -> None:
         result = await aadd.aenqueue(1, b=2)
-        assert (await aadd.aget_result(result.id)) == result
+        assert (await aadd.aget_result(result.id)).kwargs == {"b": 2}
         first, second = await aadd.aenqueue_many([((1,), {}), ((2,), {})])
         assert await first.acancel()
         await first.arefresh()

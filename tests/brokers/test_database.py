@@ -69,7 +69,8 @@ class TestDatabaseBroker(BrokerContract):
     def test_news_of_other_brokers_is_heard_without_polling(self, broker: Broker) -> None:
         if connections[self.database].vendor == "mysql":
             pytest.skip("MariaDB and MySQL tell nobody anything: there it polls.")
-        patient, worker = DatabaseBroker("default", self.database, poll_interval=3600), new_worker()
+        patient, worker = self.another_broker(), new_worker()
+        patient.poll_interval = 3600
 
         with begun(WaitingThread(patient)):
             broker.enqueue([new_job()])

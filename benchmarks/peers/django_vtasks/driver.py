@@ -8,7 +8,7 @@ from benchmarks.redis_driver import DjangoRedisDriver
 class DjangoVtasks(DjangoRedisDriver):
     worker = ("django", "runworker")
     # The few that run are in a list whose name is the worker's.
-    keys = ("{vt}q:default",)
+    keys = ("{vt}:q:default",)
     has_bulk = True
 
     def enqueue_bulk(self, count: int) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import select
+import socket
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -88,35 +88,36 @@ class PostgresqlEar(Ear):
         self._session = session
         self._channel = channel
         self._wrapper: Any = None
-        self._wake_reader, self._wake_writer = os.pipe()
-        os.set_blocking(self._wake_writer, False)
+        # Sockets, not a pipe: one that was closed refuses to be woken, where a pipe's number may be another file's by then.
+        self._wake_reader, self._wake_writer = socket.socketpair()
+        self._wake_writer.setblocking(False)
 
     def listen(self, seconds: float) -> bool:
         try:
-            socket = self._socket()
+            told = self._socket()
         except Exception:
             logger.warning(
                 "LISTEN failed on the database %r; falling back to polling.", self._session.alias, exc_info=True
             )
             self._drop()
-            socket = None
-        readers = [self._wake_reader, *([socket] if socket is not None else [])]
+            told = None
+        readers: list[Any] = [self._wake_reader, *([told] if told is not None else [])]
         ready, _, _ = select.select(readers, [], [], seconds)
         if self._wake_reader in ready:
-            os.read(self._wake_reader, 4096)
-        if socket is not None and socket in ready:
+            self._wake_reader.recv(4096)
+        if told is not None and told in ready:
             self._take()
         return bool(ready)
 
     def wake(self) -> None:
-        # A full pipe means that waking is due anyway.
-        with suppress(BlockingIOError, OSError):
-            os.write(self._wake_writer, b"w")
+        # Full means that waking is due anyway; closed, that nobody sleeps here any more.
+        with suppress(OSError):
+            self._wake_writer.send(b"w")
 
     def close(self) -> None:
         self._drop()
-        os.close(self._wake_reader)
-        os.close(self._wake_writer)
+        self._wake_reader.close()
+        self._wake_writer.close()
 
     def _socket(self) -> int:
         if self._wrapper is None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
+import random
+import socket
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -17,11 +16,18 @@ from django.utils import autoreload
 from ... import __version__
 from ..._compat import InvalidTaskBackend, task_backends
 from ...backends.base import ReinhardtBackend
+from ...brokers.base import BrokerTraits, WorkerInfo
 from ...exceptions import QueueError
 from ...options import did_you_mean
 from ...registry import registry
 from ...worker import Worker, WorkerConfig
+from ...worker.board import Board
+from ...worker.config import new_worker_id, worker_info
+from ...worker.link import Link
 from ...worker.logs import set_up_logging
+from ...worker.serving import serve_child
+from ...worker.signals import signals_handled
+from ...worker.supervisor import Supervisor
 
 _ENVIRONMENT = "REINHARDT_TASKS_"
 
@@ -46,6 +52,12 @@ class Command(BaseCommand):
         )
         add("--name", default="worker", help="Name for people to see (default: %(default)s).")
         add(
+            "--processes",
+            type=_processes,
+            default=0,
+            help="Worker processes under a supervisor; auto: one for each core; 0: no supervisor, this very process (default).",
+        )
+        add(
             "--concurrency",
             type=_whole,
             default=4,
@@ -60,7 +72,10 @@ class Command(BaseCommand):
         )
         add("--shutdown-timeout", type=_seconds, default=30.0, help="Seconds for running tasks to end (default: 30).")
         add("--burst", action="store_true", help="Leave, with exit code 0, when nothing is ready any more.")
-        add("--max-tasks", type=_whole, help="Leave after this many tasks.")
+        add("--max-tasks", type=_whole, help="Leave, or with --processes replace a process, after this many tasks.")
+        add(
+            "--max-memory", type=_whole, metavar="MB", help="The same when a process has more than this many megabytes."
+        )
         add("--reload", action="store_true", help="Start again when code changes (for development; not with --burst).")
         add("--log-format", choices=["text", "json"], default="text", help="Log lines for people or machines.")
 
@@ -73,20 +88,55 @@ class Command(BaseCommand):
     def _run(self, **options: Any) -> None:
         set_up_logging(options["log_format"], options["verbosity"])
         backend = self._backend(options["backend"])
-        worker = Worker(backend.broker, backend.settings, type(backend), self._config(backend, options))
-        self._reach(backend, worker)
+        config = self._config(backend, options)
+        processes = options["processes"] if hasattr(os, "fork") and not options["reload"] else 0
+        self._reach(backend, config)
         if options["verbosity"] > 0:
-            self._banner(backend, worker)
-        with _stopped_by_signals(worker):
+            self._banner(backend, config, processes)
+        if processes:
+            self._supervise(backend, config, processes, options["verbosity"])
+        else:
+            self._work(backend, config, options["verbosity"])
+
+    def _work(self, backend: ReinhardtBackend, config: WorkerConfig, verbosity: int) -> None:
+        """Run a worker in this very process."""
+        worker = Worker(backend.broker, backend.settings, type(backend), config)
+        with signals_handled(worker):
             worker.run()
-        if options["verbosity"] > 0:
-            self.stdout.write(
-                f"Stopped: {worker.succeeded} succeeded, {worker.failed} failed, {worker.retried} to be tried again."
-            )
+        self._farewell(worker, verbosity)
         if worker.was_forced:
             # Threads that still run a task would keep the process; what they run was given back.
             sys.stdout.flush()
             os._exit(1)
+
+    def _supervise(self, backend: ReinhardtBackend, config: WorkerConfig, processes: int, verbosity: int) -> None:
+        """Run workers in processes of their own."""
+        alias = backend.alias
+
+        def serve(info: WorkerInfo, link: Link, board: Board) -> None:
+            mine: Any = task_backends[alias]
+            own = replace(config, id=info.id, max_tasks=_max_tasks_with_jitter(config.max_tasks))
+            worker = serve_child(mine.broker, mine.settings, type(mine), own, link, board)
+            self._farewell(worker, verbosity)
+
+        supervisor = Supervisor(
+            broker=lambda: backend.broker,
+            options=backend.settings,
+            sender=type(backend),
+            serve=serve,
+            new_info=lambda: worker_info(replace(config, id=new_worker_id()), backend.settings),
+            processes=processes,
+            slots=config.concurrency + config.async_concurrency,
+            shutdown_timeout=config.shutdown_timeout,
+        )
+        if code := supervisor.run():
+            sys.exit(code)
+
+    def _farewell(self, worker: Worker, verbosity: int) -> None:
+        if verbosity > 0:
+            self.stdout.write(
+                f"Stopped: {worker.succeeded} succeeded, {worker.failed} failed, {worker.retried} to be tried again."
+            )
 
     def _backend(self, alias: str) -> ReinhardtBackend:
         try:
@@ -122,26 +172,33 @@ class Command(BaseCommand):
                     returncode=2,
                 )
         names = ("name", "concurrency", "async_concurrency", "poll_interval", "shutdown_timeout", "burst", "max_tasks")
+        limit = options["max_memory"]
         try:
-            return WorkerConfig(queues=tuple(queues) if queues else None, **{name: options[name] for name in names})
+            return WorkerConfig(
+                queues=tuple(queues) if queues else None,
+                max_memory=None if limit is None else limit * 1024 * 1024,
+                **{name: options[name] for name in names},
+            )
         except ValueError as exc:
             raise CommandError(str(exc), returncode=2) from exc
 
-    def _reach(self, backend: ReinhardtBackend, worker: Worker) -> None:
+    def _reach(self, backend: ReinhardtBackend, config: WorkerConfig) -> None:
         try:
-            worker.sign_in()
+            backend.broker.workers()
         except QueueError as exc:
             raise CommandError(f"TASKS[{backend.alias!r}] cannot be reached: {exc}", returncode=3) from exc
 
-    def _banner(self, backend: ReinhardtBackend, worker: Worker) -> None:
-        config, traits = worker.config, backend.broker.traits
+    def _banner(self, backend: ReinhardtBackend, config: WorkerConfig, processes: int) -> None:
+        traits = backend.broker.traits
+        each = " in each of them" if processes > 1 else ""
         lines = [
-            f"reinhardt_tasks {__version__}, worker {config.id}",
+            f"reinhardt_tasks {__version__}, worker {config.name!r} on {socket.gethostname()}, process {os.getpid()}",
             f"  backend      {backend.alias} ({traits.place})",
             f"  queues       {', '.join(config.queues) if config.queues else 'all'}",
-            f"  slots        {config.concurrency} threads, {config.async_concurrency} coroutines",
+            f"  processes    {processes} under this one" if processes else "  processes    this one",
+            f"  slots        {config.concurrency} threads, {config.async_concurrency} coroutines{each}",
+            *_connections(traits, config, processes),
             f"  tasks        {len(registry.list())} registered",
-            *_connections(worker),
             *(f"  note         {note}" for note in traits.notes),
             "Ready. Ctrl-C stops it when running tasks have ended.",
         ]
@@ -182,32 +239,25 @@ def _variable(flag: str) -> str:
     return _ENVIRONMENT + flag.lstrip("-").replace("-", "_").upper()
 
 
-def _connections(worker: Worker) -> list[str]:
-    """Return a line about the connections that this worker may open to its database."""
-    held = worker.broker.traits.connections
-    if not held:
+def _connections(traits: BrokerTraits, config: WorkerConfig, processes: int) -> list[str]:
+    """Return a line about the connections that may be opened to the database."""
+    if not traits.connections:
         return []
-    most = held + worker.config.concurrency + 1
-    return [f"  connections  {held} to the database, and one for each thread that uses it: {most} at most"]
+    each = traits.connections + config.concurrency + 1
+    most = each * max(1, processes) + (1 if processes else 0)
+    return [f"  connections  {most} to the database at most, those of tasks included"]
 
 
-@contextmanager
-def _stopped_by_signals(worker: Worker) -> Iterator[None]:
-    """Stop the worker on SIGTERM and SIGINT while this lasts."""
-    if threading.current_thread() is not threading.main_thread():
-        # The autoreloader runs us in a thread of its own, and ends the process itself.
-        yield
-        return
+def _max_tasks_with_jitter(most: int | None) -> int | None:
+    """Return a number a little above, so that processes that were born together are not replaced together."""
+    return None if most is None else most + random.randrange(most // 10 + 1)  # noqa: S311
 
-    def stop(number: int, frame: Any) -> None:
-        worker.stop()
 
-    before = {name: signal.signal(name, stop) for name in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for name, handler in before.items():
-            signal.signal(name, handler)
+def _processes(text: str) -> int:
+    number = (os.cpu_count() or 1) if text == "auto" else int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"must be 0 or more, or auto, not {text}")
+    return number
 
 
 def _whole(text: str) -> int:
