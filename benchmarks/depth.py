@@ -83,9 +83,12 @@ def _plan(broker: DatabaseBroker) -> str:
         return execute(sql, params, many, context)
 
     connection = broker.session.connection
+    # It is looked for what is due at most every few milliseconds; here it must be.
+    time.sleep(0.1)
     with connection.execute_wrapper(note):
         _claims(broker, 1, 1)
-    claim = [(sql, params) for sql, params in sent if "precedence" in sql and "FROM reinhardt_tasks_job" in sql]
+    # What makes due jobs ready goes before a claim, and walks an index of its own.
+    claim = [(sql, params) for sql, params in sent if "FROM reinhardt_tasks_job" in sql]
     with connection.cursor() as cursor:
         lines = []
         for sql, params in claim:

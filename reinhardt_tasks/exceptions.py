@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from ._compat import TaskException
 
 
@@ -22,6 +25,22 @@ class DuplicateTask(TaskError):
 
 class QueueError(TaskError):
     """The queue could not be reached or refused what it was given; nothing was stored."""
+
+
+class PartlySettled(QueueError):
+    """Some outcomes could not be recorded, since the part of the store that they belong to is away; the others are.
+
+    `unsettled` are those outcomes, `lost` the claims of the others that were no longer their worker's, and `claims` what was
+    claimed meanwhile.
+    """
+
+    def __init__(
+        self, message: str, *, unsettled: Sequence[Any], lost: Sequence[Any], claims: Sequence[Any] = ()
+    ) -> None:
+        super().__init__(message)
+        self.unsettled = list(unsettled)
+        self.lost = list(lost)
+        self.claims = list(claims)
 
 
 class SerializationFailed(TaskError):

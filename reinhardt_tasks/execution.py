@@ -98,6 +98,9 @@ class Execution:
         if (early := self.prepare()) is not None:
             return early
         assert self.task is not None
+        if self.stopped_by is not None:
+            # It was stopped while it waited here for its turn.
+            return self.stopped(self.stopped_by)
         self._tell(signals.task_started)
         self._begin()
         try:
@@ -113,6 +116,8 @@ class Execution:
         if (early := self.prepare()) is not None:
             return early
         assert self.task is not None
+        if self.stopped_by is not None:
+            return await self._aend(self._failed(self.stopped_by))
         await self._atell(signals.task_started)
         self._begin()
         try:

@@ -88,7 +88,7 @@ def decode_history(text: str | None) -> tuple[Attempt, ...]:
 
 def decode_or(text: str | None, kind: type[T], default: T) -> T:
     """Return the value of a stored JSON text, or `default` where there is none, or one that is damaged."""
-    if not text:
+    if not text or text == "{}":
         return default
     try:
         value = json.loads(text)

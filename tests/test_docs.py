@@ -21,6 +21,7 @@ import reinhardt_tasks
 from reinhardt_tasks import RetryStrategy, exceptions
 from reinhardt_tasks.backends.database import DatabaseOptions
 from reinhardt_tasks.backends.immediate import ImmediateOptions
+from reinhardt_tasks.backends.redis import RedisOptions
 from reinhardt_tasks.management.commands.runworker import Command
 from reinhardt_tasks.options import BackendOptions
 from reinhardt_tasks.registry import registry
@@ -35,6 +36,7 @@ OPTIONS = [
     (BackendOptions, "backends.md", "Options of every backend"),
     (DatabaseOptions, "backends.md", "Options of DatabaseBackend"),
     (ImmediateOptions, "backends.md", "Options of ImmediateBackend"),
+    (RedisOptions, "redis.md", "Options of RedisBackend"),
 ]
 
 #: What the site of the quickstart is asked before its worker is started, and after it has ended.

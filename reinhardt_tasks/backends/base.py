@@ -82,13 +82,11 @@ class ReinhardtBackend(BaseTaskBackend):
         Raise InvalidTask, TypeError (arguments that do not fit), SerializationFailed (arguments that JSON cannot hold) or
         QueueError (the store); nothing is stored then.
         """
-        job = self.job_of(task, args, kwargs)
-        return self._announce(task, self.broker.enqueue([job]), [(args, kwargs)])[0]
+        return self.enqueue_many(task, [(args, kwargs)])[0]
 
     def enqueue_many(self, task: CoreTask, calls: Sequence[Call]) -> list[TaskResult[Any]]:
         """Store one task for each call, all or none, in one round trip; see enqueue()."""
-        jobs = [self.job_of(task, args, kwargs) for args, kwargs in calls]
-        return self._announce(task, self.broker.enqueue(jobs), calls)
+        return self._announce(task, self.broker.enqueue(self.jobs_of(task, calls)), calls)
 
     async def aenqueue_many(self, task: CoreTask, calls: Sequence[Call]) -> list[TaskResult[Any]]:
         """See enqueue_many()."""
@@ -161,11 +159,14 @@ class ReinhardtBackend(BaseTaskBackend):
             )
         return [checks.Error(p.message, hint=p.hint, id=f"reinhardt_tasks.{p.code}") for p in problems]
 
-    def job_of(self, task: CoreTask, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Job:
-        """Return the job that enqueueing this call would store."""
+    def jobs_of(self, task: CoreTask, calls: Sequence[Call]) -> list[Job]:
+        """Return the jobs that enqueueing these calls would store. Raise what `enqueue` raises for bad ones."""
         if self.problems:
             raise ImproperlyConfigured(f"{self.problems[0].message} {self.problems[0].hint}")
         self.validate_task(task)
+        return [self._job_of(task, args, kwargs) for args, kwargs in calls]
+
+    def _job_of(self, task: CoreTask, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Job:
         check_call(task, args, kwargs)
         metadata = getattr(task, "metadata", {})
         return Job(

@@ -26,9 +26,8 @@ class DummyBackend(ReinhardtBackend):
         return self.enqueue_many(task, [(args, kwargs)])[0]
 
     def enqueue_many(self, task: CoreTask, calls: Sequence[Call]) -> list[TaskResult[Any]]:
-        jobs = [self.job_of(task, args, kwargs) for args, kwargs in calls]
         results = []
-        for job, (args, kwargs) in zip(jobs, calls, strict=True):
+        for job, (args, kwargs) in zip(self.jobs_of(task, calls), calls, strict=True):
             result = fill_result(job, task, list(args), dict(kwargs))
             self._store(result)
             # What is kept must not change when the caller's copy does.

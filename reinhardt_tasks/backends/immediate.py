@@ -17,7 +17,7 @@ from .. import signals
 from .._compat import CoreTask
 from ..brokers.base import Queues
 from ..execution import Execution
-from ..jobs import Cancelled, Claim, Failed, Job, Outcome, Retrying, Succeeded, TaskId, TaskStatus
+from ..jobs import Cancelled, Claim, Failed, Job, Outcome, Retrying, Succeeded, TaskId, TaskStatus, as_enqueued
 from ..options import BackendOptions, a_number, option
 from ..results import TaskResult, fill_result
 from ..tasks import Call
@@ -47,7 +47,7 @@ class ImmediateBackend(ReinhardtBackend):
         self._finished: OrderedDict[str, TaskStatus] = OrderedDict()
 
     def enqueue(self, task: CoreTask, args: Sequence[Any], kwargs: Mapping[str, Any]) -> TaskResult[Any]:
-        job = replace(self.job_of(task, args, kwargs), enqueued_at=datetime.now(UTC), due_at=datetime.now(UTC))
+        job = as_enqueued(self.jobs_of(task, [(args, kwargs)])[0], datetime.now(UTC))
         signals.task_enqueued.send(sender=type(self), task_result=fill_result(job, task, list(args), dict(kwargs)))
         job = self._run(job, task)
         self._finished[job.id] = job.status
@@ -60,8 +60,7 @@ class ImmediateBackend(ReinhardtBackend):
 
     def enqueue_many(self, task: CoreTask, calls: Sequence[Call]) -> list[TaskResult[Any]]:
         # All are checked before the first runs.
-        for args, kwargs in calls:
-            self.job_of(task, args, kwargs)
+        self.jobs_of(task, calls)
         return [self.enqueue(task, args, kwargs) for args, kwargs in calls]
 
     def get_result(self, result_id: str) -> TaskResult[Any]:

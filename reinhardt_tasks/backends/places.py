@@ -15,7 +15,7 @@ from ..brokers.base import Broker
 from ..brokers.database import DatabaseBroker
 from ..brokers.database.archive import archive
 from ..brokers.database.outbox import Outbox
-from ..brokers.redis import Connections, RedisBroker, ShardedBroker, Target
+from ..brokers.redis import Connections, RedisBroker, ShardedBroker, Target, redis_url
 from ..brokers.redis.seals import Seal
 from ..jobs import Job
 from ..models import JobRow
@@ -129,10 +129,12 @@ def _target(alias: str, options: RedisOptions) -> Target:
     if options.cache:
         return _cache_target(options)
     kwargs = dict(options.connection)
+    if options.sentinels:
+        return Target(sentinels=options.sentinels, service=options.service, kwargs=kwargs)
     url = options.url or f"redis://{kwargs.pop('host', '127.0.0.1')}:{kwargs.pop('port', 6379)}/{kwargs.pop('db', 0)}"
     if kwargs.pop("ssl", False):
         url = url.replace("redis://", "rediss://", 1)
-    return Target(url=url, sentinels=options.sentinels, service=options.service, cluster=options.cluster, kwargs=kwargs)
+    return Target(url=url, cluster=options.cluster, kwargs=kwargs)
 
 
 def _cache_target(options: RedisOptions) -> Target:
@@ -150,7 +152,10 @@ def _cache_target(options: RedisOptions) -> Target:
     kwargs |= options.connection
     sentinels = nodes(its.get("SENTINELS", ()))
     if sentinels:
-        service = url.partition("://")[2].partition("/")[0].rpartition("@")[2]
+        parts = redis_url(url)
+        service = parts.pop("host", "")
+        parts.pop("port", None)
+        kwargs = {**parts, **kwargs}
         return Target(
             url=url, sentinels=sentinels, service=service, kwargs=kwargs, sentinel_kwargs=its.get("SENTINEL_KWARGS", {})
         )
@@ -164,6 +169,14 @@ def _contradictions(alias: str, options: RedisOptions) -> list[Problem]:
     if len(ways) > 1:
         names = " and ".join(name.upper() for name in ways)
         problems.append(Problem("E020", f"{where} names its server more than once: {names}.", "Keep one of them."))
+    if options.cluster and options.wait_replicas:
+        problems.append(
+            Problem(
+                "E020",
+                f"{where} has both CLUSTER and WAIT_REPLICAS.",
+                "A Cluster's nodes have replicas each of their own: let the servers wait, by min-replicas-to-write.",
+            )
+        )
     if options.cluster and options.sentinels:
         problems.append(Problem("E020", f"{where} has both CLUSTER and SENTINELS.", "A Cluster has no Sentinels."))
     if options.url and options.url.partition("://")[0] not in ("redis", "rediss", "unix"):

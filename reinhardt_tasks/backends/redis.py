@@ -77,11 +77,11 @@ class RedisBackend(ReinhardtBackend):
         The result has its final id in any case. Raise what `ReinhardtBackend.enqueue` raises; in a transaction QueueError
         comes from its commit, unless OPTIONS['OUTBOX'] is on.
         """
-        return self._send(task, [self.job_of(task, args, kwargs)], [(args, kwargs)])[0]
+        return self.enqueue_many(task, [(args, kwargs)])[0]
 
     def enqueue_many(self, task: CoreTask, calls: Sequence[Call]) -> list[TaskResult[Any]]:
         """See enqueue()."""
-        return self._send(task, [self.job_of(task, args, kwargs) for args, kwargs in calls], calls)
+        return self._send(task, self.jobs_of(task, calls), calls)
 
     async def aenqueue(self, task: CoreTask, args: Sequence[Any], kwargs: Mapping[str, Any]) -> TaskResult[Any]:
         """See enqueue(); without a thread, unless a transaction may be open in one that waits for this coroutine."""
@@ -92,8 +92,7 @@ class RedisBackend(ReinhardtBackend):
         if _is_under_sync_code() or self.settings.outbox:
             # Sync code waits for us, and its transaction lives in its thread.
             return await sync_to_async(self.enqueue_many, thread_sensitive=True)(task, calls)
-        jobs = [self.job_of(task, args, kwargs) for args, kwargs in calls]
-        stored = await self._place.aenqueue(jobs)
+        stored = await self._place.aenqueue(self.jobs_of(task, calls))
         return await self._aannounce(task, stored, calls)
 
     async def aget_result(self, result_id: str) -> TaskResult[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -10,6 +11,9 @@ from typing import Any
 
 from ..jobs import Cancelled, Claim, Failed, Job, Outcome, Succeeded, TaskStatus
 from .base import Broker, BrokerTraits, Changes, Pulse, Query, QueueCounts, Queues, WorkerInfo, WorkerRecord
+
+#: Seconds between two clearings of what is archived.
+CLEAR_EVERY = 60.0
 
 Archive = Callable[[Sequence[Job]], None]
 
@@ -25,6 +29,7 @@ class ArchivingBroker(Broker):
         self.archived = archived
         self._archive = archive
         self._keep = timedelta(seconds=keep)
+        self._cleared_at = time.monotonic()
 
     @property
     def traits(self) -> BrokerTraits:
@@ -129,6 +134,10 @@ class ArchivingBroker(Broker):
 
     def tidy(self) -> None:
         self.broker.tidy()
+        # Also where the archive keeps everything for ever.
+        if time.monotonic() - self._cleared_at > CLEAR_EVERY:
+            self._cleared_at = time.monotonic()
+            self.broker.prune(datetime.now(UTC) - self._keep, 1000)
 
     def transaction(self) -> AbstractContextManager[None]:
         return self.broker.transaction()

@@ -150,7 +150,7 @@ class Broker(ABC):
         """Record outcomes, all in one transaction or script; return the claims that were no longer their worker's.
 
         Those were rescued by another worker meanwhile: nothing is written for them. A success of a job whose
-        cancellation was asked for becomes CANCELLED.
+        cancellation was asked for becomes CANCELLED. A store of several parts may raise PartlySettled.
         """
 
     def exchange(

@@ -68,13 +68,22 @@ class Maintenance:
                 break
         return number
 
+    def _tidy(self) -> None:
+        # On its own: it may hang on another store than the jobs do (an outbox), and a rescue must not wait for that.
+        try:
+            self._broker.tidy()
+        except QueueError as exc:
+            logger.warning("Tidying could not reach the store: %s", exc)
+        except Exception:
+            logger.exception("Tidying failed; it goes on.")
+
     def _serve(self) -> None:
         rescue_every = min(self._worker.lease / 6, 5.0)
         step = min(rescue_every, TIDY_EVERY)
         until_rescue, until_prune = 0.0, PRUNE_EVERY
         while True:
+            self._tidy()
             try:
-                self._broker.tidy()
                 if until_rescue <= 0:
                     until_rescue = rescue_every
                     self.rescue()

@@ -144,8 +144,7 @@ def run_atomically(execution: Execution, broker: Broker) -> Outcome | None:
             if not isinstance(outcome, Succeeded):
                 raise _RollBack
             if broker.settle([outcome]):
-                # Somebody else holds this task by now: its effects are theirs to make.
-                outcome = None
+                # Somebody else holds this task by now: its effects are theirs to make. Its fence refuses our success again.
                 raise _RollBack
     except _RollBack:
         return outcome

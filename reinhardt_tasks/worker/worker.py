@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import random
 import sys
 import threading
 import time
@@ -11,9 +10,9 @@ import traceback
 from inspect import iscoroutinefunction
 
 from ..brokers.base import Broker, Pulse
-from ..exceptions import QueueError, TaskCancelled, TaskTimeout
+from ..exceptions import PartlySettled, QueueError, TaskCancelled, TaskTimeout
 from ..execution import Execution
-from ..jobs import Attempt, Claim, Failed, Outcome, Released, Retrying, Succeeded
+from ..jobs import Claim, Failed, Outcome, Released, Retrying, Succeeded
 from ..options import BackendOptions
 from ..registry import registry
 from .child import SupervisedHeartbeat
@@ -21,6 +20,7 @@ from .config import WorkerConfig, worker_info
 from .heartbeat import Heartbeat
 from .listener import Listener
 from .maintenance import Maintenance
+from .outages import Outages
 from .prefetch import Prefetch
 from .slots import Loop, Threads
 
@@ -32,8 +32,6 @@ LINGER = 0.01
 FULL = 250
 #: Seconds until a job that was running when a worker was lost is offered again, where another such job is running.
 SUSPECT_DELAY = 1.0
-#: After this many failures of the store in a row the outcomes are tried one by one: one of them may be the fault.
-SUSPICIOUS = 3
 
 
 class Worker:
@@ -74,8 +72,7 @@ class Worker:
         self._left_running = False
         self._claimed = 0
         self._may_have_work = True
-        self._failures = 0
-        self._retry_at = 0.0
+        self._outages = Outages(broker, self.info)
         self._threads = Threads(self.config.concurrency, broker, self._ended)
         self._loop: Loop | None = None
         self._listener = Listener(broker, self.config.queues, self._heard)
@@ -162,10 +159,10 @@ class Worker:
     def _turn(self) -> None:
         self.turns += 1
         self._enforce_deadlines()
-        if time.monotonic() < self._retry_at:
+        if self._outages.is_resting:
             return
         with self._news:
-            outcomes, self._outcomes = self._outcomes, []
+            outcomes, self._outcomes = [*self._outages.due(), *self._outcomes], []
             room = self._room() if self._may_have_work else 0
         if not outcomes and room <= 0:
             return
@@ -178,18 +175,24 @@ class Worker:
     def _exchange(self, outcomes: list[Outcome], room: int) -> None:
         try:
             lost, claims = self.broker.exchange(outcomes, self.config.queues, room, self.info)
+        except PartlySettled as exc:
+            self._outages.put_off(exc.unsettled)
+            outcomes = [outcome for outcome in outcomes if outcome not in exc.unsettled]
+            lost, claims = exc.lost, exc.claims
         except Exception as exc:
             self._put_off(outcomes, exc)
             return
-        self._recovered()
+        self._outages.recovered()
         self._forget(outcomes, lost)
         self._hand_out(claims)
-        if room > 0:
-            # Less than was asked for: the store has no more, and will tell when it has.
-            with self._news:
+        with self._news:
+            if room > 0:
+                # Less than was asked for: the store has no more, and will tell when it has.
                 self._may_have_work = len(claims) >= room
-            if not self._may_have_work:
-                self._listener.listen()
+            elif any(makes_ready(outcome) for outcome in outcomes):
+                self._may_have_work = True
+        if not self._may_have_work:
+            self._listener.listen()
 
     def _room(self) -> int:
         if self.is_stopping or self._is_quiet or self._async_count >= self.config.async_concurrency:
@@ -252,8 +255,10 @@ class Worker:
                 self._halt(execution, TaskTimeout(f"{name} ran for longer than its {timeout:g} s."))
 
     def _halt(self, execution: Execution, reason: BaseException) -> None:
-        if not self._threads.stop(execution, reason) and self._loop is not None:
-            self._loop.stop(execution, reason)
+        if self._threads.stop(execution, reason) or (self._loop is not None and self._loop.stop(execution, reason)):
+            return
+        # It has not begun, and will not.
+        execution.stopped_by = execution.stopped_by or reason
 
     def _ended(self, execution: Execution, outcome: Outcome | None, seconds: float) -> None:
         """Called in the task's thread, or the loop's."""
@@ -291,7 +296,7 @@ class Worker:
     def _sleep(self) -> None:
         with self._news:
             while not self._is_over():
-                if time.monotonic() >= self._retry_at and self._is_pressing():
+                if not self._outages.is_resting and self._is_pressing():
                     return
                 nap = self._nap()
                 if nap <= 0:
@@ -302,8 +307,8 @@ class Worker:
     def _nap(self) -> float:
         now = time.monotonic()
         naps = [1.0]
-        if self._retry_at > now:
-            return max(0.001, min(1.0, self._retry_at - now))
+        if self._outages.is_resting:
+            return max(0.001, min(1.0, self._outages.retry_at - now))
         if self._outcomes:
             naps.append(self._first_ended + LINGER - now)
         naps += [deadline - now for execution in self._timed.values() if (deadline := execution.deadline) is not None]
@@ -321,7 +326,7 @@ class Worker:
             return False
         if self.config.max_tasks is not None and self._claimed >= self.config.max_tasks:
             return True
-        return self.config.burst and not self._may_have_work and not self._failures
+        return self.config.burst and not self._may_have_work and not self._outages.is_on
 
     def _forget(self, outcomes: list[Outcome], lost: list[Claim]) -> None:
         gone = {claim.job.id for claim in lost}
@@ -353,49 +358,14 @@ class Worker:
         """Keep the outcomes for later, and let the store some time."""
         with self._news:
             self._outcomes = [*outcomes, *self._outcomes]
-        self._failures += 1
-        pause = min(10.0, 0.1 * 2 ** min(self._failures, 8)) * (0.5 + random.random() / 2)  # noqa: S311
-        self._retry_at = time.monotonic() + pause
-        report = logger.warning if isinstance(exc, QueueError) else logger.exception
-        if self._failures in (1, 2) or self._failures % 10 == 0:
-            report("The store did not answer (try %d, next in %.1f s): %s", self._failures, pause, exc)
-        if self._failures >= SUSPICIOUS and outcomes:
-            self._settle_one_by_one()
-
-    def _settle_one_by_one(self) -> None:
-        """Find the outcomes that the store refuses, while it takes others, and record the refusal in their place."""
-        with self._news:
-            outcomes, self._outcomes = self._outcomes, []
-        refused: list[tuple[Outcome, Exception]] = []
-        for number, outcome in enumerate(outcomes):
-            try:
-                self._forget([outcome], self.broker.settle([outcome]))
-            except Exception as exc:
-                refused.append((outcome, exc))
-                if len(refused) == number + 1 > SUSPICIOUS:
-                    # It takes nothing: the store is at fault.
-                    with self._news:
-                        self._outcomes = [o for o, _ in refused] + outcomes[number + 1 :] + self._outcomes
-                    return
-        if refused and not self._is_store_up():
-            with self._news:
-                self._outcomes = [outcome for outcome, _ in refused] + self._outcomes
+        if not self._outages.failed(exc) or not outcomes:
             return
         with self._news:
-            self._outcomes = [_refusal(outcome, exc) for outcome, exc in refused] + self._outcomes
-
-    def _is_store_up(self) -> bool:
-        try:
-            self.broker.heartbeat(self.info)
-        except Exception:
-            return False
-        return True
-
-    def _recovered(self) -> None:
-        if self._failures:
-            logger.warning("The store answers again, after %d tries.", self._failures)
-        self._failures = 0
-        self._retry_at = 0.0
+            outcomes, self._outcomes = self._outcomes, []
+        recorded, lost, left = self._outages.sift(outcomes)
+        self._forget(recorded, lost)
+        with self._news:
+            self._outcomes = [*left, *self._outcomes]
 
     def _believed(self) -> dict[str, int]:
         return {job_id: claim.token for job_id, claim in list(self._held.items())}
@@ -463,7 +433,7 @@ class Worker:
 
     def _settle_last(self) -> None:
         with self._news:
-            outcomes, self._outcomes = self._outcomes, []
+            outcomes, self._outcomes = [*self._outages.rest(), *self._outcomes], []
         if outcomes:
             try:
                 self._forget(outcomes, self.broker.settle(outcomes))
@@ -473,22 +443,22 @@ class Worker:
                 )
 
 
+def makes_ready(outcome: Outcome) -> bool:
+    """Return whether somebody may claim something when this is settled."""
+    match outcome:
+        case Retrying(delay=delay) | Released(delay=delay):
+            return delay <= 0
+        case Succeeded(then=then):
+            return bool(then)
+        case _:
+            return False
+
+
 def is_timed(execution: Execution, options: BackendOptions) -> bool:
     """Return whether a job has a limit of time, without running anything of it."""
     name = execution.claim.job.name
     own = getattr(registry.get(name), "timeout", None) if registry.has(name) else None
     return own is not None or options.timeout is not None
-
-
-def _refusal(outcome: Outcome, exc: Exception) -> Outcome:
-    attempt = Attempt(
-        worker=outcome.claim.worker,
-        started_at=outcome.claim.job.started_at,
-        finished_at=None,
-        exception="reinhardt_tasks.exceptions.BackendError",
-        traceback=f"The store refused the outcome of this task ({type(outcome).__name__}): {exc}"[:5000],
-    )
-    return Failed(claim=outcome.claim, attempt=attempt)
 
 
 def _log(outcome: Outcome | None, execution: Execution, seconds: float) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import django
 from django.utils.module_loading import import_string
 
-from reinhardt_tasks import TaskContext, task
+from reinhardt_tasks import RetryStrategy, TaskContext, task
 
 #: Django's own decorator, or the backport's.
 core_task = import_string("django.tasks.task" if django.VERSION >= (6, 0) else "django_tasks.task")
@@ -65,6 +65,6 @@ def number_of(context: TaskContext) -> int:
 
 if CORE_TAKES_MORE:
 
-    @core_task(max_attempts=2, timeout=5, metadata={"by": "core"})
+    @core_task(max_attempts=2, backoff=RetryStrategy.fixed_delay(3600), timeout=5, metadata={"by": "core"})
     def divide(a: int, b: int) -> float:
         return a / b

@@ -9,9 +9,12 @@ import pytest
 
 from reinhardt_tasks.backends.base import ReinhardtBackend
 from reinhardt_tasks.exceptions import BackendError, TaskNotFound
-from reinhardt_tasks.jobs import TaskId, TaskPriority, TaskStatus, new_id
+from reinhardt_tasks.jobs import TaskId, TaskPriority, TaskStatus
 
 from .chores import add
+
+#: An id that no task has.
+UNKNOWN = "01890000-0000-7000-8000-000000000000"
 
 
 class OriginalWords:
@@ -52,7 +55,7 @@ class OriginalWords:
         assert backend.get_status(waiting.id) is TaskStatus.PENDING
         assert backend.get_status(TaskId(later.id)) is TaskStatus.SCHEDULED
 
-    @pytest.mark.parametrize("unknown", [new_id(), "no id"])
+    @pytest.mark.parametrize("unknown", [UNKNOWN, "no id"])
     def test_a_task_that_is_not_there_is_an_error_that_names_it(self, backend: ReinhardtBackend, unknown: str) -> None:
         with pytest.raises(TaskNotFound, match=unknown):
             backend.get_status(unknown)

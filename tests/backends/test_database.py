@@ -21,16 +21,14 @@ from reinhardt_tasks.backends import DatabaseBackend
 from reinhardt_tasks.exceptions import QueueError, SerializationFailed
 from reinhardt_tasks.jobs import TaskStatus, new_id
 from reinhardt_tasks.models import JobRow
-from reinhardt_tasks.worker import Worker, WorkerConfig
 from tests.servers import wait_until
 
 from . import chores
 from .chores import CORE_TAKES_MORE, aadd, add, fail, note, report
-from .original_words import OriginalWords
+from .original_words import UNKNOWN, OriginalWords
+from .working import work_off
 
 BACKEND = "reinhardt_tasks.backends.DatabaseBackend"
-#: Seconds for a worker to run a handful of tasks.
-DEADLINE = 60
 
 
 class Router:
@@ -68,20 +66,6 @@ def _backend_on(database: str | None, settings: Any) -> Iterator[DatabaseBackend
     backend: DatabaseBackend = task_backends["default"]
     yield backend
     backend.broker.close()
-
-
-def work_off(backend: DatabaseBackend) -> Worker:
-    """Run all that is ready, and return the worker that did. Fail where it finds no end."""
-    worker = Worker(backend.broker, backend.settings, type(backend), WorkerConfig(burst=True, concurrency=2))
-    thread = threading.Thread(target=worker.run, daemon=True)
-    thread.start()
-    thread.join(DEADLINE)
-    if not thread.is_alive():
-        return worker
-    worker.stop()
-    worker.stop()
-    thread.join(DEADLINE)
-    pytest.fail(f"The worker did not come to an end within {DEADLINE} s.")
 
 
 def number_seen_by_others(database: str) -> int:
@@ -272,7 +256,7 @@ def test_the_async_twins_do_the_same(backend: DatabaseBackend, database_alias: s
 # Results
 
 
-@pytest.mark.parametrize("unknown", [new_id(), "no id", "", "0" * 40])
+@pytest.mark.parametrize("unknown", [UNKNOWN, "no id", "", "0" * 40])
 def test_an_unknown_id_is_told(backend: DatabaseBackend, unknown: str) -> None:
     with pytest.raises(TaskResultDoesNotExist):
         add.get_result(unknown)
@@ -439,7 +423,10 @@ DAMAGES = {
     "payload is empty": {"payload": ""},
     "payload is of another shape": {"payload": '{"a": 1}'},
     "payload is two numbers": {"payload": "[1, 2]"},
-    "payload is nested without end": {"payload": f"[[{'[' * 900}{']' * 900}],{{}}]"},
+    # What Python's decoder, Django's copy of arguments and nobody at all can take, in other words for each Python.
+    "payload is nested deeply": {"payload": f"[[{'[' * 900}{']' * 900}],{{}}]", "max_attempts": 1},
+    "payload is nested more deeply": {"payload": f"[[{'[' * 3000}{']' * 3000}],{{}}]", "max_attempts": 1},
+    "payload is nested without end": {"payload": f"[[{'[' * 100_000}{']' * 100_000}],{{}}]"},
     "arguments do not fit": {"payload": '[[],{"c":1}]', "max_attempts": 1},
     "unknown state": {"status": "WAITING"},
     "state of something that runs": {"status": "RUNNING"},

@@ -78,9 +78,9 @@ class WorkerProcess:
         wait_until(says_so, "the worker is ready", timeout=SOON)
         return self
 
-    def says(self, words: str) -> None:
-        """Return when the worker has logged something."""
-        wait_until(lambda: words in self.stderr, f"the worker logs {words!r}", timeout=SOON)
+    def says(self, words: str, *, times: int = 1) -> None:
+        """Return when the worker has logged something so many times."""
+        wait_until(lambda: self.stderr.count(words) >= times, f"the worker logs {words!r}", timeout=SOON)
 
     def terminate(self) -> None:
         self.process.send_signal(signal.SIGTERM)

@@ -216,3 +216,15 @@ def test_callbacks_of_a_transaction_that_was_left_are_forgotten(own: Any) -> Non
     with transaction.atomic(using=ALIAS):
         Group.objects.using(ALIAS).count()
     assert called == []
+
+
+def test_a_connection_that_cannot_be_tidied_is_given_up(own: Any, caplog: pytest.LogCaptureFixture) -> None:
+    def fall() -> bool:
+        raise ValueError("a driver's own fault")
+
+    own.connect()
+    own.get_autocommit = fall
+    tidy_connections()
+    assert connection() is not own
+    assert "could not be tidied" in caplog.text
+    del own.get_autocommit

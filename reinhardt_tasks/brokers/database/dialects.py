@@ -33,6 +33,11 @@ class Dialect:
     #: The store's clock, in microseconds since 1970.
     now: str
     true, false = "TRUE", "FALSE"
+    #: Whether a column of values can be sent as one parameter.
+    has_arrays = False
+    #: Seconds between two looks at the tables by an idle worker, as a multiple of its `poll_interval`: where a change is told,
+    #: looking is for what was told to nobody.
+    look_factor = 1.0
     #: Parameters whose type the database cannot guess where they stand.
     text_mark, whole_mark = "%s", "%s"
     lane_expression = "alias || ':' || queue"
@@ -89,7 +94,7 @@ class Dialect:
         """Make ready what is due, at most `limit` jobs; return how many."""
         cursor.execute(
             f"UPDATE {JOBS} SET status = 'PENDING', lane = {self.lane_expression}, wakes_at = NULL WHERE id IN ("
-            f"SELECT id FROM {JOBS} WHERE wakes_at <= {self.now} ORDER BY wakes_at LIMIT %s {self.skip_locked})",
+            f"SELECT id FROM {JOBS} WHERE wakes_at <= (SELECT {self.now}) ORDER BY wakes_at LIMIT %s {self.skip_locked})",
             [limit],
         )
         count: int = cursor.rowcount

@@ -14,8 +14,9 @@ from django.db import connections
 
 from .session import Session, logger
 
-#: Seconds between two looks at SQLite's counter of changes. One look costs some microseconds and takes no lock.
-_SQLITE_STEP = 0.01
+#: Seconds between two looks at SQLite's counter of changes: while something happens, and when nothing has for QUIET_AFTER
+#: seconds. The look itself is two microseconds; waking up for it is a hundred, which an idle worker pays for ever.
+_SQLITE_STEP, _SQLITE_QUIET_STEP, _QUIET_AFTER = 0.01, 0.04, 0.5
 
 
 class Ear(ABC):
@@ -57,13 +58,19 @@ class SqliteEar(Ear):
         self._session = session
         self._event = threading.Event()
         self._seen: tuple[int, int] | None = None
+        self._changed_at = time.monotonic()
 
     def listen(self, seconds: float) -> bool:
-        deadline = time.monotonic() + seconds
-        while (left := deadline - time.monotonic()) > 0:
+        now = time.monotonic()
+        deadline = now + seconds
+        while (left := deadline - now) > 0:
             if self._has_changed():
+                self._changed_at = now
                 return True
-            if self._event.wait(min(_SQLITE_STEP, left)):
+            step = _SQLITE_STEP if now - self._changed_at < _QUIET_AFTER else _SQLITE_QUIET_STEP
+            woken = self._event.wait(min(step, left))
+            now = time.monotonic()
+            if woken:
                 self._event.clear()
                 return True
         return self._has_changed()

@@ -76,11 +76,9 @@ class RedisBroker(Broker):
         answer: list[Job] = []
         for start in range(0, len(jobs), JOBS_AT_ONCE):
             some = jobs[start : start + JOBS_AT_ONCE]
-            stamp, ids = self._call("enqueue", self._jobs_args(some, stamp))
+            stamp, ids = self._store(self._jobs_args(some, stamp))
             others = [id_ for id_ in ids if id_]
             answer += _firsts(some, ids, stamp, self.get(others))
-        if jobs and self._replicas:
-            faults.guarded(self, self._wait_for_replicas)
         return answer
 
     async def aenqueue(self, jobs: Sequence[Job], stamp: str = "") -> list[Job]:
@@ -88,14 +86,10 @@ class RedisBroker(Broker):
         answer: list[Job] = []
         for start in range(0, len(jobs), JOBS_AT_ONCE):
             some = jobs[start : start + JOBS_AT_ONCE]
-            stamp, ids = await self._acall("enqueue", self._jobs_args(some, stamp))
+            stamp, ids = await self._astore(self._jobs_args(some, stamp))
             others = [id_ for id_ in ids if id_]
             found = await self.aget(others) if others else {}
             answer += _firsts(some, ids, stamp, found)
-        if jobs and self._replicas:
-            with faults.translated(self):
-                client = self.connections.asender
-                self._check_replicas(await client.wait(self._replicas, int(self._replica_timeout * 1000)))
         return answer
 
     def get(self, ids: Collection[str]) -> dict[str, Job]:
@@ -337,15 +331,34 @@ class RedisBroker(Broker):
             if isinstance(found, dict) and found
         }
 
-    def _wait_for_replicas(self) -> None:
-        self._check_replicas(self.connections.sender.wait(self._replicas, int(self._replica_timeout * 1000)))
+    def _store(self, args: Sequence[Any]) -> Any:
+        if not self._replicas:
+            return self._call("enqueue", args)
+
+        def store_and_wait() -> Any:
+            # WAIT is about what was written on its own connection.
+            with self.connections.sender.client() as one:
+                answer = script("enqueue")(one, self.base, args)
+                self._check_replicas(one.wait(self._replicas, int(self._replica_timeout * 1000)))
+            return answer
+
+        return faults.guarded(self, store_and_wait)
+
+    async def _astore(self, args: Sequence[Any]) -> Any:
+        if not self._replicas:
+            return await self._acall("enqueue", args)
+        with faults.translated(self):
+            async with self.connections.asender.client() as one:
+                answer = await script("enqueue").acall(one, self.base, args)
+                self._check_replicas(await one.wait(self._replicas, int(self._replica_timeout * 1000)))
+            return answer
 
     def _check_replicas(self, reached: int) -> None:
         if reached < self._replicas:
             raise QueueError(
                 f"The task was stored, but only {reached} of {self._replicas} replicas had it after "
-                f"{self._replica_timeout:g} s. It will run if this server lives; enqueue it again under the same once key, or "
-                "lower OPTIONS['WAIT_REPLICAS']."
+                f"{self._replica_timeout:g} s. It runs if this server lives: look at its replication, or lower "
+                "OPTIONS['WAIT_REPLICAS']."
             )
 
     def _sleep(self, queues: Queues, nap: float, is_woken: Callable[[], bool]) -> None:

@@ -12,7 +12,7 @@ import asyncio
 import os
 import threading
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -143,10 +143,8 @@ class Connections:
         return redis.asyncio.Redis(connection_pool=redis.asyncio.ConnectionPool.from_url(self.target.url, **kwargs))
 
 
-def hosts(nodes: Sequence[Any]) -> tuple[tuple[str, int], ...]:
-    """Return addresses given as (host, port) or "host:port" as pairs. Raise ValueError for what is neither."""
-    pairs = []
-    for node in nodes:
-        host, port = node.rsplit(":", 1) if isinstance(node, str) else node
-        pairs.append((str(host), int(port)))
-    return tuple(pairs)
+def redis_url(url: str) -> dict[str, Any]:
+    """Return what a Redis URL says as keyword arguments: host, port, db, username, password."""
+    parts: dict[str, Any] = redis.connection.parse_url(url)  # type: ignore[no-untyped-call]
+    parts.pop("connection_class", None)
+    return parts

@@ -15,13 +15,24 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_CODES: tuple[tuple[type[Exception], str], ...] = (
+    (redis.exceptions.OutOfMemoryError, "OOM"),
+    (redis.exceptions.ReadOnlyError, "READONLY"),
+    (redis.exceptions.NoPermissionError, "NOPERM"),
+    (redis.exceptions.AuthenticationError, "WRONGPASS"),
+    (redis.exceptions.BusyLoadingError, "LOADING"),
+    (redis.exceptions.ClusterDownError, "CLUSTERDOWN"),
+    (redis.exceptions.MasterDownError, "MASTERDOWN"),
+)
+
 #: The beginning of an error, and what to do about it. The first that fits is told.
 _CURES = (
     ("OOM", "Its memory is full: raise maxmemory, or let finished tasks go sooner (OPTIONS['RESULT_TTL'])."),
     ("READONLY", "It is a replica: let OPTIONS name the master, or the Sentinels (OPTIONS['SENTINELS'])."),
     ("NOAUTH", "It wants a password: put it into the URL, redis://:password@host."),
     ("WRONGPASS", "It does not take this user and password."),
-    ("NOPERM", "Its user may not do this: give it ~<prefix>* &* +@all -@dangerous +info, or see the manual."),
+    ("NOPERM", "Its user may not do this: the manual (Redis, ACL) says what it has to be allowed."),
+    ("CAN'T RUN THIS COMMAND", "Its user may not do this: the manual (Redis, ACL) says what it has to be allowed."),
     ("LOADING", "It is reading its data from disk: wait for it."),
     ("MISCONF", "It cannot write to its disk, and therefore takes nothing: see its log."),
     ("CLUSTERDOWN", "Slots of the cluster are not served: see CLUSTER INFO."),
@@ -49,7 +60,9 @@ def translated(broker: RedisBroker) -> Iterator[None]:
 
 def sentence(broker: RedisBroker, exc: BaseException) -> str:
     reason = str(exc).strip() or type(exc).__name__
+    # redis-py takes the code off the message of those errors that have a class of their own.
+    code = getattr(exc, "status_code", None) or next((code for kind, code in _CODES if isinstance(exc, kind)), "")
     cure = "Is it running, and can this machine reach it?" if isinstance(exc, (redis.ConnectionError, OSError)) else ""
-    words = f" {reason.upper()} "
+    words = f" {code} {reason.upper()} "
     cure = next((text for start, text in _CURES if f" {start} " in words), cure)
     return f"The task queue in {broker.connections.target.place} failed: {reason}. {cure}".rstrip()

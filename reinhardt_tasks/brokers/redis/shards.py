@@ -15,7 +15,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
 
-from ...exceptions import QueueError
+from ...exceptions import PartlySettled, QueueError
 from ...jobs import Claim, Job, Outcome, Succeeded, TaskStatus
 from ...timestamps import to_micros
 from ..base import Broker, BrokerTraits, Changes, Pulse, Query, QueueCounts, Queues, WorkerInfo, WorkerRecord
@@ -24,6 +24,7 @@ from .broker import RedisBroker
 
 T = TypeVar("T")
 
+_AWAY = "A shard of the task queue is away; what belongs to it is settled when it is back."
 #: Seconds for which a shard that failed is left alone.
 REST = 2.0
 
@@ -130,21 +131,40 @@ class ShardedBroker(Broker):
 
     def settle(self, outcomes: Sequence[Outcome]) -> list[Claim]:
         """See the contract. A follower that belongs to another shard is kept with the success until it has arrived there."""
-        lost: list[Claim] = []
-        outcomes = [self._with_firsts(outcome) for outcome in outcomes]
-        for shard, some in self._by_shard(outcomes, lambda outcome: outcome.claim.job.id):
-            lost += shard.settle(some)
-            if any(isinstance(outcome, Succeeded) and outcome.then for outcome in some):
-                self._pass_on(shard)
+        lost, unsettled = self._settle(outcomes)
+        if unsettled:
+            raise PartlySettled(_AWAY, unsettled=unsettled, lost=lost)
         return lost
 
     def exchange(
         self, outcomes: Sequence[Outcome], queues: Queues, limit: int, worker: WorkerInfo
     ) -> tuple[list[Claim], list[Claim]]:
-        lost = self.settle(outcomes)
+        lost, unsettled = self._settle(outcomes)
+        claims = self._claim(queues, limit, worker) if limit > 0 else []
+        if unsettled:
+            raise PartlySettled(_AWAY, unsettled=unsettled, lost=lost, claims=claims)
+        return lost, claims
+
+    def _settle(self, outcomes: Sequence[Outcome]) -> tuple[list[Claim], list[Outcome]]:
+        """Settle what can be; return the claims that were lost, and the outcomes whose shard is away."""
+        lost: list[Claim] = []
+        unsettled: list[Outcome] = []
+        awake = self._awake()
+        for shard, some in self._by_shard(outcomes, lambda outcome: outcome.claim.job.id):
+            if shard not in awake:
+                unsettled += some
+                continue
+            try:
+                lost += shard.settle([self._with_firsts(outcome) for outcome in some])
+                if any(isinstance(outcome, Succeeded) and outcome.then for outcome in some):
+                    self._pass_on(shard)
+            except QueueError:
+                unsettled += some
+                self._rest(shard)
+        return lost, unsettled
+
+    def _claim(self, queues: Queues, limit: int, worker: WorkerInfo) -> list[Claim]:
         claims: list[Claim] = []
-        if limit <= 0:
-            return lost, claims
         shards = self._awake()
         failed: QueueError | None = None
         for shard, share in self._shares(shards, queues, limit):
@@ -155,7 +175,7 @@ class ShardedBroker(Broker):
                 self._rest(shard)
         if failed is not None and not claims:
             raise failed
-        return lost, sorted(claims, key=lambda claim: (-claim.job.priority, claim.job.due_at, claim.job.id))
+        return sorted(claims, key=lambda claim: (-claim.job.priority, claim.job.due_at, claim.job.id))
 
     def _shares(self, shards: list[RedisBroker], queues: Queues, limit: int) -> list[tuple[RedisBroker, int]]:
         """Return how much to claim from each shard, so that the first in all of them are taken first.
@@ -197,9 +217,12 @@ class ShardedBroker(Broker):
     def rescue(self, limit: int, worker: WorkerInfo) -> list[Claim]:
         claims: list[Claim] = []
         for shard in self._awake():
-            # What a worker left on its way to other shards when it died.
-            self._pass_on(shard)
-            claims += shard.rescue(limit - len(claims), worker)
+            try:
+                # What a worker left on its way to other shards when it died.
+                self._pass_on(shard)
+                claims += shard.rescue(limit - len(claims), worker)
+            except QueueError:
+                self._rest(shard)
         return claims
 
     def leave(self, worker: WorkerInfo) -> None:
@@ -255,10 +278,14 @@ class ShardedBroker(Broker):
     def prune(self, before: datetime, limit: int) -> int:
         number = 0
         for shard in self._awake():
-            if number < limit:
+            if number >= limit:
+                break
+            try:
                 pruned, freed = shard.prune_keys(before, limit - number)
                 number += pruned
                 self._free(freed)
+            except QueueError:
+                self._rest(shard)
         return number
 
     def tidy(self) -> None:

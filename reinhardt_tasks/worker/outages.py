@@ -1,0 +1,117 @@
+"""What a worker does while its store, or a part of it, does not answer: outcomes wait, and nothing is lost or made up."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Sequence
+
+from ..brokers.base import Broker, WorkerInfo
+from ..exceptions import QueueError
+from ..jobs import Attempt, Claim, Failed, Outcome
+
+logger = logging.getLogger("reinhardt_tasks")
+
+#: After this many failures in a row the outcomes are tried one by one: one of them may be the fault.
+SUSPICIOUS = 3
+#: The longest pause between two tries, and the pause for outcomes whose part of the store is away; in seconds.
+LONGEST_PAUSE, PART_PAUSE = 10.0, 2.0
+
+
+class Outages:
+    """Counts failures, says when to try again, and keeps what has to wait longer than the rest."""
+
+    def __init__(self, broker: Broker, worker: WorkerInfo) -> None:
+        self._broker = broker
+        self._worker = worker
+        self._failures = 0
+        self._later: list[tuple[float, Outcome]] = []
+        self.retry_at = 0.0
+
+    @property
+    def is_resting(self) -> bool:
+        """Whether the next try is not due yet."""
+        return time.monotonic() < self.retry_at
+
+    @property
+    def is_on(self) -> bool:
+        """Whether the last try failed, or outcomes wait for a part of the store."""
+        return self._failures > 0 or bool(self._later)
+
+    def failed(self, exc: Exception) -> bool:
+        """Take note of a failure; return whether it is time to look for one outcome that is the fault."""
+        self._failures += 1
+        pause = min(LONGEST_PAUSE, 0.1 * 2 ** min(self._failures, 8)) * (0.5 + random.random() / 2)  # noqa: S311
+        self.retry_at = time.monotonic() + pause
+        report = logger.warning if isinstance(exc, QueueError) else logger.exception
+        if self._failures in (1, 2) or self._failures % 10 == 0:
+            report("The store did not answer (try %d, next in %.1f s): %s", self._failures, pause, exc)
+        return self._failures >= SUSPICIOUS
+
+    def recovered(self) -> None:
+        """Take note that the store answers."""
+        if self._failures:
+            logger.warning("The store answers again, after %d tries.", self._failures)
+        self._failures = 0
+        self.retry_at = 0.0
+
+    def put_off(self, outcomes: Sequence[Outcome]) -> None:
+        """Keep outcomes whose part of the store is away."""
+        at = time.monotonic() + PART_PAUSE
+        self._later += [(at, outcome) for outcome in outcomes]
+
+    def due(self) -> list[Outcome]:
+        """Take out what was put off and is to be tried again now; all of it where nothing is far off."""
+        now = time.monotonic()
+        ready = [outcome for at, outcome in self._later if at <= now]
+        self._later = [(at, outcome) for at, outcome in self._later if at > now]
+        return ready
+
+    def rest(self) -> list[Outcome]:
+        """Take out everything that was put off."""
+        later, self._later = self._later, []
+        return [outcome for _, outcome in later]
+
+    def sift(self, outcomes: Sequence[Outcome]) -> tuple[list[Outcome], list[Claim], list[Outcome]]:
+        """Try outcomes one by one; return those that were recorded, the claims among them that were lost, and the others.
+
+        One that its store refuses while it answers otherwise comes back as the failure that says so.
+        """
+        recorded: list[Outcome] = []
+        lost: list[Claim] = []
+        refused: list[tuple[Outcome, Exception]] = []
+        for number, outcome in enumerate(outcomes):
+            try:
+                lost += self._broker.settle([outcome])
+                recorded.append(outcome)
+            except Exception as exc:
+                refused.append((outcome, exc))
+                if len(refused) == number + 1 > SUSPICIOUS:
+                    # It takes nothing: the store is at fault.
+                    return recorded, lost, list(outcomes)
+        return (
+            recorded,
+            lost,
+            [_refusal(outcome, exc) if self._answers_for(outcome) else outcome for outcome, exc in refused],
+        )
+
+    def _answers_for(self, outcome: Outcome) -> bool:
+        """Return whether the store answers, and the part of it that keeps this job."""
+        try:
+            self._broker.heartbeat(self._worker)
+            self._broker.get([outcome.claim.job.id])
+        except Exception:
+            return False
+        return True
+
+
+def _refusal(outcome: Outcome, exc: Exception) -> Outcome:
+    attempt = Attempt(
+        worker=outcome.claim.worker,
+        started_at=outcome.claim.job.started_at,
+        finished_at=None,
+        exception="reinhardt_tasks.exceptions.BackendError",
+        traceback=f"The store refused the outcome of this task ({type(outcome).__name__}): {exc}"[:5000],
+    )
+    return Failed(claim=outcome.claim, attempt=attempt)

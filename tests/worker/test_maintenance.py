@@ -1,0 +1,124 @@
+"""What any worker does for all: dead workers' tasks run again, and what is old is cleared away."""
+
+from __future__ import annotations
+
+import pytest
+
+from reinhardt_tasks.brokers.base import WorkerInfo
+from reinhardt_tasks.brokers.memory import MemoryBroker
+from reinhardt_tasks.exceptions import QueueError
+from reinhardt_tasks.jobs import Job, Succeeded, TaskStatus
+from reinhardt_tasks.options import BackendOptions
+from reinhardt_tasks.tasks import task
+from reinhardt_tasks.worker import maintenance
+from reinhardt_tasks.worker.maintenance import Maintenance
+from tests.servers import wait_until
+
+from .running import SOON, Clock, ended, enqueued, working
+
+GONE = WorkerInfo(id="gone", lease=10)
+ME = WorkerInfo(id="me", lease=10)
+
+
+@task
+def be_quick() -> None:
+    pass
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock(frozen=True)
+
+
+@pytest.fixture
+def broker(clock: Clock) -> MemoryBroker:
+    return MemoryBroker(now=clock)
+
+
+def held_by_the_dead(broker: MemoryBroker, clock: Clock, number: int = 1) -> list[Job]:
+    jobs = [enqueued(broker, be_quick) for _ in range(number)]
+    assert len(broker.claim(None, number, GONE)) == number
+    clock.jump(GONE.lease + 1)
+    return jobs
+
+
+def found(broker: MemoryBroker, jobs: list[Job]) -> list[Job]:
+    by_id = broker.get([job.id for job in jobs])
+    return [by_id[job.id] for job in jobs]
+
+
+def test_what_the_dead_held_is_ready_again(broker: MemoryBroker, clock: Clock) -> None:
+    jobs = held_by_the_dead(broker, clock, 3)
+    assert Maintenance(broker, ME, BackendOptions()).rescue() == 3
+    assert {job.status for job in found(broker, jobs)} == {TaskStatus.PENDING}
+    assert {(job.losses, job.failures) for job in found(broker, jobs)} == {(1, 0)}
+    assert {job.history[0].worker for job in found(broker, jobs)} == {"gone"}
+
+
+def test_what_the_living_hold_is_left(broker: MemoryBroker, clock: Clock) -> None:
+    jobs = held_by_the_dead(broker, clock)
+    broker.heartbeat(GONE)
+    assert Maintenance(broker, ME, BackendOptions()).rescue() == 0
+    assert found(broker, jobs)[0].status is TaskStatus.RUNNING
+
+
+def test_more_than_fit_into_one_go_are_all_rescued(
+    broker: MemoryBroker, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(maintenance, "BATCH", 4)
+    jobs = held_by_the_dead(broker, clock, 11)
+    assert Maintenance(broker, ME, BackendOptions()).rescue() == 11
+    assert {job.status for job in found(broker, jobs)} == {TaskStatus.PENDING}
+
+
+def test_a_task_that_takes_down_every_worker_fails(broker: MemoryBroker, clock: Clock) -> None:
+    (job,) = held_by_the_dead(broker, clock)
+    service = Maintenance(broker, ME, BackendOptions(max_lost=2))
+    service.rescue()
+    broker.claim(None, 1, GONE)
+    clock.jump(GONE.lease + 1)
+    service.rescue()
+    (done,) = found(broker, [job])
+    assert done.status is TaskStatus.FAILURE
+    assert [attempt.lost for attempt in done.history] == [True, True]
+
+
+def test_only_what_is_old_enough_is_deleted(broker: MemoryBroker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(maintenance, "BATCH", 2)
+    broker._now = clock = Clock()
+    clock.jump(-100)
+    old = [enqueued(broker, be_quick) for _ in range(5)]
+    broker.settle([Succeeded(claim=claim) for claim in broker.claim(None, 5, ME)])
+    clock.jump(100)
+    waiting = enqueued(broker, be_quick)
+    assert Maintenance(broker, ME, BackendOptions(result_ttl=200.0)).prune() == 0
+    assert Maintenance(broker, ME, BackendOptions(result_ttl=None)).prune() == 0
+    assert Maintenance(broker, ME, BackendOptions(result_ttl=50.0)).prune() == 5
+    assert list(broker.get([job.id for job in [*old, waiting]])) == [waiting.id]
+
+
+@pytest.mark.parametrize("trouble", [QueueError("down"), ValueError("a fault of ours")])
+def test_it_goes_on_through_troubles(trouble: Exception, caplog: pytest.LogCaptureFixture) -> None:
+    class Troubled(MemoryBroker):
+        looks = 0
+
+        def rescue(self, limit, worker):  # type: ignore[no-untyped-def]
+            self.looks += 1
+            if self.looks == 1:
+                raise trouble
+            return super().rescue(limit, worker)
+
+    broker = Troubled()
+    service = Maintenance(broker, WorkerInfo(id="me", lease=0.1), BackendOptions())
+    service.start()
+    wait_until(lambda: broker.looks >= 3, "it looks again", timeout=SOON)
+    service.close()
+    assert str(trouble) in caplog.text
+
+
+def test_a_worker_does_it_at_its_start() -> None:
+    clock = Clock()
+    broker = MemoryBroker(now=clock)
+    jobs = held_by_the_dead(broker, clock, 2)
+    with working(broker):
+        assert {job.status for job in ended(broker, *jobs)} == {TaskStatus.SUCCESS}

@@ -1,0 +1,113 @@
+"""How much a worker claims ahead: much of what is short, nothing of what is long."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from reinhardt_tasks.brokers.memory import MemoryBroker
+from reinhardt_tasks.tasks import task
+from reinhardt_tasks.worker.prefetch import AHEAD, MOST, Prefetch
+from tests.servers import wait_until
+
+from .running import SOON, ended, enqueued, job_for, working
+
+go = threading.Event()
+began: list[int] = []
+
+
+@pytest.fixture(autouse=True)
+def new_stage() -> Iterator[None]:
+    global go
+    go = threading.Event()
+    began.clear()
+    yield
+    go.set()
+
+
+@task
+def be_quick() -> None:
+    pass
+
+
+@task
+def wait_for_go() -> None:
+    began.append(1)
+    assert go.wait(60)
+
+
+@task
+def be_slow() -> None:
+    deadline = time.monotonic() + 2 * AHEAD
+    while time.monotonic() < deadline:
+        time.sleep(0.001)
+
+
+def learned(*seconds: float, concurrency: int = 4) -> Prefetch:
+    prefetch = Prefetch(concurrency)
+    for each in seconds:
+        prefetch.note(each)
+    return prefetch
+
+
+def test_nothing_is_claimed_ahead_before_anything_is_known() -> None:
+    assert Prefetch(4).extra() == 0
+
+
+def test_work_for_a_moment_is_claimed_ahead() -> None:
+    assert learned(0.001).extra() == int(AHEAD * 4 / 0.001)
+    assert learned(0.01, concurrency=1).extra() == 5
+
+
+def test_there_is_a_most() -> None:
+    assert learned(0.0).extra() == learned(1e-9).extra() == MOST
+
+
+@pytest.mark.parametrize("seconds", [0.3, 5.0, 3600.0])
+def test_long_tasks_are_claimed_one_a_slot(seconds: float) -> None:
+    assert learned(seconds).extra() == 0
+
+
+def test_a_long_task_is_believed_at_once() -> None:
+    assert learned(*[0.0005] * 100, 1.2 * AHEAD, concurrency=1).extra() == 0
+
+
+def test_a_short_one_is_believed_by_and_by() -> None:
+    prefetch = learned(10.0)
+    extras = []
+    for _ in range(100):
+        prefetch.note(0.001)
+        extras.append(prefetch.extra())
+    assert extras[0] == 0
+    assert extras == sorted(extras)
+    assert extras[-1] > 10
+
+
+def test_a_little_noise_changes_little() -> None:
+    assert learned(*[0.001] * 50, 0.01).extra() > 50
+
+
+def test_a_worker_claims_short_tasks_ahead_and_no_more_than_it_may() -> None:
+    broker = MemoryBroker()
+    with working(broker, concurrency=2) as worker:
+        ended(broker, *[enqueued(broker, be_quick) for _ in range(200)])
+        jobs = broker.enqueue([job_for(wait_for_go) for _ in range(2 * MOST)])
+        wait_until(lambda: len(began) == 2 and len(worker._held) > 2, "it claims ahead", timeout=SOON)
+        held = len(worker._held)
+        go.set()
+        ended(broker, *jobs)
+    assert 2 < held <= 2 + MOST
+
+
+def test_a_worker_claims_long_tasks_one_a_slot() -> None:
+    broker = MemoryBroker()
+    with working(broker, concurrency=2) as worker:
+        ended(broker, *[enqueued(broker, be_slow) for _ in range(2)])
+        jobs = [enqueued(broker, wait_for_go) for _ in range(20)]
+        wait_until(lambda: len(began) == 2, "both threads are taken", timeout=SOON)
+        assert len(worker._held) == 2
+        go.set()
+        ended(broker, *jobs)
