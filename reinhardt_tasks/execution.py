@@ -20,7 +20,7 @@ from django.dispatch import Signal
 
 from . import signals
 from ._compat import CoreTask, TaskError, TaskException, TaskResultStatus
-from .exceptions import SerializationFailed, TaskCancelled, TaskNotFound, WorkerLost
+from .exceptions import Retry, SerializationFailed, TaskCancelled, TaskNotFound, WorkerLost
 from .jobs import Attempt, Cancelled, Claim, Failed, Job, Outcome, Released, Retrying, Succeeded, TaskStatus
 from .options import BackendOptions
 from .registry import registry
@@ -139,9 +139,9 @@ class Execution:
         except BaseException as exc:
             return self.fail(exc)
 
-    def fail(self, exc: BaseException) -> Outcome:
+    def fail(self, exc: BaseException, *, is_final: bool = False) -> Outcome:
         """Return what follows when it failed after all: its success could not be committed."""
-        return self._end(self._failed(exc))
+        return self._end(self._failed(exc, is_final=is_final))
 
     def use(self, task: CoreTask) -> None:
         """Run this very task, without looking its name up: the caller has it in hand."""
@@ -212,10 +212,17 @@ class Execution:
         return ending.outcome
 
     def _tell(self, signal: Signal, **facts: Any) -> None:
-        signal.send_robust(sender=self._sender, task_result=self._result, **facts)
+        try:
+            signal.send_robust(sender=self._sender, task_result=self._result, **facts)
+        except self._propagate:
+            raise
+        except (SystemExit, KeyboardInterrupt, GeneratorExit):
+            # send_robust lets these through; a receiver does not decide what becomes of a task.
+            logger.exception("Task id=%s: a receiver of a signal wanted to leave.", self.claim.job.id)
 
     async def _atell(self, signal: Signal, **facts: Any) -> None:
-        await signal.asend_robust(sender=self._sender, task_result=self._result, **facts)
+        # Not asend_robust: its receivers do not see the exception that is being handled.
+        await sync_to_async(self._tell)(signal, **facts)
 
     def _delay_after(self, exc: BaseException) -> float | None:
         job, failures = self.claim.job, self.claim.job.failures + 1
@@ -223,10 +230,13 @@ class Execution:
         policy = self._options.retry_policy(self.task, job)
         try:
             return policy.delay_after(exc, failures, self._result)
-        except Exception:
+        except self._propagate:
+            raise
+        except BaseException:
             logger.exception("Task id=%s path=%s: its backoff failed; the default one is used.", job.id, job.name)
             default = replace(policy, backoff=RetryStrategy.exponential_backoff())
-            return default.delay_after(RuntimeError(), failures, self._result)
+            # What a Retry asked for may be what failed.
+            return default.delay_after(Retry() if isinstance(exc, Retry) else exc, failures, self._result)
 
     def _unknown(self, exc: TaskNotFound) -> Outcome:
         job = self.claim.job

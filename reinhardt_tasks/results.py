@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
 import threading
 import time
@@ -136,7 +137,8 @@ def fill_result(job: Job, task: CoreTask, args: Any, kwargs: Any) -> TaskResult[
         backend=job.backend,
         errors=[TaskError(exception_class_path=a.exception, traceback=a.traceback) for a in job.history],
         worker_ids=job.worker_ids,
-        metadata=dict(job.metadata),
+        # The task may change what is in it, and must not change the job by that.
+        metadata=copy.deepcopy(dict(job.metadata)),
         progress=job.progress,
         losses=job.losses,
     )

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from django.db import connections, reset_queries
+
+logger = logging.getLogger("reinhardt_tasks")
 
 
 def tidy_connections() -> None:
@@ -13,9 +16,14 @@ def tidy_connections() -> None:
     A connection is kept between tasks even where CONN_MAX_AGE is 0, which means "for one request": a task of a
     millisecond must not pay for a connection of its own. An age above 0 is honoured, and CONN_HEALTH_CHECKS too.
     """
-    reset_queries()
     for connection in connections.all(initialized_only=True):
-        _tidy(connection)
+        try:
+            _tidy(connection)
+        except Exception:
+            # Whatever it is, the thread needs to go on, and the outcome of its task to be told.
+            logger.exception("The connection %r is given up: it could not be tidied.", connection.alias)
+            del connections[connection.alias]
+    reset_queries()
 
 
 def _tidy(connection: Any) -> None:

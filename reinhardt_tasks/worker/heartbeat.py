@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 
 from ..brokers.base import Broker, Pulse, WorkerInfo
@@ -41,7 +42,11 @@ class Heartbeat:
 
     def _beat(self) -> None:
         idle_interval = self._worker.lease / 3
-        while not self._closing.wait(min(BUSY_INTERVAL, idle_interval) if self._held() else idle_interval):
+        beat_at = time.monotonic() + idle_interval
+        while not self._closing.wait(min(BUSY_INTERVAL, idle_interval)):
+            if time.monotonic() < beat_at and not self._held():
+                continue
+            beat_at = time.monotonic() + idle_interval
             # What is claimed while the store answers is not in its answer.
             believed = self._held()
             try:

@@ -41,7 +41,11 @@ def set_up_logging(style: str, verbosity: int) -> None:
     logger.handlers = [handler]
     logger.setLevel(_LEVELS[verbosity])
     logger.propagate = False
-    if verbosity >= 3:
-        for name in _DJANGO:
-            logging.getLogger(name).addHandler(handler)
-            logging.getLogger(name).setLevel(logging.DEBUG)
+    for name in _DJANGO:
+        theirs = logging.getLogger(name)
+        if verbosity >= 3:
+            theirs.addHandler(handler)
+            theirs.setLevel(logging.DEBUG)
+        elif not theirs.hasHandlers():
+            # Or Python's last resort would print each failure a second time, and not as JSON.
+            theirs.addHandler(logging.NullHandler())

@@ -87,7 +87,7 @@ class Outages:
                 recorded.append(outcome)
             except Exception as exc:
                 refused.append((outcome, exc))
-                if len(refused) == number + 1 > SUSPICIOUS:
+                if len(refused) == number + 1 > SUSPICIOUS and not self._answers_for(outcome):
                     # It takes nothing: the store is at fault.
                     return recorded, lost, list(outcomes)
         return (

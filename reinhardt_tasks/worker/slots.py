@@ -11,6 +11,8 @@ from collections import deque
 from collections.abc import Callable, Collection
 from contextvars import Context
 
+from asgiref.sync import sync_to_async
+
 from ..brokers.base import Broker
 from ..exceptions import ExecutionFailed
 from ..execution import Execution
@@ -54,12 +56,7 @@ class Threads:
 
     def take_back(self) -> list[Execution]:
         """Return what has not been started, and will not be."""
-        back = []
-        while True:
-            try:
-                back.append(self._line.popleft())
-            except IndexError:
-                return back
+        return _emptied(self._line)
 
     def waiting(self) -> int:
         return len(self._line)
@@ -149,7 +146,7 @@ def run_atomically(execution: Execution, broker: Broker) -> Outcome | None:
     except _RollBack:
         return outcome
     except NotImplementedError as exc:
-        return execution.fail(ExecutionFailed(f"atomic=True needs a database backend: {exc}"))
+        return execution.fail(ExecutionFailed(f"atomic=True needs a database backend: {exc}"), is_final=True)
     except Exception as exc:
         # The commit failed, or its answer was lost. If it did happen, what follows here is refused by its fence.
         return execution.fail(exc)
@@ -159,8 +156,10 @@ def run_atomically(execution: Execution, broker: Broker) -> Outcome | None:
 class Loop:
     """An event loop in a thread of its own, for coroutine functions."""
 
-    def __init__(self, ended: Ended) -> None:
+    def __init__(self, size: int, ended: Ended) -> None:
+        self.size = size
         self._ended = ended
+        self._line: deque[Execution] = deque()
         self._tasks: dict[Execution, asyncio.Task[None]] = {}
         self._loop = asyncio.new_event_loop()
         self._closed = False
@@ -168,7 +167,12 @@ class Loop:
 
     def put(self, executions: Collection[Execution]) -> None:
         if executions:
-            self._loop.call_soon_threadsafe(self._start, list(executions))
+            self._line.extend(executions)
+            self._loop.call_soon_threadsafe(self._start)
+
+    def take_back(self) -> list[Execution]:
+        """Return what has not been started, and will not be."""
+        return _emptied(self._line)
 
     def running(self) -> list[Execution]:
         return list(self._tasks)
@@ -193,8 +197,12 @@ class Loop:
                 # A task of the task's own raised SystemExit or KeyboardInterrupt, which asyncio lets through.
                 logger.exception("The event loop was left; it goes on.")
 
-    def _start(self, executions: list[Execution]) -> None:
-        for execution in executions:
+    def _start(self) -> None:
+        while self._line and len(self._tasks) < self.size:
+            try:
+                execution = self._line.popleft()
+            except IndexError:
+                return
             # Each in a context of its own: what one sets, another must not see.
             self._tasks[execution] = self._loop.create_task(self._run(execution), context=Context())
 
@@ -211,5 +219,18 @@ class Loop:
         except BaseException as exc:
             # It was cancelled outside of its own code.
             outcome = execution.fail(execution.stopped_by or exc)
+        seconds = time.perf_counter() - began
+        # The ORM of coroutines works in one thread, which all of them share.
+        await sync_to_async(tidy_connections)()
         self._tasks.pop(execution, None)
-        self._ended(execution, outcome, time.perf_counter() - began)
+        self._ended(execution, outcome, seconds)
+        self._start()
+
+
+def _emptied(line: deque[Execution]) -> list[Execution]:
+    back = []
+    while True:
+        try:
+            back.append(line.popleft())
+        except IndexError:
+            return back

@@ -72,6 +72,7 @@ class Supervisor:
         processes: int,
         slots: int,
         shutdown_timeout: float,
+        ready: Callable[[], None] = lambda: None,
     ) -> None:
         self._broker = broker
         self._options = options
@@ -80,6 +81,7 @@ class Supervisor:
         self._new_info = new_info
         self._processes = processes
         self._slots = slots
+        self._ready = ready
         self._shutdown_timeout = shutdown_timeout
         self._children: list[Child] = []
         self._selector = selectors.DefaultSelector()
@@ -96,6 +98,7 @@ class Supervisor:
         os.set_blocking(wake_write, False)
         signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
         before = self._install()
+        self._ready()
         self._selector.register(wake_read, selectors.EVENT_READ, None)
         try:
             while not self._is_over():

@@ -55,7 +55,7 @@ class Worker:
         self._news = threading.Condition()
         self._held: dict[str, Claim] = {}
         self._running: dict[str, Execution] = {}
-        self._async_count = 0
+        self._coroutines: set[Execution] = set()
         self._outcomes: list[Outcome] = []
         self._first_ended = 0.0
         self._timed: dict[str, Execution] = {}
@@ -189,15 +189,16 @@ class Worker:
             if room > 0:
                 # Less than was asked for: the store has no more, and will tell when it has.
                 self._may_have_work = len(claims) >= room
-            elif any(makes_ready(outcome) for outcome in outcomes):
+            elif outcomes and self.config.burst or any(makes_ready(outcome) for outcome in outcomes):
+                # In a burst what ended may have enqueued something itself.
                 self._may_have_work = True
         if not self._may_have_work:
             self._listener.listen()
 
     def _room(self) -> int:
-        if self.is_stopping or self._is_quiet or self._async_count >= self.config.async_concurrency:
+        if self.is_stopping or self._is_quiet or len(self._coroutines) >= self.config.async_concurrency:
             return 0
-        in_threads = len(self._held) - self._async_count - len(self._outcomes)
+        in_threads = len(self._held) - len(self._coroutines) - len(self._outcomes)
         room = self.config.concurrency + self._prefetch.extra() - in_threads
         if in_threads > self.config.concurrency and room < self._prefetch.extra() // 2:
             # There is enough to do; a claim now would be a small one.
@@ -213,37 +214,51 @@ class Worker:
             execution = Execution(claim, self.options, self._sender, self.broker.annotate)
             is_async = registry.has(claim.job.name) and iscoroutinefunction(registry.get(claim.job.name).func)
             (coroutines if is_async else ordinary).append(execution)
+            if (former := self._running.get(claim.job.id)) is not None:
+                # Lost while this worker was suspended, and now it is here again.
+                self._halt(former, TaskCancelled("The worker's lease ran out, and the task runs again."))
             self._held[claim.job.id] = claim
             self._running[claim.job.id] = execution
             if is_timed(execution, self.options):
                 self._timed[claim.job.id] = execution
-            if self._supervision is not None:
-                execution.on_begin = self._supervision.began
+            if self._supervision is not None or claim.job.id in self._timed:
+                execution.on_begin = self._began
         self._claimed += len(claims)
         if coroutines:
-            self._loop = self._loop or Loop(self._ended)
+            self._loop = self._loop or Loop(self.config.async_concurrency, self._ended)
             with self._news:
-                self._async_count += len(coroutines)
+                self._coroutines.update(coroutines)
             self._loop.put(coroutines)
         if ordinary:
             self._threads.put(ordinary)
 
     def _without_suspects(self, claims: list[Claim]) -> list[Claim]:
-        """Keep at most one job that was running when a worker was lost; give the others back for a second.
+        """Keep at most one job that fails when it loses one more worker; give the others of that kind back for a second.
 
-        So one that crashes its process does it beside others than last time, and none of those is lost twice by it.
+        Two of them side by side are the one that crashes its process and one that was there by chance before: apart, only
+        the first is lost again.
         """
         kept = []
         for claim in claims:
-            if claim.job.losses and self._suspect is not None:
+            is_suspect = claim.job.losses >= self.options.max_lost - 1
+            if is_suspect and self._suspect is not None:
                 self._held[claim.job.id] = claim
                 with self._news:
                     self._outcomes.append(Released(claim=claim, delay=SUSPECT_DELAY))
                 continue
-            if claim.job.losses:
+            if is_suspect:
                 self._suspect = claim.job.id
             kept.append(claim)
         return kept
+
+    def _began(self, execution: Execution) -> None:
+        """Called in the task's thread, or the loop's."""
+        if self._supervision is not None:
+            self._supervision.began(execution)
+        if execution.deadline is not None:
+            with self._news:
+                # The loop sleeps without knowing of this deadline.
+                self._news.notify()
 
     def _enforce_deadlines(self) -> None:
         for job_id, execution in list(self._timed.items()):
@@ -267,17 +282,19 @@ class Worker:
             self._supervision.ended(execution)
         _log(outcome, execution, seconds)
         with self._news:
-            self._running.pop(job.id, None)
+            if self._running.get(job.id) is execution:
+                del self._running[job.id]
             if self._suspect == job.id:
                 self._suspect = None
-            if execution.task is not None and iscoroutinefunction(execution.task.func):
-                self._async_count -= 1
+            if execution in self._coroutines:
+                self._coroutines.discard(execution)
             else:
                 self._prefetch.note(seconds)
             if outcome is None:
                 # An atomic task, which has settled itself.
                 self._held.pop(job.id, None)
                 self.succeeded += 1
+                self._may_have_work = self._may_have_work or self.config.burst
             else:
                 if not self._outcomes:
                     self._first_ended = time.monotonic()
@@ -374,14 +391,14 @@ class Worker:
         self._give_back_strangers({id_: token for id_, token in pulse.held.items() if id_ not in believed})
         for job_id, token in believed.items():
             claim, execution = self._held.get(job_id), self._running.get(job_id)
-            if claim is None or claim.token != token or execution is None:
+            if claim is None or claim.token != token or execution is None or execution.stopped_by is not None:
                 continue
             if pulse.held.get(job_id) != token:
                 logger.warning(
                     "Task id=%s path=%s was taken from this worker: its lease ran out.", job_id, claim.job.name
                 )
                 self._halt(execution, TaskCancelled("The worker's lease ran out; another worker runs this task."))
-            elif job_id in pulse.cancelled and execution.stopped_by is None:
+            elif job_id in pulse.cancelled:
                 logger.info("Task id=%s path=%s is being cancelled.", job_id, claim.job.name)
                 self._halt(execution, TaskCancelled("The task was cancelled while it ran."))
 
@@ -404,11 +421,11 @@ class Worker:
     def _shut_down(self) -> None:
         deadline = time.monotonic() + self.config.shutdown_timeout
         self._stops = max(1, self._stops)
-        self._give_back(self._threads.take_back())
+        self._give_back(self._threads.take_back() + (self._loop.take_back() if self._loop is not None else []))
         while self._held and time.monotonic() < deadline and self._stops < 2:
             self._turn()
             with self._news:
-                if self._held and not self._outcomes:
+                if self._held and (not self._outcomes or self._outages.is_resting):
                     self._news.wait(0.05)
         self._left_running = self._left_running or bool(self._running)
         self._give_back(list(self._running.values()))
@@ -437,7 +454,7 @@ class Worker:
         if outcomes:
             try:
                 self._forget(outcomes, self.broker.settle(outcomes))
-            except QueueError as exc:
+            except Exception as exc:
                 logger.warning(
                     "%d tasks could not be settled, and run again when the lease is over: %s", len(outcomes), exc
                 )

@@ -64,7 +64,8 @@ class Session:
             except (DatabaseError, InterfaceError) as exc:
                 if joins:
                     raise QueueError(self._sentence(exc)) from exc
-                if not self.dialect.is_conflict(exc) or time.monotonic() > deadline:
+                # Without a dialect not even the server's kind could be asked for.
+                if self._dialect is None or not self._dialect.is_conflict(exc) or time.monotonic() > deadline:
                     connection.close_if_unusable_or_obsolete()
                     if connection.errors_occurred:
                         connection.close()

@@ -7,6 +7,7 @@ import os
 import random
 import socket
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -30,6 +31,7 @@ from ...worker.signals import signals_handled
 from ...worker.supervisor import Supervisor
 
 _ENVIRONMENT = "REINHARDT_TASKS_"
+_TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 
 class Command(BaseCommand):
@@ -102,6 +104,7 @@ class Command(BaseCommand):
         """Run a worker in this very process."""
         worker = Worker(backend.broker, backend.settings, type(backend), config)
         with signals_handled(worker):
+            self._say_ready(verbosity)
             worker.run()
         self._farewell(worker, verbosity)
         if worker.was_forced:
@@ -128,9 +131,16 @@ class Command(BaseCommand):
             processes=processes,
             slots=config.concurrency + config.async_concurrency,
             shutdown_timeout=config.shutdown_timeout,
+            ready=lambda: self._say_ready(verbosity),
         )
         if code := supervisor.run():
             sys.exit(code)
+
+    def _say_ready(self, verbosity: int) -> None:
+        # Not before the signals are handled: whoever reads this may send one.
+        if verbosity > 0:
+            self.stdout.write("Ready. Ctrl-C stops it when running tasks have ended.")
+            self.stdout.flush()
 
     def _farewell(self, worker: Worker, verbosity: int) -> None:
         if verbosity > 0:
@@ -200,7 +210,6 @@ class Command(BaseCommand):
             *_connections(traits, config, processes),
             f"  tasks        {len(registry.list())} registered",
             *(f"  note         {note}" for note in traits.notes),
-            "Ready. Ctrl-C stops it when running tasks have ended.",
         ]
         self.stdout.write("\n".join(lines))
         self.stdout.flush()
@@ -221,14 +230,17 @@ class _Adder:
 
     def _read(self, flag: str, given: str, kwargs: dict[str, Any]) -> Any:
         if kwargs.get("action") == "store_true":
-            return given.lower() in ("1", "true", "yes", "on")
+            if given.lower() not in _TRUE + _FALSE:
+                self._refuse(flag, given, _TRUE + _FALSE)
+            return given.lower() in _TRUE
         if given not in kwargs.get("choices", [given]):
-            raise CommandError(
-                f"{_variable(flag)} is {given!r}; it may be {' or '.join(kwargs['choices'])}.",
-                returncode=2,
-            )
+            self._refuse(flag, given, kwargs["choices"])
         # argparse reads a text default as it reads the flag.
         return given
+
+    def _refuse(self, flag: str, given: str, known: Sequence[str]) -> None:
+        # Not CommandError: at this moment nobody catches one.
+        self._parser.error(f"{_variable(flag)} is {given!r}; it may be {', '.join(known)}.")
 
 
 def _from_environment(flag: str, default: Any) -> Any:
