@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.apps import apps
-from django.conf import settings
+from django.conf import global_settings, settings
 from django.core import checks
 
 from ._compat import TASKS_APP, task_backends
@@ -26,7 +26,9 @@ def check_backends(app_configs: Any = None, **kwargs: Any) -> list[checks.CheckM
 @checks.register
 def check_shape(app_configs: Any = None, **kwargs: Any) -> list[checks.CheckMessage]:
     """Check that TASKS is there at all."""
-    if getattr(settings, "TASKS", None):
+    tasks = getattr(settings, "TASKS", None)
+    # What Django takes where a project says nothing is no choice of the project's.
+    if tasks and tasks is not getattr(global_settings, "TASKS", None):
         return []
     return [
         checks.Warning(

@@ -35,7 +35,7 @@ class PartlySettled(QueueError):
     """
 
     def __init__(
-        self, message: str, *, unsettled: Sequence[Any], lost: Sequence[Any], claims: Sequence[Any] = ()
+        self, message: str = "", *, unsettled: Sequence[Any] = (), lost: Sequence[Any] = (), claims: Sequence[Any] = ()
     ) -> None:
         super().__init__(message)
         self.unsettled = list(unsettled)
@@ -43,7 +43,7 @@ class PartlySettled(QueueError):
         self.claims = list(claims)
 
 
-class SerializationFailed(TaskError):
+class SerializationFailed(TaskError, TypeError):
     """Arguments or a return value cannot be stored as JSON."""
 
 

@@ -155,13 +155,13 @@ class Execution:
         try:
             task = self._given or task_of(job)
             self._args, self._kwargs = decode_call(job.payload)
+            self._result = fill_result(job, task, self._args, self._kwargs)
         except TaskNotFound as exc:
             return self._unknown(exc)
-        except SerializationFailed as exc:
+        except (SerializationFailed, RecursionError) as exc:
             logger.error("Task id=%s path=%s failed: %s", job.id, job.name, exc)
             return Failed(claim=self.claim, attempt=self._attempt(exc))
         self.task = task
-        self._result = fill_result(job, task, self._args, self._kwargs)
         if task.takes_context:
             self._args = [TaskContext(task_result=self._result, annotate=self._save), *self._args]
         return None

@@ -8,6 +8,8 @@ from typing import Any
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Q
+from django.utils.dateparse import parse_datetime
+from django.utils.functional import cached_property
 
 from .timestamps import from_micros, to_micros
 
@@ -28,7 +30,16 @@ class InstantField(models.BigIntegerField):  # type: ignore[type-arg]
         return None if value is None else from_micros(value)
 
     def to_python(self, value: Any) -> Any:
+        if isinstance(value, str):
+            # As a fixture has it.
+            value = int(value) if value.lstrip("-").isdigit() else parse_datetime(value)
         return from_micros(value) if isinstance(value, int) else value
+
+    @cached_property
+    def validators(self) -> list[Any]:
+        # A whole number's have a least and a greatest one, to which no moment can be compared.
+        validators: list[Any] = super(models.IntegerField, self).validators
+        return validators
 
     def get_prep_value(self, value: Any) -> Any:
         return to_micros(value) if isinstance(value, datetime) else super().get_prep_value(value)

@@ -13,8 +13,11 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from asgiref.sync import sync_to_async
+
 from ._compat import TASK_REFRESH_ATTRS, TaskError
 from ._compat import TaskResult as CoreTaskResult
+from .exceptions import SerializationFailed
 from .jobs import Job, TaskStatus
 from .serialization import decode_call
 
@@ -64,6 +67,7 @@ class TaskResult(CoreTaskResult, Generic[R]):  # type: ignore[misc, unused-ignor
         Raise TimeoutError when `timeout` (seconds) is over before, and RuntimeError where waiting cannot end: inside
         the very transaction that has to commit before a worker can see the task.
         """
+        self._refuse_in_vain()
         for pause in self._pauses(timeout):
             self.refresh()
             if self.is_finished:
@@ -73,6 +77,8 @@ class TaskResult(CoreTaskResult, Generic[R]):  # type: ignore[misc, unused-ignor
 
     async def await_(self, timeout: float | timedelta | None = None) -> TaskResult[R]:
         """See wait(). (`await` itself is a word of the language.)"""
+        # In the thread of the coroutine's database work: the loop's own has no part in the transaction.
+        await sync_to_async(self._refuse_in_vain, thread_sensitive=True)()
         for pause in self._pauses(timeout):
             await self.arefresh()
             if self.is_finished:
@@ -93,13 +99,14 @@ class TaskResult(CoreTaskResult, Generic[R]):  # type: ignore[misc, unused-ignor
             if hasattr(fresh, name):
                 object.__setattr__(self, name, getattr(fresh, name))
 
+    def _refuse_in_vain(self) -> None:
+        problem = getattr(self.task.get_backend(), "why_waiting_is_hopeless", None)
+        if not self.is_finished and problem and (why := problem()):
+            raise RuntimeError(f"Waiting for task {self.id} would never end: {why}")
+
     def _pauses(self, timeout: float | timedelta | None) -> Iterator[float]:
         if self.is_finished:
             return
-        backend = self.task.get_backend()
-        problem = getattr(backend, "why_waiting_is_hopeless", None)
-        if problem and (why := problem()):
-            raise RuntimeError(f"Waiting for task {self.id} would never end: {why}")
         allowed = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
         deadline = None if allowed is None else time.monotonic() + allowed
         pause = _FIRST_PAUSE
@@ -116,10 +123,9 @@ class TaskResult(CoreTaskResult, Generic[R]):  # type: ignore[misc, unused-ignor
 def result_of(job: Job, task: CoreTask) -> TaskResult[Any]:
     """Return the result that shows `job`. A payload that was damaged shows no arguments."""
     try:
-        args, kwargs = decode_call(job.payload)
-    except Exception:
-        args, kwargs = [], {}
-    return fill_result(job, task, args, kwargs)
+        return fill_result(job, task, *decode_call(job.payload))
+    except (SerializationFailed, RecursionError):
+        return fill_result(job, task, [], {})
 
 
 def fill_result(job: Job, task: CoreTask, args: Any, kwargs: Any) -> TaskResult[Any]:

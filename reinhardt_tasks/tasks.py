@@ -15,6 +15,7 @@ from django.utils.module_loading import import_string
 
 from ._compat import (
     DEFAULT_TASK_BACKEND_ALIAS,
+    DEFAULT_TASK_PRIORITY,
     DEFAULT_TASK_QUEUE_NAME,
     CoreTask,
     InvalidTask,
@@ -42,6 +43,12 @@ Call = tuple[Sequence[Any], Mapping[str, Any]]
 class Task(CoreTask, Generic[P, R]):  # type: ignore[misc, unused-ignore]
     """A function with what a worker has to know about running it. Made by `@task`; copies are made by `using()`."""
 
+    # Django 6.0 has no defaults for these.
+    priority: int = DEFAULT_TASK_PRIORITY
+    backend: str = DEFAULT_TASK_BACKEND_ALIAS
+    queue_name: str = DEFAULT_TASK_QUEUE_NAME
+    run_after: datetime | None = None
+
     #: How often it is tried in all; None leaves that to the backoff's strategy, the queue and the backend, in this order.
     max_attempts: int | None = None
     #: `(exception, task_result) -> seconds | timedelta | None`; None ends the retries. A RetryStrategy is one.
@@ -61,6 +68,9 @@ class Task(CoreTask, Generic[P, R]):  # type: ignore[misc, unused-ignore]
     def __post_init__(self) -> None:
         if isinstance(self.priority, TaskPriority):
             object.__setattr__(self, "priority", self.priority.django)
+        # Django's own decorator hands them on as they were written.
+        for name in ("retry_on", "give_up_on"):
+            object.__setattr__(self, name, as_classes(getattr(self, name)))
         _check_options(self)
         CoreTask.__post_init__(self)
         registry.register(self)
@@ -271,10 +281,7 @@ def task(function: Any = None, /, **options: Any) -> Any:
 
     def decorate(func: Callable[..., Any]) -> Task[Any, Any]:
         _check_backend(options.get("backend", DEFAULT_TASK_BACKEND_ALIAS))
-        values = {**options, "metadata": dict(options.get("metadata") or {})}
-        for name in ("retry_on", "give_up_on"):
-            values[name] = as_classes(options.get(name, ()))
-        return Task(func=func, **values)
+        return Task(func=func, **{**options, "metadata": dict(options.get("metadata") or {})})
 
     return decorate if function is None else decorate(function)
 

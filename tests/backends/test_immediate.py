@@ -239,3 +239,4 @@ def test_djangos_own_decorator_makes_tasks_for_it() -> None:
 def test_djangos_own_decorator_takes_our_keywords_too() -> None:
     result = chores.divide.enqueue(1, 0)
     assert (result.attempts, result.metadata) == (2, {"by": "core"})
+    assert chores.core_task(retry_on=ValueError)(fail.func).retry_on == (ValueError,)

@@ -195,6 +195,17 @@ def test_jobs_whose_claim_was_never_heard_of_run_all_the_same(
     assert max(job.token for job in done) == 2
 
 
+def test_a_claim_is_never_sent_twice(proxy: Proxy, redis_server: RedisServer, make: Make) -> None:
+    broker, direct = make(proxy.url), make(redis_server.url)
+    worker = signed_in(broker)
+    direct.enqueue([new_job() for _ in range(9)])
+    broker.claim(["none"], 1, worker)
+    proxy.lose(script("exchange").sha)
+    with pytest.raises(QueueError):
+        broker.claim(None, 2, worker)
+    assert len(direct.heartbeat(worker).held) == 2
+
+
 def test_what_was_rescued_without_an_answer_runs_all_the_same(
     proxy: Proxy, redis_server: RedisServer, make: Make
 ) -> None:
@@ -339,12 +350,26 @@ def test_a_server_that_hangs_for_a_while_holds_nobody_for_ever(
 def test_a_caller_is_told_of_a_server_that_hangs(own_server: RedisServer, make: Make) -> None:
     broker = make(own_server.url, kwargs={"socket_timeout": 0.1})
     broker.enqueue([new_job()])
+    errors: list[QueueError] = []
+
+    def sleep() -> None:
+        try:
+            broker.wait(["nothing"], 1.0)
+        except QueueError as exc:
+            errors.append(exc)
+
+    sleeper = threading.Thread(target=sleep)
+    sleeper.start()
+    wait_until(lambda: broker._sleepers, "somebody sleeps")
     own_server.pause()
     try:
         with pytest.raises(QueueError, match="Is it running|[Tt]imeout"):
             broker.enqueue([new_job()])
         with pytest.raises(QueueError):
             asyncio.run(broker.aenqueue([new_job()]))
+        # Who sleeps has no such timeout, but does not sleep for ever.
+        sleeper.join(DEADLINE)
+        assert len(errors) == 1
     finally:
         own_server.resume()
     accepted(broker, [new_job()])

@@ -50,10 +50,10 @@ class TestRedis62(BrokerContract):
         return self.make(self.url, alias=alias)
 
 
-@pytest.mark.parametrize("timeout", [0, 0.0001, 0.001, 0.003])
-def test_the_shortest_waits_end(timeout: float, old_server: RedisServer, make: Make) -> None:
+def test_the_shortest_waits_end(old_server: RedisServer, make: Make) -> None:
+    """Redis 6.2 takes a timeout of half a millisecond for none at all."""
     broker = make(old_server.url)
-    assert broker.wait(["none"], timeout) is False
+    assert not any(broker.wait(["none"], number * 0.00005) for number in range(100))
 
 
 def test_a_full_server_is_drained(old_server: RedisServer, make: Make) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from ...jobs import Job, TaskStatus
 from ...serialization import decode_history, decode_or
-from ...timestamps import from_micros
+from ...timestamps import from_micros, to_micros
 
 #: What every statement that gives back jobs selects, in this order.
 COLUMNS = (
@@ -36,6 +36,10 @@ COLUMNS = (
     "last_attempted_at",
     "finished_at",
 )
+
+
+#: The moments that a row can have: the years 1900 to 9000.
+_FIRST, _LAST = (to_micros(datetime(year, 1, 1, tzinfo=UTC)) for year in (1900, 9000))
 
 
 def job_of(row: Sequence[Any]) -> Job:
@@ -83,7 +87,8 @@ def _status(text: str) -> TaskStatus:
 
 
 def _moment(micros: int | None) -> datetime | None:
-    return None if micros is None else from_micros(micros)
+    # Beyond all years, which only a hand can have written: the nearest that Python and its time zones can show.
+    return None if micros is None else from_micros(min(max(micros, _FIRST), _LAST))
 
 
 def _progress(text: str | None) -> tuple[float, float] | None:
