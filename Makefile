@@ -24,7 +24,7 @@ bench: $(STAMP)  ## Against peers, in one run, as ratios (peers in environments 
 	$(BIN)/python -m benchmarks $(ARGS)
 
 tox: $(STAMP)  ## Python 3.11-3.13 with Django 5.2, 6.0, 6.1
-	$(BIN)/tox $(ARGS)
+	PATH="$$PATH:$$(echo $${PYENV_ROOT:-$$HOME/.pyenv}/versions/3.1[23].*/bin | tr ' ' ':')" $(BIN)/tox $(ARGS)
 
 messages: $(STAMP)  ## Collect the messages to translate, and compile the translations (needs gettext)
 	cd reinhardt_tasks && ../$(BIN)/python -m django makemessages -l ja --no-obsolete --add-location=file && ../$(BIN)/python -m django compilemessages
