@@ -84,7 +84,9 @@ class RedisBackend(ReinhardtBackend):
         return self._send(task, self.jobs_of(task, calls), calls)
 
     async def aenqueue(self, task: CoreTask, args: Sequence[Any], kwargs: Mapping[str, Any]) -> TaskResult[Any]:
-        """See enqueue(); without a thread, unless a transaction may be open in one that waits for this coroutine."""
+        """See enqueue(). The way to Redis has no thread, unless a transaction may be open in one that waits for this coroutine;
+        ordinary receivers of `task_enqueued` are run in one, as Django does it.
+        """
         return (await self.aenqueue_many(task, [(args, kwargs)]))[0]
 
     async def aenqueue_many(self, task: CoreTask, calls: Sequence[Call]) -> list[TaskResult[Any]]:

@@ -9,7 +9,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ..jobs import Cancelled, Claim, Failed, Job, Outcome, Succeeded, TaskStatus
+from ..exceptions import QueueError
+from ..jobs import Cancelled, Claim, Failed, Job, Outcome, Retrying, Succeeded, TaskStatus
 from .base import Broker, BrokerTraits, Changes, Pulse, Query, QueueCounts, Queues, WorkerInfo, WorkerRecord
 
 #: Seconds between two clearings of what is archived.
@@ -97,7 +98,10 @@ class ArchivingBroker(Broker):
         return done
 
     def retry(self, ids: Collection[str]) -> list[str]:
-        return self.broker.retry(ids)
+        done = self.broker.retry(ids)
+        if done:
+            self.archived.delete(done)
+        return done
 
     def delete(self, ids: Collection[str]) -> list[str]:
         held = self.broker.get(ids)
@@ -147,20 +151,31 @@ class ArchivingBroker(Broker):
         self.archived.close()
 
     def _write(self, outcomes: Sequence[Outcome]) -> None:
-        ended = [job for outcome in outcomes if (job := _ended(outcome)) is not None]
+        try:
+            stored = self.broker.get([outcome.claim.job.id for outcome in outcomes])
+        except QueueError:
+            # A part of it may take outcomes all the same.
+            stored = {}
+        ended = []
+        for outcome in outcomes:
+            # What was annotated while it ran, and whether somebody has cancelled it, is not in the claim.
+            job = stored.get(outcome.claim.job.id, outcome.claim.job)
+            if job.token == outcome.claim.token and (end := _ended(job, outcome)) is not None:
+                ended.append(end)
         if ended:
             self._archive(ended)
 
 
-def _ended(outcome: Outcome) -> Job | None:
+def _ended(job: Job, outcome: Outcome) -> Job | None:
     """Return the job as it is after this outcome, or None where it goes on."""
-    job, now = outcome.claim.job, datetime.now(UTC)
+    attempts = (outcome.attempt,) if isinstance(outcome, (Failed, Cancelled, Retrying)) else ()
+    ended = replace(job, finished_at=datetime.now(UTC), history=(*job.history, *attempts))
     match outcome:
+        case Failed():
+            return replace(ended, status=TaskStatus.FAILURE)
+        case _ if job.cancel_requested or isinstance(outcome, Cancelled):
+            return replace(ended, status=TaskStatus.CANCELLED)
         case Succeeded(result=result):
-            return replace(job, status=TaskStatus.SUCCESS, result=result, finished_at=now)
-        case Failed(attempt=attempt):
-            return replace(job, status=TaskStatus.FAILURE, history=(*job.history, attempt), finished_at=now)
-        case Cancelled(attempt=attempt):
-            return replace(job, status=TaskStatus.CANCELLED, history=(*job.history, attempt), finished_at=now)
+            return replace(ended, status=TaskStatus.SUCCESS, result=result)
         case _:
             return None

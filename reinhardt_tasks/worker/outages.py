@@ -90,11 +90,18 @@ class Outages:
                 if len(refused) == number + 1 > SUSPICIOUS and not self._answers_for(outcome):
                     # It takes nothing: the store is at fault.
                     return recorded, lost, list(outcomes)
-        return (
-            recorded,
-            lost,
-            [_refusal(outcome, exc) if self._answers_for(outcome) else outcome for outcome, exc in refused],
-        )
+        left: list[Outcome] = []
+        for outcome, _ in refused:
+            if not self._answers_for(outcome):
+                left.append(outcome)
+                continue
+            # It may have come back only just now: nothing is a refusal but what is refused by a store that answers.
+            try:
+                lost += self._broker.settle([outcome])
+                recorded.append(outcome)
+            except Exception as again:
+                left.append(_refusal(outcome, again) if self._answers_for(outcome) else outcome)
+        return recorded, lost, left
 
     def _answers_for(self, outcome: Outcome) -> bool:
         """Return whether the store answers, and the part of it that keeps this job."""

@@ -408,10 +408,12 @@ class Worker:
         As we live, nobody would rescue it. Seen at two heartbeats, and not while a claim is under way, it is no claim
         whose answer is only late.
         """
+        # Asked first: what is being claimed just now may come to be held between this line and the next.
+        is_exchanging = self._is_exchanging
         unknown = {id_: token for id_, token in unknown.items() if id_ not in self._held}
         seen_twice = [id_ for id_, token in unknown.items() if self._strangers.get(id_) == token]
         self._strangers = unknown
-        if not seen_twice or self._is_exchanging:
+        if not seen_twice or is_exchanging:
             return
         jobs = self.broker.get(seen_twice)
         claims = [Claim(job=job, token=unknown[id_], worker=self.info.id) for id_, job in jobs.items()]

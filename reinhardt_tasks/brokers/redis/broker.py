@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -19,7 +18,7 @@ from ..base import Broker, BrokerTraits, Changes, Pulse, Query, QueueCounts, Que
 from ..wakes import Wakes
 from . import faults, outcomes
 from .connections import Connections
-from .records import encode_metadata, job_of, job_values
+from .records import encode_metadata, job_of, job_values, moment_of
 from .scripts import script
 from .seals import Seal
 
@@ -227,7 +226,7 @@ class RedisBroker(Broker):
                     TaskStatus.RETRY: int(retrying),
                     TaskStatus.RUNNING: int(running),
                 },
-                oldest_due_at=from_micros(int(due)) if due else None,
+                oldest_due_at=moment_of(due),
                 is_paused=bool(paused),
             )
             for queue, ready, later, retrying, running, due, paused in sorted(self._call("counts", [self.COUNT_LIMIT]))
@@ -266,9 +265,10 @@ class RedisBroker(Broker):
         found = self._call("heads", [limit, *(queues or ())])
         return [(float(rank), id_) for id_, rank in zip(found[::2], found[1::2], strict=True)]
 
-    def outgoing(self, arrived: int = 0) -> list[list[str]]:
-        """Return followers for other shards, as values of jobs; first forget the `arrived` ones at the front."""
-        return [json.loads(text) for text in self._call("outgoing", [arrived])]
+    def outgoing(self, arrived: Sequence[str] = ()) -> list[str]:
+        """Return followers for other shards, each the JSON text of a job's values; first forget those that have arrived."""
+        texts: list[str] = self._call("outgoing", list(arrived))
+        return texts
 
     def store_values(self, values: Sequence[Sequence[str]]) -> None:
         """Store jobs that another shard passes on; those that are here already stay as they are."""
@@ -323,7 +323,7 @@ class RedisBroker(Broker):
         return [stamp, len(jobs), *(value for job in jobs for value in job_values(job, self._seal))]
 
     def _jobs_of(self, ids: Sequence[str], hashes: Sequence[Any]) -> dict[str, Job]:
-        if failed := next((found for found in hashes if isinstance(found, redis.ConnectionError)), None):
+        if failed := next((found for found in hashes if faults.is_refusal(found)), None):
             raise QueueError(faults.sentence(self, failed)) from failed
         return {
             id_: job_of(id_, found, self.alias, self._seal)

@@ -21,8 +21,9 @@ _CODES: tuple[tuple[type[Exception], str], ...] = (
     (redis.exceptions.NoPermissionError, "NOPERM"),
     (redis.exceptions.AuthenticationError, "WRONGPASS"),
     (redis.exceptions.BusyLoadingError, "LOADING"),
-    (redis.exceptions.ClusterDownError, "CLUSTERDOWN"),
+    # This one is a kind of the next.
     (redis.exceptions.MasterDownError, "MASTERDOWN"),
+    (redis.exceptions.ClusterDownError, "CLUSTERDOWN"),
 )
 
 #: The beginning of an error, and what to do about it. The first that fits is told.
@@ -59,10 +60,16 @@ def translated(broker: RedisBroker) -> Iterator[None]:
 
 
 def sentence(broker: RedisBroker, exc: BaseException) -> str:
-    reason = str(exc).strip() or type(exc).__name__
+    reason = str(exc).strip().rstrip(".") or type(exc).__name__
     # redis-py takes the code off the message of those errors that have a class of their own.
     code = getattr(exc, "status_code", None) or next((code for kind, code in _CODES if isinstance(exc, kind)), "")
     cure = "Is it running, and can this machine reach it?" if isinstance(exc, (redis.ConnectionError, OSError)) else ""
-    words = f" {code} {reason.upper()} "
+    # Redis 6.2 puts a dash before the code of an error that comes out of a script.
+    words = f" {code} {reason.upper()} ".replace(" -", " ")
     cure = next((text for start, text in _CURES if f" {start} " in words), cure)
     return f"The task queue in {broker.connections.target.place} failed: {reason}. {cure}".rstrip()
+
+
+def is_refusal(answer: object) -> bool:
+    """Return whether one of several answers is an error that is not the fault of the one key that was asked for."""
+    return isinstance(answer, redis.RedisError) and "WRONGTYPE" not in str(answer)

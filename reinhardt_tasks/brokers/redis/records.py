@@ -57,12 +57,12 @@ def job_of(id_: str, pairs: Sequence[str] | Mapping[str, str], backend: str, sea
         result=get("rs"),
         cancel_requested=get("cr") is not None,
         worker=get("wk"),
-        run_after=_moment(get("ra")),
-        enqueued_at=_moment(get("en")),
-        due_at=_moment(get("du")),
-        first_started_at=_moment(get("s1")),
-        started_at=_moment(get("sa")),
-        finished_at=_moment(get("fi")),
+        run_after=moment_of(get("ra")),
+        enqueued_at=moment_of(get("en")),
+        due_at=moment_of(get("du")),
+        first_started_at=moment_of(get("s1")),
+        started_at=moment_of(get("sa")),
+        finished_at=moment_of(get("fi")),
     )
 
 
@@ -73,9 +73,13 @@ def _whole(text: str | None) -> int | None:
         return None
 
 
-def _moment(text: str | None) -> Any:
+def moment_of(text: str | None) -> Any:
+    """Return a stored moment; None for none, and for one that is damaged."""
     number = _whole(text)
-    return None if number is None else from_micros(number)
+    try:
+        return None if number is None else from_micros(number)
+    except (OverflowError, ValueError):
+        return None
 
 
 def _status(text: str | None) -> TaskStatus:

@@ -5,11 +5,13 @@ A shard whose node is away stops its own jobs only: the others are served, and t
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 import zlib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -164,44 +166,35 @@ class ShardedBroker(Broker):
         return lost, unsettled
 
     def _claim(self, queues: Queues, limit: int, worker: WorkerInfo) -> list[Claim]:
-        claims: list[Claim] = []
-        shards = self._awake()
-        failed: QueueError | None = None
-        for shard, share in self._shares(shards, queues, limit):
-            try:
-                claims += shard.claim(queues, share, worker)
-            except QueueError as exc:
-                failed = exc
-                self._rest(shard)
-        if failed is not None and not claims:
-            raise failed
+        shares = self._shares(queues, limit)
+        found = self._each(lambda shard: shard.claim(queues, shares[id(shard)], worker) if id(shard) in shares else [])
+        claims = [claim for some in found for claim in some]
         return sorted(claims, key=lambda claim: (-claim.job.priority, claim.job.due_at, claim.job.id))
 
-    def _shares(self, shards: list[RedisBroker], queues: Queues, limit: int) -> list[tuple[RedisBroker, int]]:
+    def _shares(self, queues: Queues, limit: int) -> Mapping[int, int]:
         """Return how much to claim from each shard, so that the first in all of them are taken first.
 
         Another worker may take some of them in between; then a shard gives the ones behind.
         """
-        heads: list[tuple[float, str, int]] = []
-        failed: QueueError | None = None
-        for number, shard in enumerate(shards):
-            try:
-                heads += [(rank, id_, number) for rank, id_ in shard.heads(queues, limit)]
-            except QueueError as exc:
-                failed = exc
-                self._rest(shard)
-        if failed is not None and not heads:
-            raise failed
-        shares = Counter(number for _, _, number in sorted(heads)[:limit])
-        return [(shards[number], share) for number, share in shares.items()]
+
+        def heads_of(shard: RedisBroker) -> list[tuple[float, str, int]]:
+            return [(rank, id_, id(shard)) for rank, id_ in shard.heads(queues, limit)]
+
+        heads = sorted(head for some in self._each(heads_of) for head in some)
+        return Counter(shard for _, _, shard in heads[:limit])
 
     def _pass_on(self, shard: RedisBroker) -> None:
         """Bring the followers that a shard keeps for others there; what arrives twice is there once."""
-        waiting = shard.outgoing()
-        while waiting:
-            for other, some in self._by_shard(waiting, lambda values: values[0]):
-                other.store_values(some)
-            waiting = shard.outgoing(len(waiting))
+        arrived: list[str] = []
+        while waiting := shard.outgoing(arrived):
+            arrived = []
+            for other, some in self._by_shard(waiting, lambda text: json.loads(text)[0]):
+                # Whose shard is away stays here; `rescue` comes back to it.
+                with suppress(QueueError):
+                    other.store_values([json.loads(text) for text in some])
+                    arrived += some
+            if not arrived:
+                return
 
     def _owns(self, shard: RedisBroker, job_id: str) -> bool:
         return self.shard_of(job_id) is shard

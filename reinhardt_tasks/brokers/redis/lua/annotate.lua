@@ -4,6 +4,7 @@ local held = redis.call('HMGET', job, 'tk', 'hb')
 if held[1] ~= ARGV[2] or not held[2] then
   return 0
 end
+press_on()
 redis.call('HSET', job, 'md', ARGV[3])
 if ARGV[4] == '' then
   redis.call('HDEL', job, 'pg')

@@ -1,11 +1,12 @@
 -- Cancels jobs: waiting ones end, running ones are marked. ARGV: ttl (ms), ids. Returns the ids for which that took effect.
 local done = {}
+press_on()
 for number = 2, #ARGV do
   local id = ARGV[number]
   local job = key('job', id)
   local found = try('HMGET', job, 'st', 'q', 'hb')
   local status = found and found[1]
-  if status == 'RUNNING' then
+  if status == 'RUNNING' and found[3] then
     redis.call('HSET', job, 'cr', 1)
     redis.call('SADD', key('stop', found[3]), id)
     done[#done + 1] = id

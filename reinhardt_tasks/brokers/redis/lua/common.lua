@@ -21,12 +21,14 @@ local base = KEYS[1]
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
 
+-- A damaged job may have no queue, no priority, no due time: it must not stop the others.
 local function key(kind, name)
-  return base .. kind .. ':' .. name
+  return base .. kind .. ':' .. (name or '')
 end
 
 -- 1 for every 1/16 ms since 2020, below 2^45; above it the turned priority. All of it is exact in a double.
 local function rank(priority, due)
+  priority, due = priority or 0, due or now
   local age = math.floor((due - 1577836800000000) / 62.5)
   return (100 - priority) * 35184372088832 + math.max(0, math.min(age, 35184372088831))
 end
@@ -56,6 +58,12 @@ local function place(id, queue, status, priority, due)
   return false
 end
 
+-- A server that is full takes a script's writes if the first one can only free memory. Whoever settles, claims or renews a
+-- lease must get through, or the memory would never become free.
+local function press_on()
+  redis.call('DEL', base .. 'nothing')
+end
+
 local function unplace(id, queue, status)
   if status == 'PENDING' then
     redis.call('ZREM', key('ready', queue), id)
@@ -66,13 +74,15 @@ local function unplace(id, queue, status)
   end
 end
 
+-- Whoever prunes comes first, and clears away what hangs on a job; the expiry is for a store that nobody prunes.
+local SLACK = 600000
 local function finish(id, status, ttl)
   redis.call('ZADD', base .. 'ended', string.format('%.0f', now), id)
   if status ~= 'SUCCESS' then
     redis.call('ZADD', base .. 'failures', 0, id)
   end
   if ttl and ttl > 0 then
-    redis.call('PEXPIRE', key('job', id), string.format('%.0f', ttl))
+    redis.call('PEXPIRE', key('job', id), string.format('%.0f', ttl + SLACK))
   end
 end
 
@@ -104,6 +114,9 @@ local function try(...)
 end
 
 local function is_queue_sound(queue)
+  if not queue then
+    return base .. 'job'
+  end
   for _, kind in ipairs({'ready', 'later', 'retry'}) do
     local found = redis.call('TYPE', key(kind, queue)).ok
     if found ~= 'none' and found ~= 'zset' then
@@ -143,6 +156,10 @@ local function store(first, count, stamp)
     local known = redis.call('EXISTS', key('job', id)) == 1 and id
     if not known and once ~= '' then
       known = redis.call('GET', key('once', once))
+      if known and redis.call('EXISTS', key('job', known)) == 0 then
+        -- The job has expired: nothing would run in its place.
+        known = false
+      end
     end
     if not known then
       local priority, due, status = tonumber(ARGV[at + 3]), stamp or now, 'PENDING'

@@ -22,7 +22,7 @@ local function settle(at)
   if not held or held[1] ~= token or not held[2] then
     return false
   end
-  local queue, due = held[4], tonumber(held[6])
+  local queue, due = held[4], tonumber(held[6]) or now
   if (status == 'PENDING' or status == 'RETRY' or status == 'SCHEDULED') and is_queue_sound(queue) then
     -- There is no line to put it into. Its history is not lost: somebody may mend the key and retry it.
     status = 'FAILURE'
@@ -89,6 +89,7 @@ else
 end
 
 -- A claim is a sign of life.
+press_on()
 redis.call('ZADD', base .. 'workers', string.format('%.0f', now + lease), worker)
 
 local heads = {}
