@@ -10,6 +10,7 @@ from django.conf import global_settings, settings
 from django.core import checks
 
 from ._compat import TASKS_APP, task_backends
+from .exceptions import QueueError
 
 
 @checks.register
@@ -37,6 +38,34 @@ def check_shape(app_configs: Any = None, **kwargs: Any) -> list[checks.CheckMess
             id="reinhardt_tasks.W004",
         )
     ]
+
+
+@checks.register(deploy=True)
+def check_stores(app_configs: Any = None, **kwargs: Any) -> list[checks.CheckMessage]:
+    """Ask the stores that are no databases how they are set up; with `check --deploy`, since it needs them to be there."""
+    from .backends.base import ReinhardtBackend
+
+    messages: list[checks.CheckMessage] = []
+    for backend in task_backends.all():
+        if not isinstance(backend, ReinhardtBackend) or backend.problems:
+            continue
+        try:
+            found = backend.broker.advice()
+        except NotImplementedError:
+            continue
+        except QueueError as exc:
+            messages.append(
+                checks.Warning(
+                    f"TASKS[{backend.alias!r}] could not be asked how it is set up: {exc}",
+                    hint="Start it, or see that this machine reaches it.",
+                    id="reinhardt_tasks.W007",
+                )
+            )
+            continue
+        for advice in found:
+            kind = checks.Error if advice.code.startswith("E") else checks.Warning
+            messages.append(kind(advice.message, hint=advice.hint, id=f"reinhardt_tasks.{advice.code}"))
+    return messages
 
 
 @checks.register(checks.Tags.database)

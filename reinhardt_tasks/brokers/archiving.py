@@ -11,7 +11,7 @@ from typing import Any
 
 from ..exceptions import QueueError
 from ..jobs import Cancelled, Claim, Failed, Job, Outcome, Retrying, Succeeded, TaskStatus
-from .base import Broker, BrokerTraits, Changes, Pulse, Query, QueueCounts, Queues, WorkerInfo, WorkerRecord
+from .base import Advice, Broker, BrokerTraits, Changes, Pulse, Query, QueueCounts, Queues, WorkerInfo, WorkerRecord
 
 #: Seconds between two clearings of what is archived.
 CLEAR_EVERY = 60.0
@@ -142,6 +142,9 @@ class ArchivingBroker(Broker):
         if time.monotonic() - self._cleared_at > CLEAR_EVERY:
             self._cleared_at = time.monotonic()
             self.broker.prune(datetime.now(UTC) - self._keep, 1000)
+
+    def advice(self) -> list[Advice]:
+        return self.broker.advice()
 
     def transaction(self) -> AbstractContextManager[None]:
         return self.broker.transaction()

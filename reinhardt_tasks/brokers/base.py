@@ -11,7 +11,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -101,8 +101,15 @@ class BrokerTraits:
     connections: int = 0
     #: For people: where the jobs are, without a password.
     place: str = ""
-    #: Words about the store that deserve a line at a worker's start.
-    notes: tuple[str, ...] = field(default=())
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What is not as it should be with a store: a check id's letter and number, a sentence, and the way out."""
+
+    code: str
+    message: str
+    hint: str
 
 
 class Broker(ABC):
@@ -218,6 +225,10 @@ class Broker(ABC):
 
     def tidy(self) -> None:  # noqa: B027 - most stores need nothing
         """Do what this store needs to have done every few seconds by whoever lives; a worker's maintenance calls it."""
+
+    def advice(self) -> list[Advice]:
+        """Ask the store, and return what of its set-up does not suit a queue."""
+        return []
 
     def transaction(self) -> AbstractContextManager[None]:
         """Return a context in which the caller's database work and this broker's commit together.

@@ -14,9 +14,10 @@ import redis
 from ...exceptions import QueueError
 from ...jobs import Claim, Job, Outcome, Succeeded, TaskStatus, as_enqueued
 from ...timestamps import from_micros, to_micros
-from ..base import Broker, BrokerTraits, Changes, Pulse, Query, QueueCounts, Queues, WorkerInfo, WorkerRecord
+from ..base import Advice, Broker, BrokerTraits, Changes, Pulse, Query, QueueCounts, Queues, WorkerInfo, WorkerRecord
 from ..wakes import Wakes
 from . import faults, outcomes
+from .advice import advice_on
 from .connections import Connections
 from .records import encode_metadata, job_of, job_values, moment_of
 from .scripts import script
@@ -282,6 +283,15 @@ class RedisBroker(Broker):
     def free(self, once_key: str, job_id: str) -> None:
         """Let a once key stand for nothing again, if it still stands for `job_id`."""
         self._call("free", [once_key, job_id])
+
+    def advice(self) -> list[Advice]:
+        def ask() -> Any:
+            client = self.connections.sender
+            if self.connections.target.cluster:
+                client = client.get_redis_connection(client.get_node_from_key(f"{self.base}all"))
+            return client.info()
+
+        return advice_on(faults.guarded(self, ask), self.connections.target.place)
 
     def tidy(self) -> None:
         for chore in self.chores:

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 from ...exceptions import PartlySettled, QueueError
 from ...jobs import Claim, Job, Outcome, Succeeded, TaskStatus
 from ...timestamps import to_micros
-from ..base import Broker, BrokerTraits, Changes, Pulse, Query, QueueCounts, Queues, WorkerInfo, WorkerRecord
+from ..base import Advice, Broker, BrokerTraits, Changes, Pulse, Query, QueueCounts, Queues, WorkerInfo, WorkerRecord
 from ..wakes import Wakes
 from .broker import RedisBroker
 
@@ -280,6 +280,10 @@ class ShardedBroker(Broker):
             except QueueError:
                 self._rest(shard)
         return number
+
+    def advice(self) -> list[Advice]:
+        found = {advice for shard in self._awake() for advice in shard.advice()}
+        return sorted(found, key=lambda advice: advice.code)
 
     def tidy(self) -> None:
         for chore in self.chores:

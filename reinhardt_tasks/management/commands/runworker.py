@@ -209,7 +209,7 @@ class Command(BaseCommand):
             f"  slots        {config.concurrency} threads, {config.async_concurrency} coroutines{each}",
             *_connections(traits, config, processes),
             f"  tasks        {len(registry.list())} registered",
-            *(f"  note         {note}" for note in traits.notes),
+            *(f"  note         {advice.message} {advice.hint}" for advice in backend.broker.advice()),
         ]
         self.stdout.write("\n".join(lines))
         self.stdout.flush()
