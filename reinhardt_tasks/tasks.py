@@ -60,6 +60,8 @@ class Task(CoreTask, Generic[P, R]):  # type: ignore[misc, unused-ignore]
     timeout: float | None = None
     #: The body and the record of its success commit in one transaction (database backends, ordinary functions).
     atomic: bool = False
+    #: Names that it had before: what was enqueued under them, by code that is not replaced yet too, is run by it.
+    aliases: tuple[str, ...] = ()
     #: Kept with the task and given to it as `context.metadata`.
     metadata: dict[str, Any] = field(default_factory=dict, hash=False)
 
@@ -71,9 +73,13 @@ class Task(CoreTask, Generic[P, R]):  # type: ignore[misc, unused-ignore]
         # Django's own decorator hands them on as they were written.
         for name in ("retry_on", "give_up_on"):
             object.__setattr__(self, name, as_classes(getattr(self, name)))
+        if isinstance(self.aliases, list):
+            object.__setattr__(self, "aliases", tuple(self.aliases))
         _check_options(self)
         CoreTask.__post_init__(self)
         registry.register(self)
+        for alias in self.aliases:
+            registry.register(self, alias)
 
     @classmethod
     def _reconstruct(cls, values: dict[str, Any]) -> Task[Any, Any]:
@@ -223,6 +229,7 @@ def _check_options(task: Task[Any, Any]) -> None:
         "give_up_on must be a tuple of exception classes": not _are_exceptions(task.give_up_on),
         "atomic is for ordinary functions: a coroutine cannot hold a transaction of Django": task.atomic
         and inspect.iscoroutinefunction(task.func),
+        "aliases must be a sequence of names, each with its module: ['shop.jobs.send']": not _are_paths(task.aliases),
         "run_after must be a datetime": not isinstance(task.run_after, (datetime, type(None))),
         "priority must be a whole number or a TaskPriority": isinstance(task.priority, bool)
         or not isinstance(task.priority, (int, float)),
@@ -230,6 +237,10 @@ def _check_options(task: Task[Any, Any]) -> None:
     for problem, found in problems.items():
         if found:
             raise InvalidTask(f"Task {place}: {problem}.")
+
+
+def _are_paths(names: Any) -> bool:
+    return isinstance(names, tuple) and all(isinstance(name, str) and "." in name for name in names)
 
 
 def _are_exceptions(classes: Any) -> bool:
@@ -261,6 +272,7 @@ def task(
     timeout: float | None = None,
     atomic: bool = False,
     metadata: Mapping[str, Any] | None = None,
+    aliases: Sequence[str] = (),
 ) -> TaskDecorator: ...
 
 
@@ -268,8 +280,8 @@ def task(function: Any = None, /, **options: Any) -> Any:
     """Make a module-level function, ordinary or `async`, a task; with or without options.
 
     `priority` (−100 to 100, or a TaskPriority), `queue_name`, `backend`, `takes_context` as in Django; `max_attempts`,
-    `backoff`, `timeout` (seconds), `retry_on`, `give_up_on`, `atomic`, `metadata`: see `Task`. Raises InvalidTask for what
-    cannot be a task, DuplicateTask for a name that another function has, TypeError for an unknown option.
+    `backoff`, `timeout` (seconds), `retry_on`, `give_up_on`, `atomic`, `metadata`, `aliases`: see `Task`. Raises InvalidTask for
+    what cannot be a task, DuplicateTask for a name that another function has, TypeError for an unknown option.
     """
     if "run_after" in options:
         raise TypeError("run_after cannot be set by @task: it is a moment of one call. Use .using(run_after=…).")
