@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from .registry import TaskRegistry
     from .results import MemoryResultBackend, ResultBackend, TaskOutput, TaskResult, TaskResultMetadata
     from .retries import RetryState, RetryStrategy
-    from .tasks import Task, TaskContext, task
+    from .tasks import Task, TaskContext, get_current_context, task
 
 #: Public name → the module that has it. Loaded when asked for: most need settings, which may not be there yet.
 _PLACES = {
@@ -54,7 +54,7 @@ _PLACES = {
     "registry": ["TaskRegistry"],
     "results": ["MemoryResultBackend", "ResultBackend", "TaskOutput", "TaskResult", "TaskResultMetadata"],
     "retries": ["RetryState", "RetryStrategy"],
-    "tasks": ["Task", "TaskContext", "task"],
+    "tasks": ["Task", "TaskContext", "get_current_context", "task"],
 }
 _PLACE_OF = {name: module for module, names in _PLACES.items() for name in names}
 
@@ -88,6 +88,7 @@ __all__ = [
     "TaskStatus",
     "TaskTimeout",
     "WorkerLost",
+    "get_current_context",
     "task",
 ]
 

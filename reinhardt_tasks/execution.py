@@ -27,7 +27,7 @@ from .registry import registry
 from .results import TaskResult, fill_result
 from .retries import RetryStrategy
 from .serialization import decode_call, dumps
-from .tasks import TaskContext
+from .tasks import TaskContext, in_context
 
 logger = logging.getLogger("reinhardt_tasks")
 
@@ -79,6 +79,7 @@ class Execution:
         self._args: list[Any] = []
         self._kwargs: dict[str, Any] = {}
         self._result: TaskResult[Any] | None = None
+        self._context: TaskContext | None = None
         self._given: CoreTask | None = None
 
     @property
@@ -97,6 +98,11 @@ class Execution:
         """Run an ordinary function here; a coroutine function too, in a loop of its own."""
         if (early := self.prepare()) is not None:
             return early
+        assert self._context is not None
+        with in_context(self._context):
+            return self._run()
+
+    def _run(self) -> Outcome:
         assert self.task is not None
         if self.stopped_by is not None:
             # It was stopped while it waited here for its turn.
@@ -115,6 +121,11 @@ class Execution:
         """Run a coroutine function in the running loop."""
         if (early := self.prepare()) is not None:
             return early
+        assert self._context is not None
+        with in_context(self._context):
+            return await self._arun()
+
+    async def _arun(self) -> Outcome:
         assert self.task is not None
         if self.stopped_by is not None:
             return await self._aend(self._failed(self.stopped_by))
@@ -162,8 +173,9 @@ class Execution:
             logger.error("Task id=%s path=%s failed: %s", job.id, job.name, exc)
             return Failed(claim=self.claim, attempt=self._attempt(exc))
         self.task = task
+        self._context = TaskContext(task_result=self._result, annotate=self._save, stopped_by=lambda: self.stopped_by)
         if task.takes_context:
-            self._args = [TaskContext(task_result=self._result, annotate=self._save), *self._args]
+            self._args = [self._context, *self._args]
         return None
 
     def _succeeded(self, value: Any) -> _Ending:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import difflib
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, overload
@@ -168,6 +170,21 @@ class TaskContext(CoreTaskContext):
 
     #: Writes metadata and progress to the store; set by whoever runs the task.
     annotate: Callable[[dict[str, Any], tuple[float, float] | None], None] | None = field(default=None, repr=False)
+    #: Returns why the task was told to stop, or None; set by whoever runs the task.
+    stopped_by: Callable[[], BaseException | None] = field(default=lambda: None, repr=False)
+
+    @property
+    def cancel_requested(self) -> bool:
+        """Whether the task was told to stop: somebody cancelled it, its time is over, or its worker lost it.
+
+        The exception that says so is raised by itself where Python code runs; a task that waits in C code may ask here.
+        """
+        return self.stopped_by() is not None
+
+    def heartbeat(self) -> None:
+        """Raise TaskCancelled or TaskTimeout, if the task was told to stop. For long loops; nobody has to call it."""
+        if (reason := self.stopped_by()) is not None:
+            raise reason
 
     @property
     def metadata(self) -> dict[str, Any]:
@@ -198,6 +215,27 @@ class TaskContext(CoreTaskContext):
     def _write(self) -> None:
         if self.annotate is not None:
             self.annotate(self.metadata, self.task_result.progress)
+
+
+_current: ContextVar[TaskContext | None] = ContextVar("reinhardt_tasks_context", default=None)
+
+
+def get_current_context() -> TaskContext | None:
+    """Return the context of the task that runs here, at any depth of its calls; None outside of tasks.
+
+    Code that the task runs in threads of its own has none, unless the task copies it there (`contextvars.copy_context`).
+    """
+    return _current.get()
+
+
+@contextmanager
+def in_context(context: TaskContext) -> Iterator[None]:
+    """Let `get_current_context` return `context` while this lasts."""
+    token = _current.set(context)
+    try:
+        yield
+    finally:
+        _current.reset(token)
 
 
 def check_call(task: CoreTask, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
@@ -324,4 +362,4 @@ if TYPE_CHECKING:
         def __call__(self, function: Any, /) -> Any: ...
 
 
-__all__ = ["Call", "Task", "TaskContext", "TaskResultMismatch", "check_call", "task"]
+__all__ = ["Call", "Task", "TaskContext", "TaskResultMismatch", "check_call", "get_current_context", "task"]

@@ -7,6 +7,8 @@ import logging
 import sys
 from datetime import UTC, datetime
 
+from ..logs import TaskFilter
+
 _LEVELS = {0: logging.WARNING, 1: logging.INFO, 2: logging.DEBUG, 3: logging.DEBUG}
 #: Django's task signals are logged under these; at verbosity 3 they are shown beside our own lines.
 _DJANGO = ("django.tasks", "django_tasks")
@@ -23,7 +25,7 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        facts |= {key: value for key, value in vars(record).items() if key not in _STANDARD}
+        facts |= {key: value for key, value in vars(record).items() if key not in _STANDARD and value not in ("", 0)}
         if record.exc_info:
             facts["traceback"] = self.formatException(record.exc_info)
         return json.dumps(facts, default=str)
@@ -35,6 +37,7 @@ def set_up_logging(style: str, verbosity: int) -> None:
     if logger.handlers and style != "json":
         return
     handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(TaskFilter())
     handler.setFormatter(
         JsonFormatter() if style == "json" else logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S")
     )

@@ -108,19 +108,20 @@ def test_a_signal_stops_all_and_gives_back_what_was_only_held(
     with SupervisedProcess("--concurrency", "1", tasks=setting) as worker:
         all_are(TaskStatus.SUCCESS, quick)
         results = held(lines, go, 40)
-        until(lambda: len(lines_of(lines, "began")) == 2, "two run")
         until(lambda: _number_of(results, TaskStatus.RUNNING) > 4, "some are held beyond those that run")
+        until(lambda: lines_of(lines, "began"), "one runs")
         worker.process.send_signal(number)
-        until(lambda: _number_of(results, TaskStatus.RUNNING) == 2, "those are given back")
+        until(lambda: _number_of(results, TaskStatus.RUNNING) <= 2, "those are given back")
         go.touch()
         assert worker.ended() == 0, worker.stderr
     jobs = jobs_of(results)
-    assert [job.status for job in jobs].count(TaskStatus.SUCCESS) == 2
+    began = len(lines_of(lines, "began"))
+    assert 1 <= began <= 2
+    assert [job.status for job in jobs].count(TaskStatus.SUCCESS) == len(lines_of(lines, "ended")) == began
     assert {(job.status, job.history, job.losses) for job in jobs} == {
         (TaskStatus.SUCCESS, (), 0),
         (TaskStatus.PENDING, (), 0),
     }
-    assert len(lines_of(lines, "ended")) == len(lines_of(lines, "began")) == 2
 
 
 def _number_of(results: list[Any], status: TaskStatus) -> int:
@@ -331,8 +332,6 @@ def test_a_process_that_has_grown_ends_its_tasks_when_all_are_stopped(
         assert worker.ended() == 0, worker.stderr
     assert {(job.status, job.history) for job in jobs_of(results)} == {(TaskStatus.SUCCESS, ())}
     assert len(lines_of(lines, "ended")) == 1
-
-
 
 
 @pytest.mark.parametrize("number", ["-1", "few"])

@@ -1,0 +1,40 @@
+"""Log records that tell which task they come from.
+
+```python
+LOGGING = {
+    "filters": {"task": {"()": "reinhardt_tasks.logs.TaskFilter"}},
+    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s [%(task_name)s %(task_id)s] %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "filters": ["task"], "formatter": "plain"}},
+    ...
+}
+```
+"""
+
+from __future__ import annotations
+
+import logging
+
+from .tasks import get_current_context
+
+
+class TaskFilter(logging.Filter):
+    """Lets every record pass, and gives it `task_id`, `task_name`, `task_attempt` and `task_queue`.
+
+    They are '' (the attempt 0) where no task runs; one that a record has already stays.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        context = get_current_context()
+        facts = {"task_id": "", "task_name": "", "task_attempt": 0, "task_queue": ""}
+        if context is not None:
+            result = context.task_result
+            facts = {
+                "task_id": result.id,
+                "task_name": result.task.module_path,
+                "task_attempt": context.attempt,
+                "task_queue": result.task.queue_name,
+            }
+        for name, value in facts.items():
+            if not hasattr(record, name):
+                setattr(record, name, value)
+        return True
