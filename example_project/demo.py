@@ -73,6 +73,8 @@ class Child:
 
 def main() -> int:
     options = parse_arguments()
+    # A shell that starts this in the background has Ctrl-C ignored for it; asked for by hand, it is heard.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, _interrupt)
     with tempfile.TemporaryDirectory(prefix="census-demo-", ignore_cleanup_errors=True) as folder:
         try:
