@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from ..brokers.base import WorkerInfo
 from ..jobs import new_id
 from ..options import BackendOptions
+from .order import QueueOrder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +25,8 @@ class WorkerConfig:
     poll_interval: float = 1.0
     #: The queues to serve; None is all.
     queues: tuple[str, ...] | None = None
+    #: How several queues are asked; by default as one.
+    order: QueueOrder | None = None
     #: Leave when nothing is ready any more.
     burst: bool = False
     #: Leave after this many tasks; under a supervisor another process takes its place.

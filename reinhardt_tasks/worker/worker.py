@@ -7,9 +7,10 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Sequence
 from inspect import iscoroutinefunction
 
-from ..brokers.base import Broker, Pulse
+from ..brokers.base import Broker, Pulse, Queues
 from ..exceptions import PartlySettled, QueueError, TaskCancelled, TaskTimeout
 from ..execution import Execution
 from ..jobs import Claim, Failed, Outcome, Released, Retrying, Succeeded
@@ -17,9 +18,11 @@ from ..options import BackendOptions
 from ..registry import registry
 from .child import SupervisedHeartbeat
 from .config import WorkerConfig, worker_info
+from .health import QUIET, READY, STOPPING, Vitals
 from .heartbeat import Heartbeat
 from .listener import Listener
 from .maintenance import Maintenance
+from .order import QueueOrder
 from .outages import Outages
 from .prefetch import Prefetch
 from .slots import Loop, Threads
@@ -63,9 +66,12 @@ class Worker:
         #: The one job that is running here of those that were running when a worker was lost.
         self._suspect: str | None = None
         self._is_exchanging = False
+        self._order = self.config.order or QueueOrder(self.config.queues)
         self._prefetch = Prefetch(self.config.concurrency)
         #: Turns of the loop so far; under a supervisor a number that does not grow has the process replaced.
         self.turns = 0
+        #: When the last heartbeat got through, by the monotonic clock.
+        self.beat_at: float | None = None
         self._is_quiet = False
         self._was_told = False
         self._stops = 0
@@ -127,6 +133,12 @@ class Worker:
     def is_stopping(self) -> bool:
         return self._stops > 0
 
+    def vitals(self) -> Vitals:
+        """Return what those who watch over workers are told of this one."""
+        state = STOPPING if self.is_stopping else QUIET if self._is_quiet else READY
+        running = max(0, len(self._running) - self._threads.waiting())
+        return Vitals(state=state, turns=self.turns, running=running, beat_at=self.beat_at)
+
     def quiet(self) -> None:
         """Claim nothing until `resume()`; what runs goes on."""
         self._is_quiet = True
@@ -174,7 +186,8 @@ class Worker:
 
     def _exchange(self, outcomes: list[Outcome], room: int) -> None:
         try:
-            lost, claims = self.broker.exchange(outcomes, self.config.queues, room, self.info)
+            first, *others = self._order.turns() if room > 0 else [self.config.queues]
+            lost, claims = self.broker.exchange(outcomes, first, room, self.info)
         except PartlySettled as exc:
             self._outages.put_off(exc.unsettled)
             outcomes = [outcome for outcome in outcomes if outcome not in exc.unsettled]
@@ -182,6 +195,8 @@ class Worker:
         except Exception as exc:
             self._put_off(outcomes, exc)
             return
+        else:
+            claims += self._claim_from(others, room - len(claims))
         self._outages.recovered()
         self._forget(outcomes, lost)
         self._hand_out(claims)
@@ -194,6 +209,20 @@ class Worker:
                 self._may_have_work = True
         if not self._may_have_work:
             self._listener.listen()
+
+    def _claim_from(self, others: Sequence[Queues], room: int) -> list[Claim]:
+        """Fill the room that the first queue has left."""
+        claims: list[Claim] = []
+        for queues in others:
+            if room - len(claims) <= 0:
+                break
+            try:
+                claims += self.broker.claim(queues, room - len(claims), self.info)
+            except QueueError as exc:
+                # What was claimed before is in hand; the next turn meets the same error and deals with it.
+                logger.warning("Not all queues could be asked: %s", exc)
+                break
+        return claims
 
     def _room(self) -> int:
         if self.is_stopping or self._is_quiet or len(self._coroutines) >= self.config.async_concurrency:
@@ -388,6 +417,7 @@ class Worker:
         return {job_id: claim.token for job_id, claim in list(self._held.items())}
 
     def _pulsed(self, believed: dict[str, int], pulse: Pulse) -> None:
+        self.beat_at = time.monotonic()
         self._give_back_strangers({id_: token for id_, token in pulse.held.items() if id_ not in believed})
         for job_id, token in believed.items():
             claim, execution = self._held.get(job_id), self._running.get(job_id)
