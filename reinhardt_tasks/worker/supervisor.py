@@ -23,6 +23,7 @@ from ..execution import Execution
 from ..jobs import Claim, TaskStatus
 from ..options import BackendOptions
 from .board import Board
+from .health import QUIET, READY, RELOADING, STOPPING, Vitals
 from .link import Link
 from .maintenance import Maintenance
 
@@ -73,6 +74,7 @@ class Supervisor:
         slots: int,
         shutdown_timeout: float,
         ready: Callable[[], None] = lambda: None,
+        look: Callable[[], None] = lambda: None,
     ) -> None:
         self._broker = broker
         self._options = options
@@ -82,6 +84,9 @@ class Supervisor:
         self._processes = processes
         self._slots = slots
         self._ready = ready
+        self._look = look
+        self._turns = 0
+        self._heard_at: float | None = None
         self._shutdown_timeout = shutdown_timeout
         self._children: list[Child] = []
         self._selector = selectors.DefaultSelector()
@@ -107,6 +112,8 @@ class Supervisor:
                 self._reap()
                 self._beat()
                 self._enforce()
+                self._turns += 1
+                self._look()
         finally:
             signal.set_wakeup_fd(-1)
             for number, handler in before.items():
@@ -114,6 +121,17 @@ class Supervisor:
         if self._is_reloading:
             self._start_anew()
         return 1 if self._forced else 0
+
+    def vitals(self) -> Vitals:
+        """Return what a service manager is told. A worker process that is stuck is ours to replace, and not told here."""
+        is_told = RELOADING if self._is_reloading else STOPPING if self._stops else None
+        return Vitals(
+            state=is_told or (QUIET if self._is_quiet else READY),
+            turns=self._turns,
+            running=sum(len(child.board.ids()) for child in self._children),
+            beat_at=self._heard_at,
+            processes=len(self._children),
+        )
 
     def _install(self) -> dict[int, Any]:
         handlers: dict[int, Callable[[int, Any], None]] = {
@@ -286,6 +304,7 @@ class Supervisor:
             except QueueError as exc:
                 logger.warning("The heartbeat for %s did not get through: %s", child.info.id, exc)
                 continue
+            self._heard_at = now
             child.held = dict(pulse.held)
             for job_id in pulse.cancelled:
                 child.cancelled.setdefault(job_id, now)

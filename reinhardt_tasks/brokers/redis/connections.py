@@ -103,13 +103,14 @@ class Connections:
         return {
             "socket_timeout": TIMEOUT,
             "socket_connect_timeout": TIMEOUT,
-            "socket_keepalive": True,
             "decode_responses": True,
             # A damaged value must not break the connection that reads it.
             "encoding_errors": "replace",
             "retry": retry,
             "retry_on_error": list(_LOST),
             "max_connections": 1000,
+            # A socket of this machine has nothing to keep alive, and takes no such option.
+            **({} if self.target.url.startswith("unix:") else {"socket_keepalive": True}),
             **self.target.kwargs,
         }
 

@@ -9,6 +9,7 @@ import socket
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -24,8 +25,11 @@ from ...registry import registry
 from ...worker import Worker, WorkerConfig
 from ...worker.board import Board
 from ...worker.config import new_worker_id, worker_info
+from ...worker.health import Health, watched
 from ...worker.link import Link
 from ...worker.logs import set_up_logging
+from ...worker.order import read_queues
+from ...worker.sdnotify import Notifier
 from ...worker.serving import serve_child
 from ...worker.signals import signals_handled
 from ...worker.supervisor import Supervisor
@@ -50,7 +54,7 @@ class Command(BaseCommand):
             action="append",
             dest="queues",
             metavar="NAME",
-            help="Serve this queue; may be repeated (default: all).",
+            help="Serve this queue; may be repeated (default: all). a,b: a strictly before b; a:6,b:1: by weight.",
         )
         add("--name", default="worker", help="Name for people to see (default: %(default)s).")
         add(
@@ -79,6 +83,12 @@ class Command(BaseCommand):
             "--max-memory", type=_whole, metavar="MB", help="The same when a process has more than this many megabytes."
         )
         add("--reload", action="store_true", help="Start again when code changes (for development; not with --burst).")
+        add(
+            "--health-file",
+            type=_file_to_be,
+            metavar="PATH",
+            help="Write a file about once a second while there is progress: its age tells (see taskhealth).",
+        )
         add("--log-format", choices=["text", "json"], default="text", help="Log lines for people or machines.")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -96,14 +106,16 @@ class Command(BaseCommand):
         if options["verbosity"] > 0:
             self._banner(backend, config, processes)
         if processes:
-            self._supervise(backend, config, processes, options["verbosity"])
+            self._supervise(backend, config, processes, options)
         else:
-            self._work(backend, config, options["verbosity"])
+            self._work(backend, config, options)
 
-    def _work(self, backend: ReinhardtBackend, config: WorkerConfig, verbosity: int) -> None:
+    def _work(self, backend: ReinhardtBackend, config: WorkerConfig, options: dict[str, Any]) -> None:
         """Run a worker in this very process."""
+        verbosity = options["verbosity"]
         worker = Worker(backend.broker, backend.settings, type(backend), config)
-        with signals_handled(worker):
+        health = Health(worker.vitals, worker.info.lease, options["health_file"], Notifier.from_environment())
+        with signals_handled(worker), watched(health):
             self._say_ready(verbosity)
             worker.run()
         self._farewell(worker, verbosity)
@@ -112,15 +124,21 @@ class Command(BaseCommand):
             sys.stdout.flush()
             os._exit(1)
 
-    def _supervise(self, backend: ReinhardtBackend, config: WorkerConfig, processes: int, verbosity: int) -> None:
+    def _supervise(
+        self, backend: ReinhardtBackend, config: WorkerConfig, processes: int, options: dict[str, Any]
+    ) -> None:
         """Run workers in processes of their own."""
-        alias = backend.alias
+        alias, verbosity = backend.alias, options["verbosity"]
 
         def serve(info: WorkerInfo, link: Link, board: Board) -> None:
             mine: Any = task_backends[alias]
             own = replace(config, id=info.id, max_tasks=_max_tasks_with_jitter(config.max_tasks))
             worker = serve_child(mine.broker, mine.settings, type(mine), own, link, board)
             self._farewell(worker, verbosity)
+
+        def ready() -> None:
+            health.begin()
+            self._say_ready(verbosity)
 
         supervisor = Supervisor(
             broker=lambda: backend.broker,
@@ -131,9 +149,17 @@ class Command(BaseCommand):
             processes=processes,
             slots=config.concurrency + config.async_concurrency,
             shutdown_timeout=config.shutdown_timeout,
-            ready=lambda: self._say_ready(verbosity),
+            ready=ready,
+            # It has one thread only, and tells of itself in its loop: a loop that is stuck tells nothing.
+            look=lambda: health.look(),
         )
-        if code := supervisor.run():
+        lease = worker_info(config, backend.settings).lease
+        health = Health(supervisor.vitals, lease, options["health_file"], Notifier.from_environment())
+        try:
+            code = supervisor.run()
+        finally:
+            health.end()
+        if code:
             sys.exit(code)
 
     def _say_ready(self, verbosity: int) -> None:
@@ -171,10 +197,13 @@ class Command(BaseCommand):
         return backend
 
     def _config(self, backend: ReinhardtBackend, options: dict[str, Any]) -> WorkerConfig:
-        named = options["queues"] or _from_environment("queue", "").split(",")
-        named = [name for name in named if name]
-        queues = named or sorted(backend.queues) or None
-        for queue in named:
+        from_environment = _from_environment("queue", None)
+        try:
+            order = read_queues(options["queues"] or ([from_environment] if from_environment else []))
+        except ValueError as exc:
+            raise CommandError(str(exc), returncode=2) from exc
+        queues = order.queues or sorted(backend.queues) or None
+        for queue in order.queues or ():
             if backend.queues and queue not in backend.queues:
                 raise CommandError(
                     f"Queue {queue!r} is not in TASKS[{backend.alias!r}]['QUEUES']{did_you_mean(queue, backend.queues)}; "
@@ -186,6 +215,7 @@ class Command(BaseCommand):
         try:
             return WorkerConfig(
                 queues=tuple(queues) if queues else None,
+                order=order if order.queues else None,
                 max_memory=None if limit is None else limit * 1024 * 1024,
                 **{name: options[name] for name in names},
             )
@@ -277,6 +307,13 @@ def _whole(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"must be 1 or more, not {text}")
     return number
+
+
+def _file_to_be(text: str) -> Path:
+    path = Path(text).absolute()
+    if path.is_dir() or not os.access(path.parent, os.W_OK):
+        raise argparse.ArgumentTypeError(f"must be a file in a folder that can be written to, not {text}")
+    return path
 
 
 def _seconds(text: str) -> float:

@@ -1,0 +1,203 @@
+"""`manage.py taskhealth`: whether one worker is alive, by its health file, or whether a backend is served, by its store."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from ..._compat import InvalidTaskBackend, task_backends
+from ...backends.base import ReinhardtBackend
+from ...brokers.base import Broker, QueueCounts
+from ...exceptions import QueueError
+from ...jobs import TaskStatus
+from ...options import did_you_mean
+from ...worker.health import STATES
+
+HEALTHY, UNHEALTHY, USAGE, UNREACHABLE = 0, 1, 2, 3
+MAX_AGE, MIN_WORKERS = 30.0, 1
+
+
+@dataclass(kw_only=True)
+class Report:
+    """What was found: a sentence for each problem, and facts for machines."""
+
+    about: str
+    facts: dict[str, Any] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    is_reached: bool = True
+
+    @property
+    def code(self) -> int:
+        if not self.is_reached:
+            return UNREACHABLE
+        return UNHEALTHY if self.problems else HEALTHY
+
+
+class Command(BaseCommand):
+    help = (
+        "Tell whether one worker is alive (--file: no database is asked), or whether a backend is served: living workers, "
+        "tasks that wait for too long, paused queues. Exit codes: 0 healthy, 1 unhealthy, 2 for a usage that cannot be, "
+        "3 where the store cannot be reached."
+    )
+    # They are not what was asked for, and a probe has little time.
+    requires_system_checks = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--file", metavar="PATH", help="The file of runworker's --health-file.")
+        parser.add_argument(
+            "--max-age", type=_seconds, metavar="S", help="With --file: its greatest age (default: 30)."
+        )
+        parser.add_argument("--backend", metavar="ALIAS", help="Alias in TASKS (default: default).")
+        parser.add_argument("--max-oldest", type=_seconds, metavar="S", help="How long a ready task may wait.")
+        parser.add_argument("--min-workers", type=_number, metavar="N", help="How many workers must live (default: 1).")
+        parser.add_argument("--json", action="store_true", help="Print one JSON object.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if options["file"] is None:
+            _refuse_beside("--max-age needs --file", options, "max_age")
+            report = self._ask(options)
+        else:
+            _refuse_beside("--file asks no store", options, "backend", "max_oldest", "min_workers")
+            report = look_at(Path(options["file"]), _given(options["max_age"], MAX_AGE))
+        self._tell(report, options["json"])
+        if report.code != HEALTHY:
+            sys.exit(report.code)
+
+    def _ask(self, options: dict[str, Any]) -> Report:
+        alias = options["backend"] or "default"
+        broker = _broker(alias)
+        try:
+            return ask(broker, alias, options["max_oldest"], _given(options["min_workers"], MIN_WORKERS))
+        except QueueError as exc:
+            return Report(
+                about=f"TASKS[{alias!r}]",
+                facts={"backend": alias},
+                problems=[f"TASKS[{alias!r}] cannot be reached: {exc}"],
+                is_reached=False,
+            )
+        finally:
+            broker.close()
+
+    def _tell(self, report: Report, as_json: bool) -> None:
+        if as_json:
+            facts = {"healthy": not report.problems, "problems": report.problems, **report.facts}
+            self.stdout.write(json.dumps(facts))
+            return
+        for problem in report.problems:
+            self.stderr.write(problem)
+        if not report.problems:
+            self.stdout.write(f"Healthy: {report.about}.")
+
+
+def look_at(path: Path, max_age: float) -> Report:
+    """Return what a worker's health file says: whether it is young, and a worker's at all."""
+    report = Report(about=str(path), facts={"file": str(path)})
+    try:
+        age = time.time() - path.stat().st_mtime
+        said = json.loads(path.read_text())
+    except FileNotFoundError:
+        report.problems.append(f"{path} is not there: no worker writes it yet, or it has stopped.")
+        return report
+    except (OSError, ValueError) as exc:
+        report.problems.append(f"{path} cannot be read: {exc}")
+        return report
+    state = said.get("state") if isinstance(said, dict) else None
+    if state not in STATES:
+        report.problems.append(f"{path} is not the health file of a worker.")
+        return report
+    report.about = f"process {said.get('pid')} is {state}; {path} is {max(0.0, age):.0f} s old"
+    report.facts |= {**said, "age": round(age, 3)}
+    if abs(age) > max_age:
+        # Ahead of the clock it is when that was set back: then its age says nothing for as long.
+        when = f"{age:.0f} s old" if age > 0 else f"{-age:.0f} s ahead of the clock"
+        report.problems.append(
+            f"{path} is {when}, and may be {max_age:g}: process {said.get('pid')} gets nothing done."
+        )
+    return report
+
+
+def ask(broker: Broker, alias: str, max_oldest: float | None, min_workers: int) -> Report:
+    """Return what the store says of a backend. Raise QueueError where it cannot be reached."""
+    living = sum(record.is_alive for record in broker.workers())
+    queues = broker.counts()
+    now = datetime.now(UTC)
+    report = Report(
+        about=f"TASKS[{alias!r}] has {living} living workers and {len(queues)} queues",
+        facts={"backend": alias, "workers": living, "queues": [_facts(queue, now) for queue in queues]},
+    )
+    if living < min_workers:
+        report.problems.append(f"TASKS[{alias!r}] has {living} living workers, and should have {min_workers} or more.")
+    for queue in queues:
+        if queue.is_paused:
+            report.problems.append(f"Queue {queue.queue!r} is paused: none of its tasks is begun until it is resumed.")
+        elif max_oldest is not None and (age := _age(queue, now) or 0.0) > max_oldest:
+            report.problems.append(
+                f"Queue {queue.queue!r} is behind: its oldest ready task has waited for {age:.0f} s, and may for {max_oldest:g}."
+            )
+    return report
+
+
+def _facts(queue: QueueCounts, now: datetime) -> dict[str, Any]:
+    return {
+        "queue": queue.queue,
+        "ready": queue.counts.get(TaskStatus.PENDING, 0),
+        "oldest": _age(queue, now),
+        "is_paused": queue.is_paused,
+    }
+
+
+def _age(queue: QueueCounts, now: datetime) -> float | None:
+    """Return for how many seconds the queue's oldest ready task has waited."""
+    # The store's clock may be a little ahead of ours.
+    return None if queue.oldest_due_at is None else max(0.0, round((now - queue.oldest_due_at).total_seconds(), 3))
+
+
+def _broker(alias: str) -> Broker:
+    try:
+        backend = task_backends[alias]
+    except InvalidTaskBackend as exc:
+        known = task_backends.settings
+        names = ", ".join(map(repr, known))
+        raise CommandError(
+            f"TASKS has no backend {alias!r}{did_you_mean(alias, known)}; it has {names}. ({exc})", returncode=USAGE
+        ) from exc
+    if not isinstance(backend, ReinhardtBackend):
+        raise CommandError(f"TASKS[{alias!r}] is not a backend of reinhardt_tasks.", returncode=USAGE)
+    if backend.problems:
+        raise CommandError(f"{backend.problems[0].message} {backend.problems[0].hint}", returncode=USAGE)
+    try:
+        return backend.broker
+    except NotImplementedError as exc:
+        raise CommandError(str(exc), returncode=USAGE) from exc
+
+
+def _refuse_beside(reason: str, options: dict[str, Any], *names: str) -> None:
+    for name in names:
+        if options[name] is not None:
+            raise CommandError(f"{reason}: leave out --{name.replace('_', '-')}.", returncode=USAGE)
+
+
+def _given(value: Any, default: Any) -> Any:
+    return default if value is None else value
+
+
+def _seconds(text: str) -> float:
+    number = float(text)
+    if not 0 <= number < float("inf"):
+        raise argparse.ArgumentTypeError(f"must be 0 or more seconds, not {text}")
+    return number
+
+
+def _number(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"must be 0 or more, not {text}")
+    return number
