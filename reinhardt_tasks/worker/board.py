@@ -21,6 +21,9 @@ class Board:
         self._places: dict[str, int] = {}
 
     def put(self, job_id: str) -> None:
+        if job_id in self._places:
+            # Claimed again by this very process, whose first run of it goes on after its lease was lost.
+            return
         place = self._free.popleft()
         self._places[job_id] = place
         self._map[place * _WIDTH : (place + 1) * _WIDTH] = job_id.encode().ljust(_WIDTH, b"\0")[:_WIDTH]

@@ -65,16 +65,19 @@ class SupervisedHeartbeat:
     def ended(self, execution: Execution) -> None:
         self._board.clear(execution.claim.job.id)
         if execution.deadline is not None:
-            self._link.tell(ended=execution.claim.job.id)
+            self._link.tell(ended=execution.claim.job.id, token=execution.claim.token)
 
     def _listen(self) -> None:
         # What we hold is asked for before the supervisor asks the store: what is claimed in between is not in its answer.
-        believed = self._held()
+        believed, believed_at = self._held(), time.monotonic()
         for message in self._link.messages():
             if "held" in message:
+                if message["asked"] < believed_at:
+                    # We were slow to listen: since the store was asked we may have claimed something.
+                    continue
                 pulse = Pulse(held=message["held"], cancelled=frozenset(message["cancelled"]))
                 self._pulsed({id_: token for id_, token in believed.items() if id_ in self._held()}, pulse)
-                believed = self._held()
+                believed, believed_at = self._held(), time.monotonic()
             else:
                 self._told(message)
         if not self._closing.is_set():
@@ -84,5 +87,6 @@ class SupervisedHeartbeat:
         while not self._closing.wait(INTERVAL):
             self._link.tell(turns=self._turns(), at=time.monotonic(), running=len(self._held()))
             if self._max_bytes is not None and resident_bytes() > self._max_bytes:
+                # Told once, and progress is told on: what runs has its time.
+                self._max_bytes = None
                 self._fat()
-                return

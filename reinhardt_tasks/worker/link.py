@@ -18,6 +18,7 @@ class Link:
         self._write = write
         self._lock = threading.Lock()
         self._rest = b""
+        self._unsent = b""
 
     @classmethod
     def pair(cls) -> tuple[Link, Link]:
@@ -26,17 +27,43 @@ class Link:
         second_read, second_write = os.pipe()
         return cls(first_read, second_write), cls(second_read, first_write)
 
+    def never_block(self) -> None:
+        """Let neither `take` nor `tell` wait for the other end: it may be suspended, or leave its end to a child of its own."""
+        os.set_blocking(self.read, False)
+        os.set_blocking(self._write, False)
+
+    @property
+    def is_clogged(self) -> bool:
+        """Whether the other end does not read, and messages wait here."""
+        return bool(self._unsent)
+
     def tell(self, **facts: Any) -> None:
         """Send a message. One to an end that is gone is lost, as everything else of it is."""
         line = json.dumps(facts, separators=(",", ":")).encode() + b"\n"
-        with self._lock, suppress(BrokenPipeError, OSError):
-            while line:
-                line = line[os.write(self._write, line) :]
+        with self._lock:
+            self._unsent += line
+            self._send()
+
+    def flush(self) -> None:
+        """Send what waits, as far as the other end reads."""
+        with self._lock:
+            self._send()
+
+    def _send(self) -> None:
+        try:
+            while self._unsent:
+                self._unsent = self._unsent[os.write(self._write, self._unsent) :]
+        except BlockingIOError:
+            return
+        except OSError:
+            self._unsent = b""
 
     def take(self) -> list[dict[str, Any]] | None:
         """Return the messages that have come, after waiting for some; None when the other end is gone."""
         try:
             data = os.read(self.read, 65_536)
+        except BlockingIOError:
+            return []
         except OSError:
             return None
         if not data:

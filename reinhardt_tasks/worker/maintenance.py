@@ -36,17 +36,18 @@ class Maintenance:
         self._closing.set()
         self._thread.join(timeout=5)
 
-    def rescue(self, begun: Collection[str] | None = None) -> int:
+    def rescue(self, begun: Collection[str] | None = None, of: str | None = None) -> int:
         """Take over what dead workers held and decide what becomes of it; return how many jobs that were.
 
-        `begun` names the jobs that were running, where that is known: the others are given back as if never claimed.
+        `begun` names the jobs that were running in the worker `of`, where that is known: its others are given back as if
+        never claimed.
         """
         number = 0
         while claims := self._broker.rescue(BATCH, self._worker):
             self._broker.settle(
                 [
                     Released(claim=claim)
-                    if begun is not None and claim.job.id not in begun
+                    if begun is not None and claim.job.id not in begun and of in (None, claim.job.worker)
                     else lost_outcome(claim, self._options)
                     for claim in claims
                 ]

@@ -23,8 +23,19 @@ def serve_child(
     worker: Worker
 
     def told(message: dict[str, Any]) -> None:
-        if "drain" in message:
-            worker.drain(message["drain"])
+        match message:
+            case {"drain": job_id}:
+                worker.drain(job_id)
+            case {"stop": 1}:
+                worker.wind_down()
+            case {"stop": _}:
+                worker.stop_at_once()
+            case {"quiet": True}:
+                worker.quiet()
+            case {"quiet": False}:
+                worker.resume()
+            case {"stacks": _}:
+                worker.dump_stacks()
 
     heartbeat = SupervisedHeartbeat(
         link,
@@ -32,14 +43,16 @@ def serve_child(
         turns=lambda: worker.turns,
         told=told,
         # Without a supervisor nobody keeps the lease: what runs is ended or given back, and nothing is claimed any more.
-        orphaned=lambda: worker.stop(),
-        fat=lambda: worker.stop(),
+        orphaned=lambda: worker.wind_down(),
+        fat=lambda: worker.wind_down(),
         max_bytes=config.max_memory,
     )
     worker = Worker(broker, options, sender, config, heartbeat)
-    with signals_handled(worker):
+    # A terminal and a service manager send a signal to all processes, and the supervisor passes it on: it is still one.
+    with signals_handled(worker, stop=worker.wind_down):
         worker.run()
-    link.tell(bye="done" if config.burst and not worker.is_told_to_stop else "stopped")
+    is_done = config.burst and not worker.is_told_to_stop and not worker.has_had_enough
+    link.tell(bye="forced" if worker.was_forced else "done" if is_done else "stopped")
     if worker.was_forced:
         # Threads that still run a task would keep the process; what they run was given back, or settled by the supervisor.
         sys.stdout.flush()

@@ -12,8 +12,8 @@ from .worker import Worker
 
 
 @contextmanager
-def signals_handled(worker: Worker) -> Iterator[None]:
-    """Handle signals for `worker` while this lasts.
+def signals_handled(worker: Worker, stop: Callable[[], None] | None = None) -> Iterator[None]:
+    """Handle signals for `worker` while this lasts; `stop` is what SIGTERM and SIGINT do, where not the usual.
 
     SIGTERM and SIGINT stop it, a second one at once; SIGQUIT logs its stacks; SIGTSTP lets it claim no more, SIGCONT again.
     """
@@ -22,8 +22,8 @@ def signals_handled(worker: Worker) -> Iterator[None]:
         yield
         return
     actions: dict[str, Callable[[], None]] = {
-        "SIGTERM": worker.stop,
-        "SIGINT": worker.stop,
+        "SIGTERM": stop or worker.stop,
+        "SIGINT": stop or worker.stop,
         "SIGQUIT": worker.dump_stacks,
         "SIGTSTP": worker.quiet,
         "SIGCONT": worker.resume,

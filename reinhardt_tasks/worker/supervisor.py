@@ -14,7 +14,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..brokers.base import Broker, Pulse, WorkerInfo
@@ -37,6 +37,8 @@ STALLED = 300.0
 BUSY_INTERVAL = 1.0
 #: A process that lives shorter than this has crashed at its start; the pause before the next grows up to this many seconds.
 SHORT_LIFE, LONGEST_PAUSE = 10.0, 30.0
+#: Our own loop turns several times a second. After a longer gap we were suspended ourselves, and what we know is old.
+GAP = 5.0
 
 
 @dataclass(eq=False)
@@ -58,6 +60,13 @@ class Child:
     cancelled: dict[str, float] = field(default_factory=dict)
     kill_at: float | None = None
     bye: str | None = None
+    is_busy: bool = False
+    #: When the store last said what it holds.
+    pulsed_at: float = 0.0
+    #: What it was told of: stops, whether to be quiet, requests for its stacks.
+    stops: int = 0
+    is_quiet: bool = False
+    dumps: int = 0
 
 
 class Supervisor:
@@ -96,6 +105,8 @@ class Supervisor:
         self._forced = False
         self._is_reloading = False
         self._is_quiet = False
+        self._dumps = 0
+        self._turned_at = time.monotonic()
 
     def run(self) -> int:
         """Work until told to stop, or until every process has left by itself; return the exit code."""
@@ -108,7 +119,9 @@ class Supervisor:
         try:
             while not self._is_over():
                 self._populate()
+                self._obey()
                 self._listen(wake_read)
+                self._make_up_for_gap()
                 self._reap()
                 self._beat()
                 self._enforce()
@@ -120,7 +133,7 @@ class Supervisor:
                 signal.signal(number, handler)
         if self._is_reloading:
             self._start_anew()
-        return 1 if self._forced else 0
+        return 1 if self._forced or self._stops > 1 else 0
 
     def vitals(self) -> Vitals:
         """Return what a service manager is told. A worker process that is stuck is ours to replace, and not told here."""
@@ -138,35 +151,58 @@ class Supervisor:
             signal.SIGTERM: self._on_stop,
             signal.SIGINT: self._on_stop,
             signal.SIGHUP: self._on_reload,
-            signal.SIGQUIT: lambda number, frame: self._pass_on(signal.SIGQUIT),
+            signal.SIGQUIT: self._on_dump,
             signal.SIGTSTP: self._on_quiet,
             signal.SIGCONT: self._on_resume,
         }
         return {number: signal.signal(number, handler) for number, handler in handlers.items()}
 
+    # A handler only takes note, and the loop passes it on: it may interrupt anything, a fork too, and run in the child.
+
     def _on_stop(self, number: int, frame: Any) -> None:
-        self._stops += 1
-        self._forced = self._forced or self._stops > 1
-        deadline = time.monotonic() + (2.0 if self._stops > 1 else self._shutdown_timeout + GRACE)
-        for child in self._children:
-            child.kill_at = deadline
-        self._pass_on(signal.SIGTERM)
+        if self._is_reloading:
+            self._is_reloading = False
+        else:
+            self._stops += 1
 
     def _on_reload(self, number: int, frame: Any) -> None:
-        self._is_reloading = True
-        self._on_stop(number, frame)
+        if not self._stops:
+            self._is_reloading, self._stops = True, 1
+
+    def _on_dump(self, number: int, frame: Any) -> None:
+        self._dumps += 1
 
     def _on_quiet(self, number: int, frame: Any) -> None:
         self._is_quiet = True
-        self._pass_on(signal.SIGTSTP)
 
     def _on_resume(self, number: int, frame: Any) -> None:
         self._is_quiet = False
-        self._pass_on(signal.SIGCONT)
 
-    def _pass_on(self, number: int) -> None:
+    def _obey(self) -> None:
+        stops, is_quiet, dumps = min(self._stops, 2), self._is_quiet, self._dumps
         for child in self._children:
-            _kill(child.pid, number)
+            if child.stops < stops:
+                child.stops = stops
+                child.kill_at = time.monotonic() + (2.0 if stops > 1 else self._shutdown_timeout + GRACE)
+                child.link.tell(stop=stops)
+            if child.is_quiet is not is_quiet:
+                child.is_quiet = is_quiet
+                child.link.tell(quiet=is_quiet)
+            if child.dumps != dumps:
+                child.dumps = dumps
+                child.link.tell(stacks=True)
+
+    def _make_up_for_gap(self) -> None:
+        """Give the processes the time during which we could not hear them."""
+        now = time.monotonic()
+        gap, self._turned_at = now - self._turned_at, now
+        if gap < GAP:
+            return
+        for child in self._children:
+            child.turned_at += gap
+            child.timed = {job_id: (token, deadline + gap) for job_id, (token, deadline) in child.timed.items()}
+            child.cancelled = {job_id: since + gap for job_id, since in child.cancelled.items()}
+            child.kill_at = None if child.kill_at is None else child.kill_at + gap
 
     def _is_over(self) -> bool:
         return not self._children and (self._stops > 0 or self._processes == 0)
@@ -179,6 +215,7 @@ class Supervisor:
         """Fork a worker process. It gets no connection of ours: ours are closed first."""
         info = self._new_info()
         ours, theirs = Link.pair()
+        ours.never_block()
         board = Board(self._slots)
         self._let_go()
         sys.stdout.flush()
@@ -187,16 +224,17 @@ class Supervisor:
         if pid == 0:
             self._become_child(info, ours, theirs, board)
         theirs.close()
-        child = Child(info=info, link=ours, board=board, pid=pid)
+        child = Child(info=replace(info, pid=pid), link=ours, board=board, pid=pid, dumps=self._dumps)
         self._selector.register(ours.read, selectors.EVENT_READ, child)
-        if self._is_quiet:
-            _kill(pid, signal.SIGTSTP)
         return child
 
     def _become_child(self, info: WorkerInfo, ours: Link, theirs: Link, board: Board) -> None:
         code = 70
         try:
             signal.set_wakeup_fd(-1)
+            for number in _SIGNALS:
+                # The supervisor tells us of what was sent to it; until our own handlers are there, and after them, that is all.
+                signal.signal(number, _heed_nothing)
             self._selector.close()
             ours.close()
             for sibling in self._children:
@@ -238,10 +276,11 @@ class Supervisor:
         match message:
             case {"began": job_id, "token": token, "deadline": deadline}:
                 child.timed[job_id] = (token, deadline)
-            case {"ended": job_id}:
-                child.timed.pop(job_id, None)
-                child.cancelled.pop(job_id, None)
-            case {"turns": turns}:
+            case {"ended": job_id, "token": token}:
+                if child.timed.get(job_id, (None, 0.0))[0] == token:
+                    del child.timed[job_id]
+            case {"turns": turns, "running": running}:
+                child.is_busy = running > 0
                 if turns != child.turns:
                     child.turns, child.turned_at = turns, time.monotonic()
             case {"bye": reason}:
@@ -263,10 +302,14 @@ class Supervisor:
         if self._is_registered(child):
             self._selector.unregister(child.link.read)
         child.link.close()
-        if code == 0 and child.bye == "done":
-            # It has nothing more to do (--burst): nobody takes its place.
-            self._processes = max(0, self._processes - 1)
-        elif code != 0:
+        if child.stops and (code != 0 or child.bye == "forced"):
+            self._forced = True
+        if code == 0 and child.bye is not None:
+            if child.bye == "done":
+                # It has nothing more to do (--burst): nobody takes its place.
+                self._processes = max(0, self._processes - 1)
+            self._sign_off(child.info)
+        else:
             how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
             logger.error(
                 "Worker process %d (%s) ended %s; its tasks are given to others.", child.pid, child.info.id, how
@@ -275,40 +318,57 @@ class Supervisor:
             self._pause_after(child)
         child.board.close()
 
+    def _sign_off(self, info: WorkerInfo) -> None:
+        # Our last heartbeat for it may have come after its own goodbye.
+        try:
+            self._broker().leave(info)
+        except QueueError as exc:
+            logger.warning("%s could not be signed off: %s", info.id, exc)
+
     def _give_away(self, child: Child) -> None:
         """Let what a dead process held run again at once, not after its lease."""
+        rescuer = self._new_info()
         try:
             broker = self._broker()
             broker.leave(child.info)
-            Maintenance(broker, self._new_info(), self._options).rescue(begun=child.board.ids())
-        except QueueError as exc:
+            Maintenance(broker, rescuer, self._options).rescue(begun=child.board.ids(), of=child.info.id)
+            broker.leave(rescuer)
+        except Exception as exc:
             logger.warning("The tasks of %s are given to others when its lease is over: %s", child.info.id, exc)
 
     def _pause_after(self, child: Child) -> None:
+        if child.kill_at is not None:
+            # We ended it ourselves: it has not crashed.
+            return
         if time.monotonic() - child.born_at > SHORT_LIFE:
             self._crashes = 0
             return
-        self._crashes += 1
+        self._crashes = min(self._crashes + 1, 16)
         pause = min(LONGEST_PAUSE, 0.25 * 2**self._crashes) * (0.5 + random.random() / 2)  # noqa: S311
         self._born_next_at = time.monotonic() + pause
 
     def _beat(self) -> None:
         now = time.monotonic()
         for child in self._children:
-            interval = BUSY_INTERVAL if child.held or child.timed else child.info.lease / 3
+            child.link.flush()
+            interval = BUSY_INTERVAL if child.is_busy or child.held or child.timed else child.info.lease / 3
             if now - child.beat_at < min(interval, child.info.lease / 3):
                 continue
-            child.beat_at = now
+            child.beat_at = asked = time.monotonic()
             try:
                 pulse: Pulse = self._broker().heartbeat(child.info)
             except QueueError as exc:
                 logger.warning("The heartbeat for %s did not get through: %s", child.info.id, exc)
                 continue
+            except Exception:
+                logger.exception("The heartbeat for %s failed; it goes on.", child.info.id)
+                continue
             self._heard_at = now
-            child.held = dict(pulse.held)
-            for job_id in pulse.cancelled:
-                child.cancelled.setdefault(job_id, now)
-            child.link.tell(held=dict(pulse.held), cancelled=sorted(pulse.cancelled))
+            child.held, child.pulsed_at = dict(pulse.held), asked
+            # What is no longer to be cancelled is forgotten: a person may have it run again, here.
+            child.cancelled = {job_id: child.cancelled.get(job_id, now) for job_id in pulse.cancelled}
+            if not child.link.is_clogged:
+                child.link.tell(held=dict(pulse.held), cancelled=sorted(pulse.cancelled), asked=asked)
 
     def _enforce(self) -> None:
         now = time.monotonic()
@@ -322,7 +382,8 @@ class Supervisor:
                         TaskTimeout("It ran for longer than its timeout, and did not stop."),
                     )
             for job_id, since in list(child.cancelled.items()):
-                if job_id in child.held and now > since + GRACE:
+                # Not one that waits in its line: it is not begun any more. Nor one that has ended since we asked.
+                if child.pulsed_at > since + GRACE and job_id in child.held and job_id in child.board.ids():
                     self._condemn(
                         child,
                         job_id,
@@ -335,7 +396,7 @@ class Supervisor:
                     child.pid,
                     STALLED,
                 )
-                _kill(child.pid, signal.SIGQUIT)
+                child.link.tell(stacks=True)
                 child.kill_at = now + GRACE
             if child.kill_at is not None and now > child.kill_at:
                 _kill(child.pid, signal.SIGKILL)
@@ -347,10 +408,10 @@ class Supervisor:
         logger.error("Task id=%s does not stop: %s Its process %d is ended.", job_id, reason, child.pid)
         try:
             self._record(child, job_id, token, reason)
-        except QueueError as exc:
+        except Exception as exc:
             logger.warning("What became of task %s could not be recorded: %s", job_id, exc)
-        if set(child.held) <= {job_id}:
-            _kill(child.pid, signal.SIGKILL)
+        if set(child.held) | child.board.ids() <= {job_id}:
+            child.kill_at = time.monotonic()
         else:
             child.link.tell(drain=job_id)
             child.kill_at = child.kill_at or time.monotonic() + self._shutdown_timeout + GRACE
@@ -368,6 +429,13 @@ class Supervisor:
         """Become the new version of this program: same process, same arguments, code read again."""
         self._let_go()
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606
+
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP, signal.SIGCONT)
+
+
+def _heed_nothing(number: int, frame: Any) -> None:
+    """Handle a signal by doing nothing. Not SIG_IGN, which the programs that a task starts would inherit."""
 
 
 def _kill(pid: int, number: int) -> None:

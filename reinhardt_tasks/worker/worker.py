@@ -110,6 +110,18 @@ class Worker:
         self._was_told = True
         self.wake()
 
+    def wind_down(self) -> None:
+        """Stop as after a first `stop()`, however often this is called."""
+        self._stops = max(1, self._stops)
+        self._was_told = True
+        self.wake()
+
+    def stop_at_once(self) -> None:
+        """Stop as after a second `stop()`."""
+        self._stops = 2
+        self._was_told = True
+        self.wake()
+
     def wake(self) -> None:
         """Let the loop turn now."""
         self._may_have_work = True
@@ -128,6 +140,11 @@ class Worker:
     def is_told_to_stop(self) -> bool:
         """Whether it ends because somebody wants it to, and not because there is nothing more to do."""
         return self._was_told
+
+    @property
+    def has_had_enough(self) -> bool:
+        """Whether it has claimed all the tasks that it may."""
+        return self.config.max_tasks is not None and self._claimed >= self.config.max_tasks
 
     @property
     def is_stopping(self) -> bool:
@@ -154,7 +171,7 @@ class Worker:
             self._held.pop(condemned, None)
             self._running.pop(condemned, None)
             self._left_running = True
-        self.stop()
+        self.wind_down()
 
     def dump_stacks(self) -> None:
         """Log the stack of each thread, and which task it runs."""
@@ -370,7 +387,7 @@ class Worker:
             return True
         if self._held or self._outcomes:
             return False
-        if self.config.max_tasks is not None and self._claimed >= self.config.max_tasks:
+        if self.has_had_enough:
             return True
         return self.config.burst and not self._may_have_work and not self._outages.is_on
 
