@@ -7,6 +7,7 @@ REINHARDT_TEST_TASKS_NUMBER makes it more than the few hundred that a daily run 
 from __future__ import annotations
 
 import os
+import signal
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -53,6 +54,19 @@ class Runs:
             number for number, by in self._numbers("ended") if by == pid
         }
 
+    def kill_in_the_middle(self, victim: WorkerProcess) -> None:
+        """Kill a worker that is running something; it is held still while that is looked at."""
+
+        def is_in_the_middle() -> bool:
+            victim.process.send_signal(signal.SIGSTOP)
+            if self.cut_off(victim.process.pid):
+                return True
+            victim.process.send_signal(signal.SIGCONT)
+            return False
+
+        wait_until(is_in_the_middle, "the worker runs something", timeout=DONE_WITHIN, interval=0.01)
+        victim.kill()
+
     def done(self, number: int) -> None:
         """Return when so many tasks have ended at least once."""
         wait_until(lambda: len(self.ended) >= number, f"{number} tasks end", timeout=DONE_WITHIN, interval=0.05)
@@ -97,7 +111,7 @@ def test_no_task_is_lost_when_a_worker_is_killed(setting: dict[str, Any], runs: 
     results = enqueue(runs)
     with workers(2, "--concurrency", "4", tasks=setting) as (victim, survivor):
         runs.done(NUMBER // 4)
-        victim.kill()
+        runs.kill_in_the_middle(victim)
         jobs = settled(results)
         survivor.terminate()
         assert survivor.ended() == 0, survivor.stderr

@@ -45,7 +45,7 @@ def test_no_task_is_lost_when_workers_are_killed(setting: dict[str, Any], runs: 
     results = enqueue(runs)
     with workers(2, "--concurrency", "2", tasks=setting) as (victim, survivor):
         runs.done(NUMBER // 4)
-        victim.kill()
+        runs.kill_in_the_middle(victim)
         jobs = settled(results)
         survivor.terminate()
         assert survivor.ended() == 0, survivor.stderr

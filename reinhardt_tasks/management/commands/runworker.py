@@ -160,7 +160,10 @@ class Command(BaseCommand):
         finally:
             health.end()
         if code:
-            sys.exit(code)
+            # At once: a signal more would find no handler any more, and end us with another code.
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
 
     def _say_ready(self, verbosity: int) -> None:
         # Not before the signals are handled: whoever reads this may send one.
