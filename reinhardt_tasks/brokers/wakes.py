@@ -16,11 +16,11 @@ class Wakes:
         self._sleepers = 0
         self._is_owed = False
 
-    def call(self) -> bool:
-        """Note a call; return whether somebody sleeps."""
+    def call(self, *, owes: bool = True) -> bool:
+        """Note a call; return whether somebody sleeps. Unless it `owes` nothing, the next sleeper is woken where nobody is."""
         with self._lock:
             self._count += 1
-            self._is_owed = not self._sleepers
+            self._is_owed = owes and not self._sleepers
             return self._sleepers > 0
 
     @contextmanager

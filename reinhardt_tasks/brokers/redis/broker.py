@@ -131,7 +131,11 @@ class RedisBroker(Broker):
             return True
 
     def wake(self) -> None:
-        if not self._wakes.call():
+        self.rouse(owes=True)
+
+    def rouse(self, *, owes: bool = False) -> None:
+        """End the waits that are going on; see `wake`, which ends the next one where there are none."""
+        if not self._wakes.call(owes=owes):
             return
         with self._lock:
             sleepers = list(self._sleepers.values())

@@ -100,27 +100,30 @@ class ShardedBroker(Broker):
         answers: list[bool] = []
         errors: list[QueueError] = []
 
+        shards = self._awake()
+
         def listen(shard: RedisBroker) -> None:
             try:
                 answers.append(shard.wait(queues, timeout))
             except QueueError as exc:
                 errors.append(exc)
-            if answers and answers[-1] or len(answers) + len(errors) == len(self.shards):
+            if any(answers) or len(answers) + len(errors) == len(shards):
                 heard.set()
 
-        shards = self._awake()
         threads = [threading.Thread(target=listen, args=(shard,), daemon=True) for shard in shards]
         for thread in threads:
             thread.start()
         heard.wait(timeout + 1.0)
+        # Taken before the others are roused, who say then that they were woken.
+        is_something = any(answers)
         for shard, thread in zip(shards, threads, strict=True):
             if thread.is_alive():
-                shard.wake()
+                shard.rouse()
         for thread in threads:
             thread.join(timeout=1.0)
         if errors and not answers:
             raise errors[0]
-        return any(answers)
+        return is_something
 
     def wake(self) -> None:
         if not self._wakes.call():
