@@ -158,11 +158,6 @@ class Task(CoreTask, Generic[P, R]):  # type: ignore[misc, unused-ignore]
         check_call(self, args, kwargs)
         transaction.on_commit(functools.partial(self.enqueue, *args, **kwargs), using=using)
 
-    @property
-    def func_place(self) -> str:
-        code = self.func.__code__
-        return f"{code.co_filename}:{code.co_firstlineno}"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskContext(CoreTaskContext):

@@ -127,10 +127,6 @@ class Worker:
         self._may_have_work = True
         threading.Thread(target=self._heard, daemon=True).start()
 
-    def sign_in(self) -> None:
-        """Send the first heartbeat. Raise QueueError where the store cannot be reached."""
-        self.broker.heartbeat(self.info)
-
     @property
     def was_forced(self) -> bool:
         """Whether tasks were still running here when the worker ended; they were given back."""

@@ -25,7 +25,7 @@ def insert_sql(dialect: Dialect, alias: str, jobs: Sequence[Job]) -> tuple[str, 
     """Return an INSERT of `jobs` and its parameters."""
     now = dialect.now
     if dialect.has_arrays and len(jobs) > _FEW:
-        return _from_arrays(now, alias, jobs)
+        return _from_arrays(dialect, alias, jobs)
     ready = f"({_GIVEN_MARKS}, NULL, 0, {dialect.false}, {now}, {now}, 'PENDING', %s, NULL)"
     timed = (
         f"({_GIVEN_MARKS}, %s, 0, {dialect.false}, {now}, %s, CASE WHEN %s <= {now} THEN 'PENDING' ELSE 'SCHEDULED' END, "
@@ -33,17 +33,7 @@ def insert_sql(dialect: Dialect, alias: str, jobs: Sequence[Job]) -> tuple[str, 
     )
     rows, params = [], []
     for job in jobs:
-        params += [
-            dialect.id_param(job.id),
-            alias,
-            job.name,
-            job.queue,
-            -job.priority,
-            job.payload,
-            job.max_attempts,
-            job.once_key,
-            json.dumps(dict(job.metadata)) if job.metadata else "{}",
-        ]
+        params += _given(dialect, alias, job)
         lane = lane_of(alias, job.queue)
         if job.run_after is None:
             rows.append(ready)
@@ -55,30 +45,38 @@ def insert_sql(dialect: Dialect, alias: str, jobs: Sequence[Job]) -> tuple[str, 
     return f"INSERT INTO {JOBS} ({', '.join(_COLUMNS)}) VALUES {', '.join(rows)}", params
 
 
-def _from_arrays(now: str, alias: str, jobs: Sequence[Job]) -> tuple[str, list[Any]]:
+def _given(dialect: Dialect, alias: str, job: Job) -> list[Any]:
+    """Return what a job brings along, in the order of `_GIVEN`."""
+    return [
+        dialect.id_param(job.id),
+        alias,
+        job.name,
+        job.queue,
+        -job.priority,
+        job.payload,
+        job.max_attempts,
+        job.once_key,
+        json.dumps(dict(job.metadata)) if job.metadata else "{}",
+    ]
+
+
+def _from_arrays(dialect: Dialect, alias: str, jobs: Sequence[Job]) -> tuple[str, list[Any]]:
     """As one array for each column: thousands of single parameters cost more to read than the statement takes to run."""
     is_ahead = "v.run_after > n.now"
+    given = ", ".join(f"v.{column}" for column in _GIVEN)
     sql = (
-        f"INSERT INTO {JOBS} ({', '.join(_COLUMNS)}) SELECT v.id, %s, v.name, v.queue, v.precedence, v.payload, v.max_attempts, "
-        f"v.once_key, v.metadata, v.run_after, 0, FALSE, n.now, COALESCE(v.run_after, n.now), "
+        f"INSERT INTO {JOBS} ({', '.join(_COLUMNS)}) SELECT {given}, v.run_after, 0, FALSE, n.now, COALESCE(v.run_after, n.now), "
         f"CASE WHEN {is_ahead} THEN 'SCHEDULED' ELSE 'PENDING' END, CASE WHEN {is_ahead} THEN NULL ELSE v.lane END, "
-        f"CASE WHEN {is_ahead} THEN v.run_after END FROM (SELECT {now} AS now) AS n CROSS JOIN unnest("
-        "%s::uuid[], %s::text[], %s::text[], %s::smallint[], %s::text[], %s::integer[], %s::text[], %s::text[], %s::bigint[], "
-        "%s::text[]) AS v(id, name, queue, precedence, payload, max_attempts, once_key, metadata, run_after, lane)"
+        f"CASE WHEN {is_ahead} THEN v.run_after END FROM (SELECT {dialect.now} AS now) AS n CROSS JOIN unnest("
+        "%s::uuid[], %s::text[], %s::text[], %s::text[], %s::smallint[], %s::text[], %s::integer[], %s::text[], %s::text[], "
+        f"%s::bigint[], %s::text[]) AS v({', '.join(_GIVEN)}, run_after, lane)"
     )
     rows = [
-        (
-            job.id,
-            job.name,
-            job.queue,
-            -job.priority,
-            job.payload,
-            job.max_attempts,
-            job.once_key,
-            json.dumps(dict(job.metadata)) if job.metadata else "{}",
+        [
+            *_given(dialect, alias, job),
             None if job.run_after is None else to_micros(job.run_after),
             lane_of(alias, job.queue),
-        )
+        ]
         for job in jobs
     ]
-    return sql, [alias, *(list(column) for column in zip(*rows, strict=True))]
+    return sql, [list(column) for column in zip(*rows, strict=True)]

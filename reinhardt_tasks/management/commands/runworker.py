@@ -33,6 +33,7 @@ from ...worker.sdnotify import Notifier
 from ...worker.serving import serve_child
 from ...worker.signals import signals_handled
 from ...worker.supervisor import Supervisor
+from ..flags import seconds
 
 _ENVIRONMENT = "REINHARDT_TASKS_"
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
@@ -72,11 +73,11 @@ class Command(BaseCommand):
         add("--async-concurrency", type=_whole, default=100, help="Coroutine tasks at one time (default: %(default)s).")
         add(
             "--poll-interval",
-            type=_seconds,
+            type=seconds,
             default=1.0,
             help="Seconds after which an idle worker looks by itself (default: 1).",
         )
-        add("--shutdown-timeout", type=_seconds, default=30.0, help="Seconds for running tasks to end (default: 30).")
+        add("--shutdown-timeout", type=seconds, default=30.0, help="Seconds for running tasks to end (default: 30).")
         add("--burst", action="store_true", help="Leave, with exit code 0, when nothing is ready any more.")
         add("--max-tasks", type=_whole, help="Leave, or with --processes replace a process, after this many tasks.")
         add(
@@ -317,10 +318,3 @@ def _file_to_be(text: str) -> Path:
     if path.is_dir() or not os.access(path.parent, os.W_OK):
         raise argparse.ArgumentTypeError(f"must be a file in a folder that can be written to, not {text}")
     return path
-
-
-def _seconds(text: str) -> float:
-    number = float(text)
-    if not 0 <= number < float("inf"):
-        raise argparse.ArgumentTypeError(f"must be 0 or more seconds, not {text}")
-    return number

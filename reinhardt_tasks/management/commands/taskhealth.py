@@ -20,6 +20,7 @@ from ...exceptions import QueueError
 from ...jobs import TaskStatus
 from ...options import did_you_mean
 from ...worker.health import STATES
+from ..flags import seconds
 
 HEALTHY, UNHEALTHY, USAGE, UNREACHABLE = 0, 1, 2, 3
 MAX_AGE, MIN_WORKERS = 30.0, 1
@@ -52,11 +53,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--file", metavar="PATH", help="The file of runworker's --health-file.")
-        parser.add_argument(
-            "--max-age", type=_seconds, metavar="S", help="With --file: its greatest age (default: 30)."
-        )
+        parser.add_argument("--max-age", type=seconds, metavar="S", help="With --file: its greatest age (default: 30).")
         parser.add_argument("--backend", metavar="ALIAS", help="Alias in TASKS (default: default).")
-        parser.add_argument("--max-oldest", type=_seconds, metavar="S", help="How long a ready task may wait.")
+        parser.add_argument("--max-oldest", type=seconds, metavar="S", help="How long a ready task may wait.")
         parser.add_argument("--min-workers", type=_number, metavar="N", help="How many workers must live (default: 1).")
         parser.add_argument("--json", action="store_true", help="Print one JSON object.")
 
@@ -187,13 +186,6 @@ def _refuse_beside(reason: str, options: dict[str, Any], *names: str) -> None:
 
 def _given(value: Any, default: Any) -> Any:
     return default if value is None else value
-
-
-def _seconds(text: str) -> float:
-    number = float(text)
-    if not 0 <= number < float("inf"):
-        raise argparse.ArgumentTypeError(f"must be 0 or more seconds, not {text}")
-    return number
 
 
 def _number(text: str) -> int:
