@@ -76,6 +76,8 @@ class Execution:
         self._sender = sender
         self._annotate = annotate
         self._propagate = propagate
+        #: What travelled with the call, unseen by the task; known once it is prepared.
+        self.headers: dict[str, Any] = {}
         self._args: list[Any] = []
         self._kwargs: dict[str, Any] = {}
         self._result: TaskResult[Any] | None = None
@@ -165,7 +167,7 @@ class Execution:
         job = self.claim.job
         try:
             task = self._given or task_of(job)
-            self._args, self._kwargs = decode_call(job.payload)
+            self._args, self._kwargs, self.headers = decode_call(job.payload)
             self._result = fill_result(job, task, self._args, self._kwargs)
         except TaskNotFound as exc:
             return self._unknown(exc)

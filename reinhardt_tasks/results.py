@@ -123,7 +123,8 @@ class TaskResult(CoreTaskResult, Generic[R]):  # type: ignore[misc, unused-ignor
 def result_of(job: Job, task: CoreTask) -> TaskResult[Any]:
     """Return the result that shows `job`. A payload that was damaged shows no arguments."""
     try:
-        return fill_result(job, task, *decode_call(job.payload))
+        call = decode_call(job.payload)
+        return fill_result(job, task, call.args, call.kwargs)
     except (SerializationFailed, RecursionError):
         return fill_result(job, task, [], {})
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, time
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 from .exceptions import SerializationFailed
@@ -27,30 +27,42 @@ def dumps(value: Any, subject: str) -> str:
     return _dumps(value, subject, {"": value})
 
 
-def encode_call(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
-    """Return a call's arguments as the payload of a job."""
-    if not args and not kwargs:
+class StoredCall(NamedTuple):
+    """What a payload holds: a call's arguments, and what travels with it unseen by the task (whose step it is, whose trace)."""
+
+    args: list[Any]
+    kwargs: dict[str, Any]
+    headers: dict[str, Any]
+
+
+def encode_call(
+    name: str, args: Sequence[Any], kwargs: Mapping[str, Any], headers: Mapping[str, Any] | None = None
+) -> str:
+    """Return a call's arguments, and its headers where it has some, as the payload of a job."""
+    if not args and not kwargs and not headers:
         return "[[],{}]"
-    return _dumps([list(args), dict(kwargs)], f"The arguments of {name}", {"args": list(args), **kwargs})
+    value = [list(args), dict(kwargs), dict(headers)] if headers else [list(args), dict(kwargs)]
+    return _dumps(value, f"The arguments of {name}", {"args": list(args), **kwargs, "headers": headers})
 
 
 #: A payload that begins so was refused by its store; the reason follows. No JSON text begins so.
 REFUSED = "!"
 
 
-def decode_call(payload: str) -> tuple[list[Any], dict[str, Any]]:
-    """Return the arguments that `encode_call` stored. Raise SerializationFailed for a payload that is not one of its."""
+def decode_call(payload: str) -> StoredCall:
+    """Return what `encode_call` stored. Raise SerializationFailed for a payload that is not one of its."""
     if payload and payload.startswith(REFUSED):
         raise SerializationFailed(payload[len(REFUSED) :])
     try:
-        args, kwargs = json.loads(payload)
+        args, kwargs, *rest = json.loads(payload)
+        headers = rest[0] if rest else {}
     except (ValueError, TypeError, RecursionError) as exc:
         raise SerializationFailed(
             f"The stored arguments are damaged: {payload[:80]!r} is not what was written."
         ) from exc
-    if not isinstance(args, list) or not isinstance(kwargs, dict):
+    if not isinstance(args, list) or not isinstance(kwargs, dict) or not isinstance(headers, dict) or len(rest) > 1:
         raise SerializationFailed(f"The stored arguments are damaged: {payload[:80]!r} is no list and dictionary.")
-    return args, kwargs
+    return StoredCall(args, kwargs, headers)
 
 
 def encode_history(attempts: Sequence[Attempt]) -> str:

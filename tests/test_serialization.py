@@ -40,8 +40,14 @@ class Odd:
 @pytest.mark.parametrize(("args", "kwargs"), THE_CALLS)
 def test_a_call_comes_back_as_it_was(args: list[Any], kwargs: dict[str, Any]) -> None:
     payload = encode_call("app.tasks.add", args, kwargs)
-    assert decode_call(payload) == (args, kwargs)
+    assert decode_call(payload) == (args, kwargs, {})
     assert json.loads(payload) == [args, kwargs]
+
+
+def test_headers_travel_beside_the_arguments() -> None:
+    payload = encode_call("app.tasks.add", [1], {"b": 2}, {"traceparent": "00-ab-cd-01"})
+    assert decode_call(payload) == ([1], {"b": 2}, {"traceparent": "00-ab-cd-01"})
+    assert decode_call(encode_call("app.tasks.add", [], {}, {"step": 3})) == ([], {}, {"step": 3})
 
 
 def test_a_payload_is_plain_ascii_that_every_store_can_hold() -> None:
@@ -50,18 +56,22 @@ def test_a_payload_is_plain_ascii_that_every_store_can_hold() -> None:
 
 
 def test_numbers_and_booleans_keep_their_types() -> None:
-    args, _ = decode_call(encode_call("app.tasks.add", [1, 1.0, True], {}))
+    args, *_ = decode_call(encode_call("app.tasks.add", [1, 1.0, True], {}))
     assert [type(item) for item in args] == [int, float, bool]
 
 
 def test_the_order_of_keys_is_kept() -> None:
-    _, kwargs = decode_call(encode_call("app.tasks.add", [], {"z": 1, "a": {"y": 1, "b": 2}}))
+    _, kwargs, _ = decode_call(encode_call("app.tasks.add", [], {"z": 1, "a": {"y": 1, "b": 2}}))
     assert list(kwargs) == ["z", "a"]
     assert list(kwargs["a"]) == ["y", "b"]
 
 
 def test_tuples_come_back_as_lists() -> None:
-    assert decode_call(encode_call("app.tasks.add", ((1, (2,)),), {"pair": (3, 4)})) == ([[1, [2]]], {"pair": [3, 4]})
+    assert decode_call(encode_call("app.tasks.add", ((1, (2,)),), {"pair": (3, 4)})) == (
+        [[1, [2]]],
+        {"pair": [3, 4]},
+        {},
+    )
 
 
 def test_subclasses_of_what_json_knows_are_stored_as_that() -> None:
@@ -152,7 +162,21 @@ def test_what_is_nested_too_deeply_is_refused_and_costs_nothing_else() -> None:
 
 @pytest.mark.parametrize(
     "payload",
-    ["", "{", "null", "5", "[]", "[[]]", "[[],{},1]", "[{},[]]", '[[],"ab"]', '{"a":1,"b":2}', '"ab"', "[" * 100_000],
+    [
+        "",
+        "{",
+        "null",
+        "5",
+        "[]",
+        "[[]]",
+        "[[],{},1]",
+        "[[],{},{},{}]",
+        "[{},[]]",
+        '[[],"ab"]',
+        '{"a":1,"b":2}',
+        '"ab"',
+        "[" * 100_000,
+    ],
     ids=lambda payload: payload[:12] or "empty",
 )
 def test_a_damaged_payload_is_a_sentence_not_a_puzzle(payload: str) -> None:

@@ -11,8 +11,8 @@ from typing import ClassVar
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from .fields import ExactCharField, InstantField, SparseIndex
-from .jobs import TaskPriority, TaskStatus
+from ..fields import ExactCharField, InstantField, SparseIndex
+from ..jobs import TaskPriority, TaskStatus
 
 STATUSES = [
     (TaskStatus.PENDING.value, _("Pending")),
