@@ -1,7 +1,7 @@
 """Jobs as hashes. A field that is not there is None; a damaged one spoils only itself.
 
 n name, q queue, p priority, a arguments, st state, tk token, mx attempts at most, once its once key, md metadata, pg
-progress, hs history, rs result, cr cancellation requested, wk worker, hb the worker that holds it, ra run after, en
+progress, hs history, rs result, cr cancellation requested, wk worker, hb the worker that holds it ('' for none), ra run after, en
 enqueued, du due, s1 first started, sa last started, fi finished.
 """
 

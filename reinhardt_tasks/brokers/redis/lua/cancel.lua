@@ -12,7 +12,7 @@ for number = 2, #ARGV do
     done[#done + 1] = id
   elseif status == 'PENDING' or status == 'SCHEDULED' or status == 'RETRY' then
     unplace(id, found[2], status)
-    redis.call('HSET', job, 'st', 'CANCELLED', 'cr', 1, 'fi', string.format('%.0f', now))
+    redis.call('HSET', job, 'st', 'CANCELLED', 'cr', 1, 'fi', now_text)
     finish(id, 'CANCELLED', tonumber(ARGV[1]))
     done[#done + 1] = id
   end

@@ -20,6 +20,7 @@
 local base = KEYS[1]
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
+local now_text = string.format('%.0f', now)
 
 -- A damaged job may have no queue, no priority, no due time: it must not stop the others.
 local function key(kind, name)
@@ -33,12 +34,26 @@ local function rank(priority, due)
   return (100 - priority) * 35184372088832 + math.max(0, math.min(age, 35184372088831))
 end
 
+local TOKENS = {}
+for number = 1, 16 do
+  TOKENS[number] = '1'
+end
 local function ring(queue, count)
+  count = math.min(count, #TOKENS)
   for _, name in ipairs({queue, '*'}) do
     local bell = key('bell', name)
-    for _ = redis.call('LLEN', bell) + 1, math.min(count, 16) do
-      redis.call('RPUSH', bell, '1')
+    local missing = count - redis.call('LLEN', bell)
+    if missing > 0 then
+      redis.call('RPUSH', bell, unpack(TOKENS, 1, missing))
     end
+  end
+end
+
+-- What `unpack` can lay on Lua's stack at once is limited.
+local SLICE = 4000
+local function in_slices(command, name, values)
+  for first = 1, #values, SLICE do
+    redis.call(command, name, unpack(values, first, math.min(first + SLICE - 1, #values)))
   end
 end
 
@@ -76,14 +91,18 @@ end
 
 -- Whoever prunes comes first, and clears away what hangs on a job; the expiry is for a store that nobody prunes.
 local SLACK = 600000
-local function finish(id, status, ttl)
-  redis.call('ZADD', base .. 'ended', string.format('%.0f', now), id)
-  if status ~= 'SUCCESS' then
-    redis.call('ZADD', base .. 'failures', 0, id)
-  end
+local function expire(id, ttl)
   if ttl and ttl > 0 then
     redis.call('PEXPIRE', key('job', id), string.format('%.0f', ttl + SLACK))
   end
+end
+
+local function finish(id, status, ttl)
+  redis.call('ZADD', base .. 'ended', now_text, id)
+  if status ~= 'SUCCESS' then
+    redis.call('ZADD', base .. 'failures', 0, id)
+  end
+  expire(id, ttl)
 end
 
 local function unfinish(id)
@@ -145,52 +164,110 @@ local function promote(queue)
   end
 end
 
--- The jobs at ARGV[first] and after, nine values each: id, name, queue, priority, payload, run_after, max_attempts,
--- once_key, metadata ('' is none). `stamp` is the time at which they count as enqueued, now by default. Returns for each '', or the id of the job that was there first and stands for it.
+-- A table inside a table, made when it is first asked for.
+local function part(whole, name)
+  local found = whole[name]
+  if not found then
+    found = {}
+    whole[name] = found
+  end
+  return found
+end
+
 local JOB_WIDTH = 9
+
+-- The id of the job that stands for the one at ARGV[at], in the store or among those before it in `batch`; nil for none.
+local function first_of(at, batch)
+  local id, once = ARGV[at], ARGV[at + 7]
+  if batch.jobs[id] or redis.call('EXISTS', key('job', id)) == 1 then
+    return id
+  end
+  if once == '' then
+    return nil
+  end
+  local known = batch.onces[once] or redis.call('GET', key('once', once))
+  -- Where that job has expired, nothing would run in its place.
+  if known and (batch.jobs[known] or redis.call('EXISTS', key('job', known)) == 1) then
+    return known
+  end
+  return nil
+end
+
+-- The jobs at ARGV[first] and after, nine values each: id, name, queue, priority, payload, run_after, max_attempts,
+-- once_key, metadata ('' is none). `stamp` is the time at which they count as enqueued, now by default. Returns for each '',
+-- or the id of the job that was there first and stands for it. The bells and lines, which may be of a wrong type, are
+-- written first: if one is, a single job leaves nothing behind.
 local function store(first, count, stamp)
-  local answer, fresh = {}, {}
+  local answer, all, queues = {}, {}, {}
+  local lines, fresh, soonest = {}, {}, {}
+  local batch = {jobs = {}, onces = {}}
+  local stamped = stamp and string.format('%.0f', stamp) or now_text
   for number = 0, count - 1 do
     local at = first + number * JOB_WIDTH
-    local id, queue, once = ARGV[at], ARGV[at + 2], ARGV[at + 7]
-    local known = redis.call('EXISTS', key('job', id)) == 1 and id
-    if not known and once ~= '' then
-      known = redis.call('GET', key('once', once))
-      if known and redis.call('EXISTS', key('job', known)) == 0 then
-        -- The job has expired: nothing would run in its place.
-        known = false
-      end
-    end
+    local id, queue, run_after, once = ARGV[at], ARGV[at + 2], ARGV[at + 5], ARGV[at + 7]
+    local known = first_of(at, batch)
     if not known then
-      local priority, due, status = tonumber(ARGV[at + 3]), stamp or now, 'PENDING'
-      local fields = {'n', ARGV[at + 1], 'q', queue, 'p', ARGV[at + 3], 'a', ARGV[at + 4], 'tk', 0,
-                      'en', string.format('%.0f', due)}
-      if ARGV[at + 5] ~= '' then
-        due = tonumber(ARGV[at + 5])
+      local status, due, due_text = 'PENDING', stamp or now, stamped
+      if run_after ~= '' then
+        due, due_text = tonumber(run_after), run_after
         status = due > now and 'SCHEDULED' or 'PENDING'
-        fields[#fields + 1] = 'ra'
-        fields[#fields + 1] = ARGV[at + 5]
       end
-      for offset, name in pairs({[6] = 'mx', [7] = 'once', [8] = 'md'}) do
-        if ARGV[at + offset] ~= '' then
+      local line, score
+      if status == 'PENDING' then
+        line, score = key('ready', queue), string.format('%.0f', rank(tonumber(ARGV[at + 3]), due))
+        fresh[queue] = (fresh[queue] or 0) + 1
+      else
+        line, score = key('later', queue), due_text
+        soonest[queue] = math.min(soonest[queue] or due, due)
+      end
+      local members = part(lines, line)
+      members[#members + 1] = score
+      members[#members + 1] = id
+      local fields = {'n', ARGV[at + 1], 'q', queue, 'p', ARGV[at + 3], 'a', ARGV[at + 4], 'st', status,
+                      'en', stamped, 'du', due_text}
+      local function also(name, value)
+        if value ~= '' then
           fields[#fields + 1] = name
-          fields[#fields + 1] = ARGV[at + offset]
+          fields[#fields + 1] = value
         end
       end
-      redis.call('HSET', key('job', id), 'st', status, 'du', string.format('%.0f', due), unpack(fields))
-      redis.call('ZADD', base .. 'all', 0, id)
+      also('ra', run_after)
+      also('mx', ARGV[at + 6])
+      also('once', once)
+      also('md', ARGV[at + 8])
+      batch.jobs[id] = fields
       if once ~= '' then
-        redis.call('SET', key('once', once), id)
+        batch.onces[once] = id
       end
-      if place(id, queue, status, priority, due) then
-        fresh[queue] = (fresh[queue] or 0) + 1
-      end
+      queues[queue] = true
+      all[#all + 1] = 0
+      all[#all + 1] = id
     end
     answer[number + 1] = known or ''
   end
-  for queue, count in pairs(fresh) do
-    ring(queue, count)
+  for queue, due in pairs(soonest) do
+    local head = redis.call('ZRANGE', key('later', queue), 0, 0, 'WITHSCORES')[2]
+    if not head or due < tonumber(head) then
+      -- It is due before everything that sleepers know of.
+      fresh[queue] = fresh[queue] or 1
+    end
   end
+  for queue, ready in pairs(fresh) do
+    ring(queue, ready)
+  end
+  for line, members in pairs(lines) do
+    in_slices('ZADD', line, members)
+  end
+  for id, fields in pairs(batch.jobs) do
+    redis.call('HSET', key('job', id), unpack(fields))
+  end
+  for once, id in pairs(batch.onces) do
+    redis.call('SET', key('once', once), id)
+  end
+  for queue in pairs(queues) do
+    redis.call('SADD', base .. 'queues', queue)
+  end
+  in_slices('ZADD', base .. 'all', all)
   return answer
 end
 

@@ -15,11 +15,14 @@ if refused then
   return refused
 end
 
+-- What is written once for all outcomes: worker -> ids that it holds no more; members of the two lists of ended jobs.
+local let_go, ended, failures = {}, {}, {}
+
 local function settle(at)
   local id, token, status = ARGV[at], ARGV[at + 1], ARGV[at + 2]
   local job = key('job', id)
   local held = try('HMGET', job, 'tk', 'hb', 'cr', 'q', 'p', 'du')
-  if not held or held[1] ~= token or not held[2] then
+  if not held or held[1] ~= token or not held[2] or held[2] == '' then
     return false
   end
   local queue, due = held[4], tonumber(held[6]) or now
@@ -27,28 +30,35 @@ local function settle(at)
     -- There is no line to put it into. Its history is not lost: somebody may mend the key and retry it.
     status = 'FAILURE'
   end
-  redis.call('HDEL', key('held', held[2]), id)
+  local ids = part(let_go, held[2])
+  ids[#ids + 1] = id
   if held[3] and status ~= 'FAILURE' then
     status = 'CANCELLED'
     redis.call('SREM', key('stop', held[2]), id)
   end
-  redis.call('HDEL', job, 'hb')
+  local fields = {'hb', '', 'st', status}
   if ARGV[at + 4] ~= '' then
-    redis.call('HSET', job, 'hs', ARGV[at + 4])
+    fields[#fields + 1] = 'hs'
+    fields[#fields + 1] = ARGV[at + 4]
   end
   if status == 'SUCCESS' or status == 'FAILURE' or status == 'CANCELLED' then
     if status == 'SUCCESS' then
-      redis.call('HSET', job, 'st', status, 'fi', string.format('%.0f', now), 'rs', ARGV[at + 3])
+      fields[#fields + 1] = 'rs'
+      fields[#fields + 1] = ARGV[at + 3]
     else
-      redis.call('HSET', job, 'st', status, 'fi', string.format('%.0f', now))
+      failures[#failures + 1] = 0
+      failures[#failures + 1] = id
     end
-    finish(id, status, ttl)
+    redis.call('HSET', job, 'fi', now_text, unpack(fields))
+    ended[#ended + 1] = now_text
+    ended[#ended + 1] = id
+    expire(id, ttl)
     return status
   end
   if ARGV[at + 5] ~= '' then
     due = now + tonumber(ARGV[at + 5])
   end
-  redis.call('HSET', job, 'st', status, 'du', string.format('%.0f', due))
+  redis.call('HSET', job, 'du', string.format('%.0f', due), unpack(fields))
   if place(id, queue, status, tonumber(held[5]), due) then
     ring(queue, 1)
   end
@@ -74,6 +84,12 @@ for number = 0, outcomes - 1 do
   end
   follower = follower + (mine + foreign) * JOB_WIDTH
 end
+
+for holder, ids in pairs(let_go) do
+  in_slices('HDEL', key('held', holder), ids)
+end
+in_slices('ZADD', base .. 'ended', ended)
+in_slices('ZADD', base .. 'failures', failures)
 
 if limit <= 0 then
   return {lost, {}}
@@ -111,20 +127,34 @@ if count ~= 1 then
   end)
 end
 
-local claims = {}
+local claims, taken, tokens = {}, {}, {}
 for number = 1, math.min(limit, #heads) do
   local id, queue = heads[number][2], heads[number][3]
   local job = key('job', id)
-  redis.call('ZREM', key('ready', queue), id)
-  local token = try('HINCRBY', job, 'tk', 1)
-  -- What expired, or is damaged beyond reading, is not a job any more.
-  if token and try('HEXISTS', job, 'a') == 1 then
-    redis.call('HSETNX', job, 's1', string.format('%.0f', now))
-    redis.call('HSET', job, 'st', 'RUNNING', 'wk', worker, 'hb', worker, 'sa', string.format('%.0f', now))
-    redis.call('HSET', key('held', worker), id, token)
-    claims[#claims + 1] = {id, redis.call('HGETALL', job)}
-  elseif token then
+  local ids = part(taken, queue)
+  ids[#ids + 1] = id
+  local fields, known = try('HGETALL', job) or {}, {}
+  for at = 1, #fields, 2 do
+    known[fields[at]] = fields[at + 1]
+  end
+  if known.a then
+    local token = string.format('%.0f', (tonumber(known.tk) or 0) + 1)
+    local news = {'tk', token, 'st', 'RUNNING', 'wk', worker, 'hb', worker, 'sa', now_text, 's1', known.s1 or now_text}
+    redis.call('HSET', job, unpack(news))
+    tokens[#tokens + 1] = id
+    tokens[#tokens + 1] = token
+    -- The reader takes the last value of a field.
+    for at = 1, #news do
+      fields[#fields + 1] = news[at]
+    end
+    claims[#claims + 1] = {id, fields}
+  elseif #fields > 0 then
+    -- What is damaged beyond reading is not a job any more.
     redis.call('DEL', job)
   end
 end
+for queue, ids in pairs(taken) do
+  in_slices('ZREM', key('ready', queue), ids)
+end
+in_slices('HSET', key('held', worker), tokens)
 return {lost, claims}

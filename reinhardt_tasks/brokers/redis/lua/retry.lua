@@ -9,7 +9,7 @@ for _, id in ipairs(ARGV) do
     unplace(id, found[2], status)
     unfinish(id)
     redis.call('HDEL', job, 'cr', 'fi')
-    redis.call('HSET', job, 'st', 'PENDING', 'du', string.format('%.0f', now))
+    redis.call('HSET', job, 'st', 'PENDING', 'du', now_text)
     place(id, found[2], 'PENDING', tonumber(found[3]), now)
     ring(found[2], 1)
     done[#done + 1] = id

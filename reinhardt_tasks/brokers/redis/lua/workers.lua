@@ -6,7 +6,7 @@ for at = 1, #found, 2 do
   answer[#answer + 1] = {
     worker,
     found[at + 1],
-    string.format('%.0f', now),
+    now_text,
     redis.call('HGETALL', key('worker', worker)),
     redis.call('HLEN', key('held', worker)),
   }
