@@ -145,7 +145,7 @@ def fill_result(job: Job, task: CoreTask, args: Any, kwargs: Any) -> TaskResult[
         errors=[TaskError(exception_class_path=a.exception, traceback=a.traceback) for a in job.history],
         worker_ids=job.worker_ids,
         # The task may change what is in it, and must not change the job by that.
-        metadata=copy.deepcopy(dict(job.metadata)),
+        metadata=copy.deepcopy(dict(job.metadata)) if job.metadata else {},
         progress=job.progress,
         losses=job.losses,
     )

@@ -16,6 +16,7 @@ from .timestamps import from_micros, to_micros
 T = TypeVar("T")
 
 _encoder = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
+_CONTAINERS = (dict, list, tuple)
 _SCALARS = (str, int, float, bool, type(None))
 
 
@@ -128,10 +129,15 @@ def _dumps(value: Any, subject: str, parts: Mapping[str, Any]) -> str:
 
 
 def _has_odd_key(value: Any) -> bool:
+    # Plain loops: this is on the way of every task.
     if isinstance(value, dict):
-        return any(not isinstance(key, str) or _has_odd_key(item) for key, item in value.items())
-    if isinstance(value, (list, tuple)):
-        return any(_has_odd_key(item) for item in value if isinstance(item, (dict, list, tuple)))
+        for key, item in value.items():
+            if not isinstance(key, str) or isinstance(item, _CONTAINERS) and _has_odd_key(item):
+                return True
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            if isinstance(item, _CONTAINERS) and _has_odd_key(item):
+                return True
     return False
 
 

@@ -60,6 +60,8 @@ class Worker:
         self._running: dict[str, Execution] = {}
         self._coroutines: set[Execution] = set()
         self._outcomes: list[Outcome] = []
+        #: What has ended since the last turn, for the log.
+        self._untold: list[tuple[Outcome | None, Execution, float]] = []
         self._first_ended = 0.0
         self._timed: dict[str, Execution] = {}
         self._strangers: dict[str, int] = {}
@@ -184,6 +186,12 @@ class Worker:
     def _turn(self) -> None:
         self.turns += 1
         self._enforce_deadlines()
+        try:
+            self._settle_and_claim()
+        finally:
+            self._tell_endings()
+
+    def _settle_and_claim(self) -> None:
         if self._outages.is_resting:
             return
         with self._news:
@@ -322,8 +330,10 @@ class Worker:
         job = execution.claim.job
         if self._supervision is not None:
             self._supervision.ended(execution)
-        _log(outcome, execution, seconds)
         with self._news:
+            if not self._untold:
+                self._first_ended = time.monotonic()
+            self._untold.append((outcome, execution, seconds))
             if self._running.get(job.id) is execution:
                 del self._running[job.id]
             if self._suspect == job.id:
@@ -338,11 +348,16 @@ class Worker:
                 self.succeeded += 1
                 self._may_have_work = self._may_have_work or self.config.burst
             else:
-                if not self._outcomes:
-                    self._first_ended = time.monotonic()
                 self._outcomes.append(outcome)
             if self._is_pressing():
                 self._news.notify()
+
+    def _tell_endings(self) -> None:
+        """Log what has ended: here, and not in the tasks' threads, which would wait for one another at the log's lock."""
+        with self._news:
+            untold, self._untold = self._untold, []
+        for outcome, execution, seconds in untold:
+            _log(outcome, execution, seconds)
 
     def _is_pressing(self) -> bool:
         """Return whether the loop has a reason to turn now. Called with the lock."""
@@ -368,7 +383,7 @@ class Worker:
         naps = [1.0]
         if self._outages.is_resting:
             return max(0.001, min(1.0, self._outages.retry_at - now))
-        if self._outcomes:
+        if self._untold:
             naps.append(self._first_ended + LINGER - now)
         naps += [deadline - now for execution in self._timed.values() if (deadline := execution.deadline) is not None]
         return min(naps)
@@ -472,6 +487,7 @@ class Worker:
             with self._news:
                 if self._held and (not self._outcomes or self._outages.is_resting):
                     self._news.wait(0.05)
+        self._tell_endings()
         self._left_running = self._left_running or bool(self._running)
         self._give_back(list(self._running.values()))
         self._settle_last()

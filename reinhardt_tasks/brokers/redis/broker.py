@@ -123,7 +123,9 @@ class RedisBroker(Broker):
                 if is_ready or left <= 0:
                     return bool(is_ready)
                 try:
-                    self._sleep(queues, min(left, NAP, int(micros) / 1_000_000 if micros else NAP), is_woken)
+                    if self._sleep(queues, min(left, NAP, int(micros) / 1_000_000 if micros else NAP), is_woken):
+                        # Whoever rang put something there. A look would say so, one round trip later.
+                        return True
                 except QueueError:
                     # Whoever wakes us cuts the connection.
                     if not is_woken():
@@ -375,10 +377,10 @@ class RedisBroker(Broker):
                 "OPTIONS['WAIT_REPLICAS']."
             )
 
-    def _sleep(self, queues: Queues, nap: float, is_woken: Callable[[], bool]) -> None:
-        """Sleep until a bell rings, `wake()` is called, or `nap` seconds are over."""
+    def _sleep(self, queues: Queues, nap: float, is_woken: Callable[[], bool]) -> bool:
+        """Sleep until a bell rings, `wake()` is called, or `nap` seconds are over; return whether a bell rang."""
         bells = [f"{self.base}bell:{queue}" for queue in (queues if queues is not None else ["*"])]
-        faults.guarded(self, lambda: self._blpop(bells, max(nap, 0.002), is_woken))
+        return bool(faults.guarded(self, lambda: self._blpop(bells, max(nap, 0.002), is_woken)))
 
     def _blpop(self, bells: list[str], nap: float, is_woken: Callable[[], bool]) -> Any:
         """BLPOP on a connection that `wake` can end. Redis 6.2 takes 1 ms for 0, which is for ever."""

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+#: A socket that was closed under a reader shows as one of the last two.
+FAULTS = (redis.RedisError, OSError, ValueError)
+
 _CODES: tuple[tuple[type[Exception], str], ...] = (
     (redis.exceptions.OutOfMemoryError, "OOM"),
     (redis.exceptions.ReadOnlyError, "READONLY"),
@@ -44,18 +47,18 @@ _CURES = (
 
 def guarded(broker: RedisBroker, work: Callable[[], T]) -> T:
     """Run `work` and return what it does; raise QueueError for whatever Redis or the way to it says."""
-    with translated(broker):
+    try:
         return work()
+    except FAULTS as exc:
+        raise QueueError(sentence(broker, exc)) from exc
 
 
 @contextmanager
 def translated(broker: RedisBroker) -> Iterator[None]:
+    """Raise QueueError, as `guarded` does, for what happens in this context."""
     try:
         yield
-    except redis.RedisError as exc:
-        raise QueueError(sentence(broker, exc)) from exc
-    except (OSError, ValueError) as exc:
-        # A socket that was closed under a reader shows as one of these.
+    except FAULTS as exc:
         raise QueueError(sentence(broker, exc)) from exc
 
 

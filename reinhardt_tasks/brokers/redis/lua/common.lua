@@ -195,8 +195,7 @@ end
 
 -- The jobs at ARGV[first] and after, nine values each: id, name, queue, priority, payload, run_after, max_attempts,
 -- once_key, metadata ('' is none). `stamp` is the time at which they count as enqueued, now by default. Returns for each '',
--- or the id of the job that was there first and stands for it. The bells and lines, which may be of a wrong type, are
--- written first: if one is, a single job leaves nothing behind.
+-- or the id of the job that was there first and stands for it.
 local function store(first, count, stamp)
   local answer, all, queues = {}, {}, {}
   local lines, fresh, soonest = {}, {}, {}

@@ -14,6 +14,7 @@ local refused = check_store(follower, followers)
 if refused then
   return refused
 end
+press_on()
 
 -- What is written once for all outcomes: worker -> ids that it holds no more; members of the two lists of ended jobs.
 local let_go, ended, failures = {}, {}, {}
@@ -105,7 +106,6 @@ else
 end
 
 -- A claim is a sign of life.
-press_on()
 redis.call('ZADD', base .. 'workers', string.format('%.0f', now + lease), worker)
 
 local heads = {}

@@ -18,4 +18,8 @@ end
 if nearest and nearest <= now then
   return {1, ''}
 end
+-- What was rung for is gone. Whoever sleeps now may trust the next token.
+for _, queue in ipairs(#ARGV > 0 and ARGV or {'*'}) do
+  redis.call('DEL', key('bell', queue))
+end
 return {0, nearest and string.format('%.0f', nearest - now) or ''}
