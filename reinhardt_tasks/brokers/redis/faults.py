@@ -34,6 +34,8 @@ _CURES = (
     ("OOM", "Its memory is full: raise maxmemory, or let finished tasks go sooner (OPTIONS['RESULT_TTL'])."),
     ("READONLY", "It is a replica: let OPTIONS name the master, or the Sentinels (OPTIONS['SENTINELS'])."),
     ("NOAUTH", "It wants a password: put it into the URL, redis://:password@host."),
+    # What it says to a stranger who sends a long command.
+    ("UNAUTHENTICATED", "It wants a password: put it into the URL, redis://:password@host."),
     ("WRONGPASS", "It does not take this user and password."),
     ("NOPERM", "Its user may not do this: the manual (Redis, ACL) says what it has to be allowed."),
     ("CAN'T RUN THIS COMMAND", "Its user may not do this: the manual (Redis, ACL) says what it has to be allowed."),
