@@ -98,10 +98,17 @@ class ArchivingBroker(Broker):
         return done
 
     def retry(self, ids: Collection[str]) -> list[str]:
-        done = self.broker.retry(ids)
-        if done:
-            self.archived.delete(done)
-        return done
+        done = set(self.broker.retry(ids))
+        missing = [id_ for id_ in ids if id_ not in done]
+        here = self.broker.get(missing)
+        ended = self.archived.get([id_ for id_ in missing if id_ not in here]).values()
+        done |= set(self.broker.revive([job for job in ended if job.status is not TaskStatus.SUCCESS]))
+        # Only now: what lies in both is as it is there.
+        self.archived.delete(list(done))
+        return [id_ for id_ in ids if id_ in done]
+
+    def revive(self, jobs: Sequence[Job]) -> list[str]:
+        return self.broker.revive(jobs)
 
     def delete(self, ids: Collection[str]) -> list[str]:
         held = self.broker.get(ids)

@@ -192,6 +192,13 @@ class Broker(ABC):
     def retry(self, ids: Collection[str]) -> list[str]:
         """Make failed and cancelled jobs, and such as wait for a later time, ready now; return the ids. History is kept."""
 
+    def revive(self, jobs: Sequence[Job]) -> list[str]:
+        """Store jobs that ended and are kept elsewhere by now: ready, with their token and history; return the ids.
+
+        Those that are here already stay as they are. Raises NotImplementedError where finished jobs never leave the store.
+        """
+        raise NotImplementedError(f"{type(self).__name__} keeps its finished jobs itself: retry them.")
+
     @abstractmethod
     def delete(self, ids: Collection[str]) -> list[str]:
         """Delete jobs that are not running; return the ids."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -13,10 +14,11 @@ from reinhardt_tasks.brokers.base import Broker
 from reinhardt_tasks.brokers.database import DatabaseBroker
 from reinhardt_tasks.brokers.database.archive import archive
 from reinhardt_tasks.brokers.redis import Connections, RedisBroker, Target
-from reinhardt_tasks.jobs import new_id
+from reinhardt_tasks.jobs import Failed, Succeeded, new_id
 from tests.databases import emptied
 
 from .contract import BrokerContract
+from .promises.base import attempt_of, new_job, new_worker, stored_job
 
 
 class TestArchivingRedis(BrokerContract):
@@ -44,3 +46,31 @@ class TestArchivingRedis(BrokerContract):
     def test_counts_are_bounded(self, broker: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         """It is the inner broker that counts."""
         super().test_counts_are_bounded(broker.broker, monkeypatch)
+
+    def test_what_lies_in_the_archive_only_is_tried_again_with_its_past(self, broker: Any) -> None:
+        worker = new_worker()
+        (failed, succeeded) = broker.enqueue([new_job(queue="a"), new_job(queue="a")])
+        claims = {claim.job.id: claim for claim in broker.claim(["a"], 2, worker)}
+        attempt = attempt_of(claims[failed.id])
+        broker.settle([Failed(claim=claims[failed.id], attempt=attempt), Succeeded(claim=claims[succeeded.id])])
+        assert broker.broker.prune(datetime.now(UTC) + timedelta(hours=1), 10) == 2
+        assert broker.broker.get([failed.id, succeeded.id]) == {}
+
+        assert broker.retry([failed.id, succeeded.id, new_id()]) == [failed.id]
+        assert broker.archived.get([failed.id]) == {}
+        (again,) = broker.claim(["a"], 2, worker)
+        assert again.job.id == failed.id and again.token == 2
+        assert [item.exception for item in again.job.history] == [attempt.exception]
+        # The first claim of it is as late as it was.
+        assert broker.settle([Succeeded(claim=claims[failed.id])]) == [claims[failed.id]]
+        assert broker.settle([Succeeded(claim=again)]) == []
+
+    def test_what_runs_again_already_is_not_revived(self, broker: Any) -> None:
+        worker = new_worker()
+        broker.enqueue([new_job()])
+        (claim,) = broker.claim(None, 1, worker)
+        broker.settle([Failed(claim=claim, attempt=attempt_of(claim))])
+        old = stored_job(broker, claim.job)
+        assert broker.retry([old.id]) == [old.id]
+        assert broker.revive([old]) == []
+        assert len(broker.claim(None, 5, worker)) == 1

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -19,7 +20,7 @@ from ..wakes import Wakes
 from . import faults, outcomes
 from .advice import advice_on
 from .connections import Connections
-from .records import encode_metadata, job_of, job_values, moment_of
+from .records import encode_metadata, job_of, job_values, moment_of, past_values
 from .scripts import script
 from .seals import Seal
 
@@ -199,6 +200,13 @@ class RedisBroker(Broker):
 
     def retry(self, ids: Collection[str]) -> list[str]:
         return self._call("retry", list(ids)) if ids else []
+
+    def revive(self, jobs: Sequence[Job]) -> list[str]:
+        if not jobs:
+            return []
+        stored = [value for job in jobs for value in job_values(replace(job, run_after=None), self._seal)]
+        pasts = [value for job in jobs for value in past_values(job)]
+        return self._call("revive", [len(jobs), *stored, *pasts])
 
     def delete(self, ids: Collection[str]) -> list[str]:
         return self._call("delete", list(ids)) if ids else []

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...jobs import Job, TaskStatus
-from ...serialization import decode_history, decode_or
+from ...serialization import decode_history, decode_or, encode_history
 from ...timestamps import from_micros, to_micros
 from .seals import Seal
 
@@ -29,6 +29,15 @@ def job_values(job: Job, seal: Seal | None) -> list[Any]:
         job.max_attempts or "",
         job.once_key or "",
         encode_metadata(job.metadata) if job.metadata else "",
+    ]
+
+
+def past_values(job: Job) -> list[Any]:
+    """Return what a job has behind it as three values: token, history, when it first started."""
+    return [
+        job.token,
+        encode_history(job.history) if job.history else "",
+        "" if job.first_started_at is None else to_micros(job.first_started_at),
     ]
 
 

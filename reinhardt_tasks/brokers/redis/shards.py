@@ -233,6 +233,9 @@ class ShardedBroker(Broker):
     def retry(self, ids: Collection[str]) -> list[str]:
         return self._edit(ids, lambda shard, some: shard.retry(some))
 
+    def revive(self, jobs: Sequence[Job]) -> list[str]:
+        return [id_ for shard, some in self._by_shard(jobs, lambda job: job.id) for id_ in shard.revive(some)]
+
     def delete(self, ids: Collection[str]) -> list[str]:
         jobs = self.get(ids)
         deleted = self._edit(ids, lambda shard, some: shard.delete(some))
