@@ -16,6 +16,8 @@ from .timestamps import from_micros, to_micros
 T = TypeVar("T")
 
 _encoder = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
+#: Lists and dictionaries inside of one another. Whatever reads the value later recurses too, and must not be the first to fail.
+DEEPEST = 200
 _CONTAINERS = (dict, list, tuple)
 _SCALARS = (str, int, float, bool, type(None))
 
@@ -128,15 +130,17 @@ def _dumps(value: Any, subject: str, parts: Mapping[str, Any]) -> str:
     return text
 
 
-def _has_odd_key(value: Any) -> bool:
+def _has_odd_key(value: Any, depth: int = 0) -> bool:
     # Plain loops: this is on the way of every task.
+    if depth > DEEPEST:
+        raise RecursionError(f"more than {DEEPEST} levels")
     if isinstance(value, dict):
         for key, item in value.items():
-            if not isinstance(key, str) or isinstance(item, _CONTAINERS) and _has_odd_key(item):
+            if not isinstance(key, str) or isinstance(item, _CONTAINERS) and _has_odd_key(item, depth + 1):
                 return True
     elif isinstance(value, (list, tuple)):
         for item in value:
-            if isinstance(item, _CONTAINERS) and _has_odd_key(item):
+            if isinstance(item, _CONTAINERS) and _has_odd_key(item, depth + 1):
                 return True
     return False
 
