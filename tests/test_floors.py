@@ -18,6 +18,7 @@ FLOORS = [
     "brokers.base brokers.lookups brokers.wakes",
     "brokers.memory brokers.database brokers.redis brokers.archiving fields models",
     "worker scheduling workflows backends",
+    "operations",
     "apps checks discovery admin testing management contrib",
 ]
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms.split()}
