@@ -19,6 +19,8 @@ SCANNED = 2_000
 GATHERED = 5_000
 #: Ended jobs that are counted one by one; and those that are looked at of each step where there are more of them.
 TALLIED, SAMPLED = 20_000, 200
+#: Ended jobs that are counted in one step, where not even that is at hand.
+COUNTED = 10_000
 #: Jobs that are read at once.
 PAGE = 200
 

@@ -198,29 +198,32 @@ def _read(cursor: Any, dialect: Dialect, ids: Sequence[str]) -> list[Job]:
 
 
 def _sampled(cursor: Any, alias: str, since: datetime, until: datetime) -> list[tuple[datetime, str, TaskStatus, int]]:
-    """Estimate what ended in one step, from the first and the last rows of it and the time that they cover."""
+    """Estimate what ended in one step: how much, from a bounded count; of which kind, from its first and last rows."""
     begin, end = to_micros(since), to_micros(until)
+    span = "WHERE finished_at >= %s AND finished_at < %s"
+    cursor.execute(
+        f"SELECT COUNT(*) FROM (SELECT 1 AS one FROM {JOBS} {span} LIMIT %s) AS bounded", [begin, end, lookups.COUNTED]
+    )
+    total = cursor.fetchone()[0]
     seen: dict[Any, tuple[Any, ...]] = {}
     covered = 0
     for direction in ("ASC", "DESC"):
         cursor.execute(
-            f"SELECT id, alias, queue, status, finished_at FROM {JOBS} WHERE finished_at >= %s AND finished_at < %s "
-            f"ORDER BY finished_at {direction} LIMIT %s",
+            f"SELECT id, alias, queue, status, finished_at FROM {JOBS} {span} ORDER BY finished_at {direction} LIMIT %s",
             [begin, end, lookups.SAMPLED // 2],
         )
         rows = cursor.fetchall()
         seen |= {row[0]: row for row in rows}
-        if len(rows) < lookups.SAMPLED // 2:
-            covered = end - begin
-            break
-        last = rows[-1][-1]
-        covered += max(1, last - begin if direction == "ASC" else end - last)
-    factor = max(1.0, (end - begin) / covered)
+        if rows:
+            covered += max(1, rows[-1][-1] - begin if direction == "ASC" else end - rows[-1][-1])
+    if total >= lookups.COUNTED:
+        # Beyond the bound: as many as there were in the time that the sample is from.
+        total = max(total, len(seen) * (end - begin) // covered)
     counts: dict[tuple[str, TaskStatus], int] = {}
     for _, its, queue, status, _ in seen.values():
         if its == alias:
             counts[queue, TaskStatus(status)] = counts.get((queue, TaskStatus(status)), 0) + 1
-    return [(since, queue, status, round(number * factor)) for (queue, status), number in counts.items()]
+    return [(since, queue, status, round(number * total / len(seen))) for (queue, status), number in counts.items()]
 
 
 def _marks(values: Sequence[Any]) -> str:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 LOOKED_AT_ONCE = 1000
 
 _LINES = {
-    TaskStatus.PENDING: ("ready", "later", "retry"),
+    TaskStatus.PENDING: ("ready",),
     TaskStatus.SCHEDULED: ("later",),
     TaskStatus.RETRY: ("retry",),
     TaskStatus.RUNNING: ("held",),
@@ -61,7 +61,6 @@ def _gathered(broker: RedisBroker, query: Query) -> list[str] | None:
     if query.ids[0] == query.ids[1]:
         return [query.ids[0]]
     if query.is_of_living:
-        # What is due counts as ready at the next claim, and lies in its line until then.
         kinds = dict.fromkeys(kind for status in query.statuses or () for kind in _LINES[status])
         is_all, *ids = broker.ask("living", [lookups.GATHERED, query.queue or "", *kinds])
         return ids if is_all else None

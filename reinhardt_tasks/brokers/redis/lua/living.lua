@@ -14,7 +14,7 @@ for number = 3, #ARGV do
     else
       some = try('ZRANGE', line, 0, bound)
     end
-    if some == false or #answer + #(some or {}) > bound then
+    if some == false or #answer - 1 + #(some or {}) > bound then
       return {0}
     end
     for _, id in ipairs(some or {}) do
