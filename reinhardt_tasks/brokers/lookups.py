@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from ..jobs import Job, TaskStatus
 from ..redaction import shown_call
+from ..timestamps import to_micros
 
 #: Jobs that one call of `Broker.search` looks at where the condition is one that no store has an index for.
 WALKED = 20_000
@@ -23,6 +24,9 @@ TALLIED, SAMPLED = 20_000, 200
 COUNTED = 10_000
 #: Jobs that are read at once.
 PAGE = 200
+
+#: How far the clocks of those who make ids and of the store may be apart; how long an id may be older than its job.
+_CLOCKS_APART, _STORED_WITHIN = timedelta(minutes=1), timedelta(minutes=10)
 
 FIRST_ID, LAST_ID = "0" * 32, "f" * 32
 _ENDED_BADLY = frozenset({TaskStatus.FAILURE, TaskStatus.CANCELLED})
@@ -90,6 +94,22 @@ class Query:
         if len(prefix) > 32 or re.fullmatch("[0-9a-f]*", prefix) is None:
             return None
         return dashed(prefix + FIRST_ID[len(prefix) :]), dashed(prefix + LAST_ID[len(prefix) :])
+
+    @property
+    def walk(self) -> tuple[str, str] | None:
+        """Between which ids to walk for what no index serves: new ids tell when they were made.
+
+        An id is made before its job is stored: moments before, or, where that waited for a commit or an outbox, minutes.
+        Jobs under ids that were not made by `new_id()` are not found by when they were enqueued.
+        """
+        if self.ids is None:
+            return None
+        low, high = self.ids
+        if self.enqueued_since is not None:
+            low = max(low, _id_at(self.enqueued_since - _STORED_WITHIN, "0"))
+        if self.enqueued_until is not None:
+            high = min(high, _id_at(self.enqueued_until + _CLOCKS_APART, "f"))
+        return low, high
 
     def _is_scanned_for(self, job: Job) -> bool:
         if self.exception is not None:
@@ -235,6 +255,12 @@ def merged(pages: Iterable[Page], limit: int) -> Page:
     if len(jobs) > limit:
         return Page(jobs=jobs[:limit], after=jobs[limit - 1].id)
     return Page(jobs=jobs, after=floor, is_cut=floor is not None and len(jobs) < limit)
+
+
+def _id_at(moment: datetime, fill: str) -> str:
+    """Return the least ("0") or the greatest ("f") id that is made in the millisecond of a moment."""
+    millis = min(max(0, to_micros(moment) // 1000), (1 << 48) - 1)
+    return dashed(f"{millis:012x}" + fill * 20)
 
 
 def _is_within(moment: datetime | None, since: datetime | None, until: datetime | None) -> bool:

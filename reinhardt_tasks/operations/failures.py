@@ -8,10 +8,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from ..brokers.lookups import PAGE, Query
-from ..exceptions import QueueError
 from ..jobs import Job, TaskStatus
 from ..redaction import without_secrets
-from .stores import Store, stores
+from .stores import STORE_ERRORS, Store, stores
 
 #: Failed tasks that are grouped, of each store, unless a caller says otherwise.
 NEWEST = 1000
@@ -66,7 +65,7 @@ def failures(query: Query | None = None, *, of: Sequence[Store] | None = None, n
                 after = page.after
                 if after is None or page.is_cut:
                     break
-        except QueueError as exc:
+        except STORE_ERRORS as exc:
             away[store.alias] = str(exc)
         is_cut = is_cut or after is not None
     ordered = sorted(groups.values(), key=lambda group: (-group.count, group.name, group.exception, group.place))

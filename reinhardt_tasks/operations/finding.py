@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from django.utils.translation import gettext as _
 
 from ..brokers.lookups import Page, Query, merged
-from ..exceptions import OperationRefused, QueueError, TaskNotFound
+from ..exceptions import OperationRefused, TaskNotFound
 from ..jobs import Job
-from .stores import Store, stores
+from .stores import STORE_ERRORS, Store, stores
 from .views import TaskView, view
 
 
@@ -36,7 +36,7 @@ def list_tasks(
     for store in stores() if of is None else of:
         try:
             pages.append(store.broker.search(query, after, limit))
-        except QueueError as exc:
+        except STORE_ERRORS as exc:
             away[store.alias] = str(exc)
     page = merged(pages, limit)
     return Listing(tasks=[view(job) for job in page.jobs], after=page.after, is_cut=page.is_cut, away=away)
@@ -49,12 +49,12 @@ def find_task(id_: str, *, of: Sequence[Store] | None = None) -> tuple[Store, Jo
     have it is away.
     """
     found: dict[str, tuple[Store, Job]] = {}
-    missing: QueueError | None = None
+    missing: Exception | None = None
     for store in stores() if of is None else of:
         try:
             for job in store.broker.search(Query(id_prefix=id_), limit=_NAMED).jobs:
                 found.setdefault(job.id, (store, job))
-        except QueueError as exc:
+        except STORE_ERRORS as exc:
             missing = exc
     exact = [pair for known, pair in found.items() if known.replace("-", "") == id_.strip().lower().replace("-", "")]
     if exact:

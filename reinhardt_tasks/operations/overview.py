@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from django.core.exceptions import ImproperlyConfigured
+
 from .._compat import task_backends
 from ..backends.base import ReinhardtBackend
-from ..exceptions import OperationRefused, QueueError
+from ..exceptions import OperationRefused
 from ..jobs import TaskStatus
 from .alerts import MAX_OLDEST, Alert, alerts_of, away_alert
-from .stores import Store, aliases, store_of
+from .stores import STORE_ERRORS, Store, aliases, store_of
 from .workers import WorkerView, workers_of
 
 
@@ -54,29 +56,41 @@ def overview(*, only: Sequence[str] | None = None, max_oldest: float = MAX_OLDES
 
 
 def _overview(alias: str, max_oldest: float) -> StoreOverview:
+    kind = _kind(alias)
     try:
         store = store_of(alias)
     except OperationRefused as exc:
-        backend = task_backends[alias] if alias in aliases() else None
-        if backend is None:
+        if alias not in aliases():
             raise
-        is_ours = isinstance(backend, ReinhardtBackend) and bool(backend.problems)
-        return StoreOverview(alias=alias, kind=type(backend).__name__, keeps_tasks=is_ours, error=str(exc))
-    kind = type(store.backend).__name__
+        return StoreOverview(alias=alias, kind=kind, keeps_tasks=_is_faulty(alias), error=str(exc))
     try:
-        found = _asked(store)
-    except QueueError as exc:
+        queues, living, is_cut = _asked(store)
+        place = store.broker.traits.place
+    except STORE_ERRORS as exc:
         return StoreOverview(alias=alias, kind=kind, error=str(exc), alerts=[away_alert(alias, str(exc))])
-    queues, living, is_cut = found
     return StoreOverview(
         alias=alias,
         kind=kind,
-        place=store.broker.traits.place,
+        place=place,
         queues=queues,
         workers=living,
         failed_is_cut=is_cut,
         alerts=alerts_of(alias, queues, living, max_oldest),
     )
+
+
+def _kind(alias: str) -> str:
+    settings = task_backends.settings.get(alias) or {}
+    return str(settings.get("BACKEND", "")).rpartition(".")[2]
+
+
+def _is_faulty(alias: str) -> bool:
+    """Return whether a backend that is no store would be one, were its settings right."""
+    try:
+        backend = task_backends[alias]
+    except ImproperlyConfigured:
+        return True
+    return isinstance(backend, ReinhardtBackend) and bool(backend.problems)
 
 
 def _asked(store: Store) -> tuple[list[QueueOverview], list[WorkerView], bool]:

@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.connection import ConnectionDoesNotExist
 from django.utils.translation import gettext as _
 
-from .._compat import InvalidTaskBackend, task_backends
+from .._compat import task_backends
 from ..backends.base import ReinhardtBackend
 from ..brokers.base import Broker
-from ..exceptions import OperationRefused
+from ..exceptions import OperationRefused, QueueError
 from ..options import did_you_mean
+
+#: What a store says that cannot be asked: it is away, or its settings name a database that there is not.
+STORE_ERRORS = (QueueError, ConnectionDoesNotExist)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +47,7 @@ def store_of(alias: str) -> Store:
         )
     try:
         backend = task_backends[alias]
-    except InvalidTaskBackend as exc:
+    except ImproperlyConfigured as exc:
         raise OperationRefused(str(exc)) from exc
     if not isinstance(backend, ReinhardtBackend):
         raise OperationRefused(_("TASKS[{alias}] is not a backend of reinhardt_tasks.").format(alias=repr(alias)))

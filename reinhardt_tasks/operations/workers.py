@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from ..brokers.base import WorkerRecord
-from ..exceptions import QueueError
-from .stores import Store, stores
+from .stores import STORE_ERRORS, Store, stores
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,7 +48,7 @@ def workers(*, of: Sequence[Store] | None = None) -> Workers:
     for store in stores() if of is None else of:
         try:
             found += workers_of(store)
-        except QueueError as exc:
+        except STORE_ERRORS as exc:
             away[store.alias] = str(exc)
     return Workers(workers=found, away=away)
 

@@ -10,7 +10,7 @@ from ...jobs import Job, TaskStatus
 from ...models import lane_of
 from ...timestamps import from_micros, to_micros
 from .. import lookups
-from ..lookups import Failures, Page, Query, Tallies, chosen, dashed, steps, tallied
+from ..lookups import Failures, Page, Query, Tallies, chosen, steps, tallied
 from .dialects import JOBS
 from .rows import COLUMNS, job_of, uuid_text
 
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 _ENDED_BADLY = "status IN ('FAILURE', 'CANCELLED')"
 #: Rows that a search looks at first: enough where most of them match, and read within a moment.
 _FIRST_WINDOW = 1000
-#: How far apart the clocks of those who make ids may be.
-_SLACK = timedelta(minutes=10)
 
 
 def page(cursor: Any, dialect: Dialect, alias: str, query: Query, after: str | None, limit: int) -> Page:
@@ -144,17 +142,12 @@ def _walked(cursor: Any, dialect: Dialect, alias: str, query: Query, after: str 
 
 def _window(dialect: Dialect, alias: str, query: Query, after: str | None) -> tuple[str, list[Any]]:
     """Return the condition that bounds the rows to look through by their ids, which tell when they were made."""
-    assert query.ids is not None
-    low, high = query.ids
-    if query.enqueued_since is not None:
-        low = max(low, _id_at(query.enqueued_since - _SLACK, "0"))
-    if query.enqueued_until is not None:
-        high = min(high, _id_at(query.enqueued_until + _SLACK, "f"))
-    window = ["id >= %s", "id <= %s"]
-    params = [dialect.id_param(low), dialect.id_param(high)]
-    if after is not None:
-        window.append("id < %s")
-        params.append(dialect.id_param(after))
+    assert query.walk is not None
+    low, high = query.walk
+    # One bound above, not two: SQLite would take the first for its index, and pass over the rest row by row.
+    upper, last = ("id <= %s", high) if after is None or after > high else ("id < %s", after)
+    window = ["id >= %s", upper]
+    params = [dialect.id_param(low), dialect.id_param(last)]
     if query.is_of_failures and dialect.has_partial_indexes:
         window += ["alias = %s", _ENDED_BADLY]
         params.append(alias)
@@ -180,11 +173,6 @@ def _conditions(alias: str, query: Query) -> tuple[str, list[Any]]:
             conditions.append(condition)
             params.append(to_micros(moment))  # type: ignore[arg-type]
     return " AND ".join(conditions), params
-
-
-def _id_at(moment: datetime, fill: str) -> str:
-    """Return the least ("0") or the greatest ("f") id that is made in the millisecond of a moment."""
-    return dashed(f"{max(0, to_micros(moment) // 1000):012x}"[-12:] + fill * 20)
 
 
 def _read(cursor: Any, dialect: Dialect, ids: Sequence[str]) -> list[Job]:

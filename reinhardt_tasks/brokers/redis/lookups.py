@@ -75,8 +75,8 @@ def _gathered(broker: RedisBroker, query: Query) -> list[str] | None:
 
 
 def _walked(broker: RedisBroker, query: Query, after: str | None, limit: int) -> Page:
-    assert query.ids is not None
-    low, high = query.ids
+    assert query.walk is not None
+    low, high = query.walk
     index = "failures" if query.is_of_failures else "all"
     found: list[Job] = []
     looked = 0
