@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import io
 import json
 import re
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,12 +16,14 @@ from django.core.management import CommandError, call_command
 
 from reinhardt_tasks.brokers.base import Query, WorkerInfo
 from reinhardt_tasks.jobs import Job, TaskStatus, new_id
+from reinhardt_tasks.management.commands.tasks import SUBCOMMANDS, Command
 from reinhardt_tasks.management.tasks_cli import output
 from reinhardt_tasks.operations import Store, actions
 from reinhardt_tasks.redaction import REDACTED
 from tests.operations import chores
 from tests.operations.stores import claim, database_store, fail, put_off, redis_store, status_of, store, succeed, worker
 from tests.servers.ports import ReservedPort
+from tests.test_docs import ROOT, table
 
 __all__ = ["database_store", "redis_store", "store"]
 
@@ -268,9 +272,25 @@ def test_all_that_match_are_acted_on(store: Store, monkeypatch: pytest.MonkeyPat
 def test_a_rehearsal_does_nothing(store: Store) -> None:
     id_ = chores.add.enqueue(1).id
     code, out, _ = told("discard", "--all", "--dry-run")
-    assert (code, out) == (0, f"{id_}\ndiscard: 1 tasks. Nothing was done.\n")
+    assert (code, out) == (0, f"{id_}\ndiscard: 1 task. Nothing was done.\n")
     assert data("cancel", id_, "--dry-run") == {"action": "cancel", "dry_run": True, "ids": [id_], "after": None}
     assert status_of(store, id_) is TaskStatus.PENDING
+
+
+def test_arguments_are_edited_and_a_finished_task_run_again(store: Store) -> None:
+    id_ = chores.log_in.enqueue("ada", "secret", remember=True).id
+    fail(store, "emails")
+    assert told("edit", id_[:-1], "--args", f'["bob", "{REDACTED}"]')[:2] == (0, f"{id_}\n")
+    job = store.broker.get([id_])[id_]
+    assert (job.status, job.payload) == (TaskStatus.PENDING, '[["bob","secret"],{"remember":true}]')
+    assert data("edit", id_, "--kwargs", "{}") == {"action": "edit", "of": id_, "id": id_}
+    assert store.broker.get([id_])[id_].payload == '[["bob","secret"],{}]'
+    succeed(store, "emails")
+    again = data("run-again", id_)["id"]
+    assert again != id_ and store.broker.get([again])[again].payload == '[["bob","secret"],{}]'
+    for words in (["edit", id_], ["edit", id_, "--args", "[]"], ["run-again", again]):
+        assert told(*words)[0] == 2
+    assert "must be a JSON list" in told("edit", id_, "--args", "{}")[2]
 
 
 @pytest.mark.parametrize(
@@ -500,9 +520,32 @@ def test_what_would_move_a_terminal_is_spelled_out(database_store: Store) -> Non
         assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f‮]", out)
 
 
-def test_each_subcommand_has_a_help(capsys: pytest.CaptureFixture[str]) -> None:
-    from reinhardt_tasks.management.commands.tasks import SUBCOMMANDS
+def test_the_manual_has_each_subcommand_and_each_of_its_flags() -> None:
+    page = ROOT / "docs" / "commands.md"
+    parser = Command().create_parser("manage.py", "tasks")
+    (subparsers,) = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
+    common = set(table(page, "Flags of all of them"))
+    filters = set(table(page, "Which tasks"))
+    assert set(table(page, "The subcommands")) == set(subparsers.choices) == set(SUBCOMMANDS)
+    for name, its in subparsers.choices.items():
+        flags = {action.option_strings[-1] for action in its._actions if action.option_strings} - {"--help"}
+        assert common <= flags, name
+        own = flags - common
+        if "--text" in own:
+            assert own >= filters - {"--status"}, name
+            own -= filters
+        told = _flags_under(page, f"tasks {name}")
+        assert told == own, name
 
+
+def _flags_under(page: Path, heading: str) -> set[str]:
+    """Return the flags that begin a row of the table under a heading, which may be about several subcommands."""
+    headings = [line.removeprefix("### ") for line in page.read_text().splitlines() if line.startswith("### ")]
+    (found,) = (each for each in headings if heading in [f"tasks {n}" for n in each.removeprefix("tasks ").split(", ")])
+    return {name for name in table(page, found) if name.startswith("--")}
+
+
+def test_each_subcommand_has_a_help(capsys: pytest.CaptureFixture[str]) -> None:
     for name in SUBCOMMANDS:
         with pytest.raises(SystemExit) as ended:
             call_command("tasks", name, "--help")

@@ -11,6 +11,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from ...exceptions import OperationRefused, QueueError, TaskError
 from ..tasks_cli.acting import Cancel, Change, Discard, Retry, RunNow
 from ..tasks_cli.base import AWAY, INTERRUPTED, OK, UNDONE, USAGE, Subcommand, add_common_arguments
+from ..tasks_cli.editing import Edit, RunAgain
 from ..tasks_cli.listing import List
 from ..tasks_cli.looking import Failures, Workers
 from ..tasks_cli.output import Output
@@ -30,6 +31,8 @@ SUBCOMMANDS: dict[str, Subcommand] = {
         Discard,
         RunNow,
         Change,
+        Edit,
+        RunAgain,
         Pause,
         Resume,
         Clear,

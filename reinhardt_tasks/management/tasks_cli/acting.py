@@ -184,8 +184,11 @@ class Change(Acting):
 def _tell_of_rehearsal(out: Output, name: str, ids: list[str], after: str | None) -> int:
     for id_ in ids:
         out.say(id_)
-    more = _(" and more") if after is not None else ""
-    out.say(_("{action}: {number} tasks{more}. Nothing was done.").format(action=name, number=len(ids), more=more))
+    more = "+" if after is not None else ""
+    words = ngettext(
+        "{action}: {number} task. Nothing was done.", "{action}: {number} tasks. Nothing was done.", len(ids)
+    )
+    out.say(words.format(action=name, number=f"{len(ids)}{more}"))
     out.data({"action": name, "dry_run": True, "ids": ids, "after": after})
     return OK
 

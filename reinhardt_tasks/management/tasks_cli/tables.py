@@ -12,6 +12,9 @@ from typing import Any
 #: What a terminal would obey, were it printed as it is. Tabs and ends of lines are dealt with by who prints.
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
+#: States that are to catch the eye.
+_STYLES = {"FAILURE": "red", "CANCELLED": "yellow", "RETRY": "yellow", "RUNNING": "cyan", "SUCCESS": "green"}
+
 
 @dataclass
 class Table:
@@ -49,7 +52,7 @@ class Table:
             table.add_column(title, justify="right" if column in set(self.numbers) else "left", overflow="fold")
         for row in self.rows:
             # As text, since what is in brackets would be taken for colours.
-            table.add_row(*map(Text, row))
+            table.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in row))
         Console(file=stream, no_color=no_color or None).print(table)
 
 
