@@ -26,7 +26,7 @@ COUNTED = 10_000
 PAGE = 200
 
 #: How far the clocks of those who make ids and of the store may be apart; how long an id may be older than its job.
-_CLOCKS_APART, _STORED_WITHIN = timedelta(minutes=1), timedelta(minutes=10)
+_CLOCKS_APART, _STORED_WITHIN = timedelta(minutes=1), timedelta(days=1)
 
 FIRST_ID, LAST_ID = "0" * 32, "f" * 32
 _ENDED_BADLY = frozenset({TaskStatus.FAILURE, TaskStatus.CANCELLED})
@@ -99,8 +99,8 @@ class Query:
     def walk(self) -> tuple[str, str] | None:
         """Between which ids to walk for what no index serves: new ids tell when they were made.
 
-        An id is made before its job is stored: moments before, or, where that waited for a commit or an outbox, minutes.
-        Jobs under ids that were not made by `new_id()` are not found by when they were enqueued.
+        An id is made before its job is stored: moments before, or, where it waited for a commit or an outbox, or its time is
+        that of the workflow that it is a step of, up to a day. One that is older yet is not found by when it was enqueued.
         """
         if self.ids is None:
             return None

@@ -13,14 +13,14 @@ from django.utils.translation import gettext_lazy
 from ..brokers.base import Broker, Changes
 from ..brokers.lookups import Query
 from ..exceptions import OperationRefused
-from ..jobs import TaskStatus
+from ..jobs import Job, TaskStatus
 from ..options import did_you_mean
 from .stores import Store
 
 logger = logging.getLogger("reinhardt_tasks")
 
 #: Tasks in one batch.
-BATCH = 500
+BATCH = 200
 
 _EVERY = frozenset(TaskStatus)
 _WAITING = frozenset(status for status in TaskStatus if status.is_waiting)
@@ -88,12 +88,9 @@ class Step:
     after: str | None
 
 
-Deed = Callable[[Store, Sequence[str]], Done]
-
-
 def act(store: Store, action: Action, ids: Sequence[str]) -> Done:
     """Do something to the tasks among `ids` that are in a state for it; say why not, of the others."""
-    return _done(store, ids, action.applies_to, lambda some: action.does(store.broker, some), action.done)
+    return _done(store, action, ids, store.broker.get(ids))
 
 
 def change(
@@ -103,7 +100,7 @@ def change(
 ) -> Done:
     """Change priority, queue or time of tasks that wait. Raise OperationRefused for what a backend would not take."""
     check_changes(store, changes)
-    return _done(store, ids, _WAITING, lambda some: store.broker.change(some, changes), "changed")
+    return _done(store, changes, ids, store.broker.get(ids))
 
 
 def check_changes(store: Store, changes: Changes) -> None:
@@ -132,32 +129,31 @@ def on_all(
     """
     if isinstance(deed, Changes):
         check_changes(store, deed)
-    states = deed.applies_to if isinstance(deed, Action) else _WAITING
+    states = _states(deed)
     narrowed = replace(query, statuses=tuple(status for status in query.statuses or TaskStatus if status in states))
     left = limit
     while left is None or left > 0:
         page = store.broker.search(narrowed, after, BATCH if left is None else min(BATCH, left))
-        ids = [job.id for job in page.jobs]
-        done = Done()
-        if ids:
-            done = change(store, ids, deed) if isinstance(deed, Changes) else act(store, deed, ids)
+        jobs = {job.id: job for job in page.jobs}
+        done = _done(store, deed, list(jobs), jobs) if jobs else Done()
         after = page.after
-        left = None if left is None else left - len(ids)
+        left = None if left is None else left - len(jobs)
         yield Step(done=done, after=after)
         if after is None:
             return
 
 
-def _done(
-    store: Store,
-    ids: Sequence[str],
-    applies_to: frozenset[TaskStatus],
-    do: Callable[[list[str]], list[str]],
-    word: str,
-) -> Done:
-    jobs = store.broker.get(ids)
-    fit = [id_ for id_ in dict.fromkeys(ids) if id_ in jobs and jobs[id_].status in applies_to]
-    taken = set(do(fit)) if fit else set()
+def _states(deed: Action | Changes) -> frozenset[TaskStatus]:
+    return deed.applies_to if isinstance(deed, Action) else _WAITING
+
+
+def _done(store: Store, deed: Action | Changes, ids: Sequence[str], jobs: Mapping[str, Job]) -> Done:
+    """Do it to `ids`; `jobs` are those that there were a moment ago."""
+    fit = [id_ for id_ in dict.fromkeys(ids) if id_ in jobs and jobs[id_].status in _states(deed)]
+    taken: set[str] = set()
+    if fit:
+        does = store.broker.change(fit, deed) if isinstance(deed, Changes) else deed.does(store.broker, fit)
+        taken = set(does)
     took = [id_ for id_ in fit if id_ in taken]
     left = {}
     for id_ in ids:
@@ -165,10 +161,11 @@ def _done(
             continue
         if id_ not in jobs:
             left[id_] = _("There is no such task (any more).")
-        elif jobs[id_].status not in applies_to:
+        elif jobs[id_].status not in _states(deed):
             left[id_] = _("It is {status}.").format(status=jobs[id_].status.value)
         else:
             left[id_] = _("It changed meanwhile, or only its record is kept here.")
     if took:
+        word = deed.done if isinstance(deed, Action) else "changed"
         logger.info("Tasks %s by hand: backend=%s count=%d first=%s", word, store.alias, len(took), took[0])
     return Done(took=took, left=left)

@@ -9,7 +9,7 @@ import pytest
 
 from reinhardt_tasks.exceptions import OperationRefused, TaskNotFound
 from reinhardt_tasks.jobs import Job, TaskStatus, new_id
-from reinhardt_tasks.operations import Store, arguments_of, edit, run_again
+from reinhardt_tasks.operations import Store, arguments_of, edit, run_again, store_of
 from reinhardt_tasks.redaction import REDACTED
 from reinhardt_tasks.serialization import decode_call, encode_call
 
@@ -109,3 +109,14 @@ def test_what_cannot_be_edited_is_refused(store: Store) -> None:
     store.broker.enqueue([unknown])
     with pytest.raises(OperationRefused, match="Did you mean"):
         edit(store, unknown.id, [1], {})
+
+
+def test_signed_arguments_are_signed_again(redis_store: Store, settings: Any) -> None:
+    default = settings.TASKS["default"]
+    settings.TASKS = {"default": {**default, "OPTIONS": {**default["OPTIONS"], "SIGN": True}}}
+    store = store_of("default")
+    id_ = chores.add.enqueue(1).id
+    edit(store, id_, [2], {})
+    assert call_of(store, id_) == ([2], {}, {})
+    assert claim(store).job.payload == "[[2],{}]"
+    store.broker.shards[0].connections.close()  # type: ignore[attr-defined]
