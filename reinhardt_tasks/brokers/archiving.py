@@ -121,7 +121,11 @@ class ArchivingBroker(Broker):
         return self.broker.change(ids, changes)
 
     def rewrite(self, id_: str, payload: str) -> bool:
-        return self.broker.rewrite(id_, payload)
+        done = self.broker.rewrite(id_, payload)
+        if done or not self.broker.get([id_]):
+            # Whichever of the two is tried again one day, it is this call.
+            done = self.archived.rewrite(id_, payload) or done
+        return done
 
     def search(self, query: Query, after: str | None = None, limit: int = 100) -> Page:
         here = self.broker.search(query, after, limit)

@@ -70,6 +70,18 @@ class TestArchivingRedis(BrokerContract):
         assert broker.settle([Succeeded(claim=claims[failed.id])]) == [claims[failed.id]]
         assert broker.settle([Succeeded(claim=again)]) == []
 
+    def test_arguments_are_rewritten_wherever_a_job_lies(self, broker: Any) -> None:
+        worker, (job,) = new_worker(), broker.enqueue([new_job()])
+        (claim,) = broker.claim(None, 1, worker)
+        broker.settle([Failed(claim=claim, attempt=attempt_of(claim))])
+        assert broker.rewrite(job.id, "[[1],{}]")
+        assert broker.archived.get([job.id])[job.id].payload == "[[1],{}]"
+        broker.broker.prune(datetime.now(UTC) + timedelta(hours=1), 10)
+        assert broker.rewrite(job.id, "[[2],{}]")
+        assert broker.retry([job.id]) == [job.id]
+        (again,) = broker.claim(None, 1, worker)
+        assert again.job.payload == "[[2],{}]"
+
     def test_what_runs_again_already_is_not_revived(self, broker: Any) -> None:
         worker = new_worker()
         broker.enqueue([new_job()])
