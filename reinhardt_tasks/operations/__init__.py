@@ -8,19 +8,19 @@ done, TaskNotFound for an id that is not there, and QueueError where a store is 
 from __future__ import annotations
 
 from ..brokers.lookups import Page, Query, Tallies
-from .actions import ACTIONS, CANCEL, DISCARD, RETRY, RUN_NOW, Action, Done, Step, act, change, on_all
+from .actions import ACTIONS, CANCEL, DISCARD, RETRY, RUN_NOW, Action, Done, Step, act, change, check_changes, on_all
 from .alerts import Alert, alerts_of
-from .checking import Finding, check_queue
+from .checking import Finding, QueueCheck, check_queue
 from .editing import arguments_of, edit, run_again
 from .failures import FailureGroup, FailureGroups, failures
 from .finding import Listing, find_task, list_tasks, task_view
 from .overview import QueueOverview, StoreOverview, overview
-from .queues import clear, pause, prune, resume
+from .queues import check_queue_name, clear, known_queues, pause, prune, resume
 from .requeue import requeue_lost, requeue_unknown
 from .stores import Store, aliases, store_of, stores
-from .throughput import Rate, throughput
+from .throughput import Rate, Throughput, throughput
 from .views import AttemptView, Event, TaskView, view
-from .workers import WorkerView, workers
+from .workers import Workers, WorkerView, workers
 
 __all__ = [
     "ACTIONS",
@@ -39,6 +39,7 @@ __all__ = [
     "Listing",
     "Page",
     "Query",
+    "QueueCheck",
     "QueueOverview",
     "Rate",
     "Step",
@@ -46,17 +47,22 @@ __all__ = [
     "StoreOverview",
     "Tallies",
     "TaskView",
+    "Throughput",
     "WorkerView",
+    "Workers",
     "act",
     "alerts_of",
     "aliases",
     "arguments_of",
     "change",
+    "check_changes",
     "check_queue",
+    "check_queue_name",
     "clear",
     "edit",
     "failures",
     "find_task",
+    "known_queues",
     "list_tasks",
     "on_all",
     "overview",

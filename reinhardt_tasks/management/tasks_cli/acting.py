@@ -177,7 +177,7 @@ class Change(Acting):
     def run(self, options: Options, out: Output) -> int:
         # Before anybody is asked.
         for store in chosen_stores(options):
-            operations.actions.check_changes(store, self.deed(options))
+            operations.check_changes(store, self.deed(options))
         return super().run(options, out)
 
 

@@ -112,4 +112,4 @@ def one_store(options: Options) -> Store:
 
 def _check(store: Store, queues: list[str]) -> None:
     for queue in queues:
-        operations.queues.check_queue_name(store, queue)
+        operations.check_queue_name(store, queue)

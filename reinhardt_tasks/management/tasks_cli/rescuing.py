@@ -53,7 +53,7 @@ class CheckQueue(Subcommand):
         table = Table([_("tasks"), _("name"), _("problem"), _("for example")], numbers=[0])
         backends = []
         for store in chosen_stores(options):
-            check = operations.checking.QueueCheck(looked_at=0)
+            check = operations.QueueCheck(looked_at=0)
             for check in operations.check_queue(store, options["queue"], limit=options["limit"]):
                 out.progress(check.looked_at)
             for finding in check.findings:
