@@ -35,6 +35,12 @@ class ShownCall:
         """The arguments as JSON text, on one line."""
         return json.dumps([self.args, self.kwargs], ensure_ascii=False)
 
+    def __str__(self) -> str:
+        """Show the arguments as a call has them, their values as JSON: (1, name="ada")."""
+        parts = [json.dumps(value, ensure_ascii=False) for value in self.args]
+        parts += [f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in self.kwargs.items()]
+        return f"({', '.join(parts)})"
+
 
 def shown_call(job: Job) -> ShownCall:
     """Return a job's arguments as people may see them.

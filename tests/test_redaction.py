@@ -43,6 +43,13 @@ def test_a_call_is_seen_without_what_is_redacted(chore: Any, call: Any, seen: An
     assert (stored.args, stored.kwargs) == seen
 
 
+def test_a_call_is_written_on_one_line() -> None:
+    assert str(redacted_call(chores.log_in, ["Ädä\n", "secret"], {"remember": True})) == (
+        f'("Ädä\\n", "{REDACTED}", remember=true)'
+    )
+    assert str(redacted_call(chores.whisper, [], {})) == "()"
+
+
 def test_of_an_unknown_task_nothing_is_seen() -> None:
     shown = shown_call(job_of("gone.tasks.none", "secret", b={"c": "secret"}))
     assert (shown.args, shown.kwargs) == ([REDACTED], {"b": REDACTED})

@@ -57,9 +57,7 @@ def store_of(alias: str) -> Store:
         return Store(alias, backend, backend.broker)
     except NotImplementedError as exc:
         raise OperationRefused(
-            _("TASKS[{alias}] is a {kind}, which keeps no tasks.").format(
-                alias=repr(alias), kind=type(backend).__name__
-            )
+            _("The {kind} of TASKS[{alias}] keeps no tasks.").format(alias=repr(alias), kind=type(backend).__name__)
         ) from exc
 
 

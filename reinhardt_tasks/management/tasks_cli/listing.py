@@ -36,7 +36,7 @@ class List(Subcommand):
                 task.status.value,
                 task.queue if len(stores) == 1 else f"{task.backend}:{task.queue}",
                 task.name,
-                _shortened(task.call.problem or task.call.text),
+                _shortened(task.call.problem or str(task.call)),
                 ago(task.enqueued_at),
                 task.exception.rpartition(".")[2],
             )

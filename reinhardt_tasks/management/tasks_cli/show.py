@@ -41,7 +41,7 @@ def _tell(task: TaskView, out: Output) -> None:
         _("backend"): task.backend,
         _("queue"): task.queue,
         _("priority"): _("{django} ({scale} of 9)").format(django=task.priority, scale=task.task_priority),
-        _("arguments"): task.call.problem or _call(task),
+        _("arguments"): task.call.problem or str(task.call),
         _("worker"): task.worker,
         _("progress"): "{:g} / {:g}".format(*task.progress) if task.progress else None,
         _("metadata"): json.dumps(dict(task.metadata), ensure_ascii=False) if task.metadata else None,
@@ -66,9 +66,3 @@ def _tell(task: TaskView, out: Output) -> None:
                 )
             )
             out.say(attempt.traceback.rstrip())
-
-
-def _call(task: TaskView) -> str:
-    parts = [json.dumps(value, ensure_ascii=False) for value in task.call.args]
-    parts += [f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in task.call.kwargs.items()]
-    return f"({', '.join(parts)})"
