@@ -43,6 +43,10 @@ class PartlySettled(QueueError):
         self.claims = list(claims)
 
 
+class OperationRefused(TaskError):
+    """What somebody wanted to do to a task or a queue cannot be done."""
+
+
 class SerializationFailed(TaskError, TypeError):
     """Arguments or a return value cannot be stored as JSON."""
 

@@ -82,3 +82,34 @@ class SparseIndex(models.Index):
         if not schema_editor.connection.features.supports_partial_indexes:
             return None
         return Q((f"{self.fields[0]}__isnull", False))
+
+
+class ConditionalIndex(models.Index):
+    """An index of the rows where `where` holds, on databases that know partial indexes; elsewhere there is none.
+
+    With a plain `condition` Django would make one of all rows there, which nothing reads and every statement pays for, and
+    warn of it.
+    """
+
+    def __init__(self, *, where: Q, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.where = where
+
+    def deconstruct(self) -> Any:
+        path, args, kwargs = super().deconstruct()
+        return path, args, {**kwargs, "where": self.where}
+
+    def create_sql(self, model: Any, schema_editor: Any, using: str = "", **kwargs: Any) -> Any:
+        if not schema_editor.connection.features.supports_partial_indexes:
+            return _NOTHING
+        index = models.Index(fields=self.fields, name=self.name, condition=self.where)
+        return index.create_sql(model, schema_editor, using=using, **kwargs)
+
+    def remove_sql(self, model: Any, schema_editor: Any, **kwargs: Any) -> Any:
+        if not schema_editor.connection.features.supports_partial_indexes:
+            return _NOTHING
+        return super().remove_sql(model, schema_editor, **kwargs)
+
+
+#: A statement that changes nothing: Django runs one whatever an index says.
+_NOTHING = "SELECT 1"

@@ -131,7 +131,8 @@ class Job:
 
     id: str
     name: str
-    payload: str
+    #: Not in its repr: a job that somebody logs must not tell arguments.
+    payload: str = field(repr=False)
     backend: str
     queue: str = DEFAULT_TASK_QUEUE_NAME
     priority: int = 0

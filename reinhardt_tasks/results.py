@@ -19,6 +19,7 @@ from ._compat import TASK_REFRESH_ATTRS, TaskError
 from ._compat import TaskResult as CoreTaskResult
 from .exceptions import SerializationFailed
 from .jobs import Job, TaskStatus
+from .redaction import redacted_call
 from .serialization import decode_call
 
 if TYPE_CHECKING:
@@ -42,6 +43,12 @@ class TaskResult(CoreTaskResult, Generic[R]):  # type: ignore[misc, unused-ignor
     progress: tuple[float, float] | None = None
     #: Attempts that ended because their worker was lost; the other errors are the task's own failures.
     losses: int = 0
+
+    def __repr__(self) -> str:
+        """Show the task's id, name, state and arguments, redacted ones as nobody is to see them."""
+        call = redacted_call(self.task, self.args, self.kwargs)
+        arguments = f"args={call.args!r}, kwargs={call.kwargs!r}"
+        return f"<TaskResult {self.id} {self.task.module_path} {self.state}, {arguments}>"
 
     if TYPE_CHECKING:
 

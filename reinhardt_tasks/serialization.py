@@ -61,10 +61,10 @@ def decode_call(payload: str) -> StoredCall:
         headers = rest[0] if rest else {}
     except (ValueError, TypeError, RecursionError) as exc:
         raise SerializationFailed(
-            f"The stored arguments are damaged: {payload[:80]!r} is not what was written."
+            f"The stored arguments are damaged: these {len(payload or '')} letters are not what was written."
         ) from exc
     if not isinstance(args, list) or not isinstance(kwargs, dict) or not isinstance(headers, dict) or len(rest) > 1:
-        raise SerializationFailed(f"The stored arguments are damaged: {payload[:80]!r} is no list and dictionary.")
+        raise SerializationFailed("The stored arguments are damaged: they are no list and dictionary.")
     return StoredCall(args, kwargs, headers)
 
 

@@ -64,6 +64,8 @@ class Task(CoreTask, Generic[P, R]):  # type: ignore[misc, unused-ignore]
     atomic: bool = False
     #: Names that it had before: what was enqueued under them, by code that is not replaced yet too, is run by it.
     aliases: tuple[str, ...] = ()
+    #: Parameters whose arguments nobody is shown, or True for all of them: see `redaction`.
+    redact: tuple[str, ...] | bool = ()
     #: Kept with the task and given to it as `context.metadata`.
     metadata: dict[str, Any] = field(default_factory=dict, hash=False)
 
@@ -77,6 +79,8 @@ class Task(CoreTask, Generic[P, R]):  # type: ignore[misc, unused-ignore]
             object.__setattr__(self, name, as_classes(getattr(self, name)))
         if isinstance(self.aliases, list):
             object.__setattr__(self, "aliases", tuple(self.aliases))
+        if isinstance(self.redact, (list, set, frozenset)):
+            object.__setattr__(self, "redact", tuple(self.redact))
         _check_options(self)
         CoreTask.__post_init__(self)
         registry.register(self)
@@ -270,6 +274,24 @@ def _check_options(task: Task[Any, Any]) -> None:
     for problem, found in problems.items():
         if found:
             raise InvalidTask(f"Task {place}: {problem}.")
+    _check_redact(task, place)
+
+
+def _check_redact(task: Task[Any, Any], place: str) -> None:
+    """Raise InvalidTask where `redact` names what is no parameter: what it was to hide would be seen by everybody."""
+    if task.redact is True or not task.redact:
+        return
+    if not isinstance(task.redact, tuple) or not all(isinstance(name, str) for name in task.redact):
+        raise InvalidTask(f"Task {place}: redact must be a list of parameters' names, or True for all.")
+    parameters = _signature(task.func).parameters.values()
+    names = [parameter.name for parameter in parameters][task.takes_context :]
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return
+    for name in task.redact:
+        if name not in names:
+            near = difflib.get_close_matches(name, names, n=1)
+            hint = f"Did you mean {near[0]!r}?" if near else f"It has {', '.join(names) or 'none'}."
+            raise InvalidTask(f"Task {place}: redact names {name!r}, which is no parameter of it. {hint}")
 
 
 def _are_paths(names: Any) -> bool:
@@ -306,6 +328,7 @@ def task(
     atomic: bool = False,
     metadata: Mapping[str, Any] | None = None,
     aliases: Sequence[str] = (),
+    redact: Sequence[str] | bool = (),
 ) -> TaskDecorator: ...
 
 
@@ -313,8 +336,8 @@ def task(function: Any = None, /, **options: Any) -> Any:
     """Make a module-level function, ordinary or `async`, a task; with or without options.
 
     `priority` (−100 to 100, or a TaskPriority), `queue_name`, `backend`, `takes_context` as in Django; `max_attempts`,
-    `backoff`, `timeout` (seconds), `retry_on`, `give_up_on`, `atomic`, `metadata`, `aliases`: see `Task`. Raises InvalidTask for
-    what cannot be a task, DuplicateTask for a name that another function has, TypeError for an unknown option.
+    `backoff`, `timeout` (seconds), `retry_on`, `give_up_on`, `atomic`, `metadata`, `aliases`, `redact`: see `Task`. Raises
+    InvalidTask for what cannot be a task, DuplicateTask for a name that another function has, TypeError for an unknown option.
     """
     if "run_after" in options:
         raise TypeError("run_after cannot be set by @task: it is a moment of one call. Use .using(run_after=…).")

@@ -14,10 +14,11 @@ PACKAGE = Path(reinhardt_tasks.__path__[0])
 
 FLOORS = [
     "_compat exceptions timestamps __version__",
-    "jobs tasks registry retries results serialization execution schedules options queues signals logs",
-    "brokers.base brokers.wakes",
+    "jobs tasks registry retries results serialization execution schedules options queues redaction signals logs",
+    "brokers.base brokers.lookups brokers.wakes",
     "brokers.memory brokers.database brokers.redis brokers.archiving fields models",
     "worker scheduling workflows backends",
+    "operations",
     "apps checks discovery admin testing management contrib",
 ]
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms.split()}
@@ -117,7 +118,7 @@ def test_imports_go_down_only(name: str) -> None:
         ("worker", "reinhardt_tasks.brokers.redis", "sees brokers.base only"),
         ("worker", "reinhardt_tasks.backends.base", "sibling"),
         ("brokers.redis", "reinhardt_tasks.brokers.database", "sibling"),
-        ("brokers.base brokers.wakes", "redis", "belongs into brokers.redis"),
+        ("brokers.base brokers.lookups brokers.wakes", "redis", "belongs into brokers.redis"),
         ("tasks", "django.tasks.task", "belongs into _compat"),
         ("worker", "django.db.models", "belongs into"),
         ("tasks", "reinhardt_tasks.attic.chest", "attic: no floor"),

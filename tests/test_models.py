@@ -198,6 +198,14 @@ def test_a_sparse_index_is_there_and_partial_where_the_database_can(database: st
     assert where == f"{index.fields[0]} IS NOT NULL"
 
 
+def test_failures_have_an_index_where_it_can_be_of_them_alone(database: str) -> None:
+    connection = connections[database]
+    with connection.cursor() as cursor:
+        found = connection.introspection.get_constraints(cursor, JobRow._meta.db_table).get("rt_job_failed")
+    assert (found is not None) == connection.features.supports_partial_indexes
+    assert found is None or found["columns"] == ["alias", "id"]
+
+
 def test_djangos_checks_have_nothing_against_the_tables(database: str) -> None:
     config = apps.get_app_config("reinhardt_tasks")
     found = checks.run_checks(app_configs=[config], tags=[checks.Tags.models], databases=[database])

@@ -11,7 +11,8 @@ from typing import Any
 
 from ..exceptions import QueueError
 from ..jobs import Cancelled, Claim, Failed, Job, Outcome, Retrying, Succeeded, TaskStatus
-from .base import Advice, Broker, BrokerTraits, Changes, Pulse, Query, QueueCounts, Queues, WorkerInfo, WorkerRecord
+from .base import Advice, Broker, BrokerTraits, Changes, Pulse, QueueCounts, Queues, WorkerInfo, WorkerRecord
+from .lookups import Failures, Page, Query, Tallies, merged
 
 #: Seconds between two clearings of what is archived.
 CLEAR_EVERY = 60.0
@@ -119,13 +120,29 @@ class ArchivingBroker(Broker):
     def change(self, ids: Collection[str], changes: Changes) -> list[str]:
         return self.broker.change(ids, changes)
 
-    def find(self, query: Query, after: str | None = None, limit: int = 100) -> list[Job]:
-        here = self.broker.find(query, after, limit)
-        there = self.archived.find(query, after, limit)
+    def rewrite(self, id_: str, payload: str) -> bool:
+        done = self.broker.rewrite(id_, payload)
+        if done or not self.broker.get([id_]):
+            # Whichever of the two is tried again one day, it is this call.
+            done = self.archived.rewrite(id_, payload) or done
+        return done
+
+    def search(self, query: Query, after: str | None = None, limit: int = 100) -> Page:
+        here = self.broker.search(query, after, limit)
+        there = self.archived.search(query, after, limit)
         # What lies in both is as it is here: there may stand an end that was fenced off.
-        alive = self.broker.get([job.id for job in there])
-        jobs = {job.id: job for job in there if job.id not in alive} | {job.id: job for job in here}
-        return sorted(jobs.values(), key=lambda job: job.id, reverse=True)[:limit]
+        alive = self.broker.get([job.id for job in there.jobs])
+        there = replace(there, jobs=[job for job in there.jobs if job.id not in alive])
+        return merged([here, there], limit)
+
+    def page(self, query: Query, after: str | None, limit: int) -> Page:
+        return self.search(query, after, limit)
+
+    def tally(self, since: datetime, until: datetime, step: timedelta) -> Tallies:
+        return self.archived.tally(since, until, step)
+
+    def failures(self, limit: int = 1000) -> Failures:
+        return self.archived.failures(limit)
 
     def counts(self) -> list[QueueCounts]:
         return self.broker.counts()

@@ -12,10 +12,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from ..jobs import Claim, Job, Outcome, TaskStatus
+from .lookups import Failures, Page, Tallies, scanned
+from .lookups import Query as Query
 
 #: Queue names to serve, or None for whatever queue has something.
 Queues = Sequence[str] | None
@@ -52,24 +54,6 @@ class Pulse:
 
     held: Mapping[str, int]
     cancelled: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Query:
-    """Which jobs to find; None is no condition."""
-
-    statuses: tuple[TaskStatus, ...] | None = None
-    queue: str | None = None
-    name: str | None = None
-    worker: str | None = None
-
-    def matches(self, job: Job) -> bool:
-        return (
-            (self.statuses is None or job.status in self.statuses)
-            and (self.queue is None or job.queue == self.queue)
-            and (self.name is None or job.name == self.name)
-            and (self.worker is None or job.worker == self.worker)
-        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -208,8 +192,36 @@ class Broker(ABC):
         """Change jobs that wait; return the ids."""
 
     @abstractmethod
+    def rewrite(self, id_: str, payload: str) -> bool:
+        """Give a job that waits, or that ended badly, other arguments. Return False, writing nothing, for any other."""
+
     def find(self, query: Query, after: str | None = None, limit: int = 100) -> list[Job]:
-        """Return jobs that match, newest first; `after` is the last id of the page before."""
+        """Return the jobs of a `search`, without how far that came."""
+        return list(self.search(query, after, limit).jobs)
+
+    def search(self, query: Query, after: str | None = None, limit: int = 100) -> Page:
+        """Return up to `limit` jobs that match, newest first by id; `after` is the `after` of the page before.
+
+        One call looks at WALKED jobs at most, at SCANNED where it has to read them whole, and says where it ended then.
+        """
+        if query.ids is None or query.statuses == ():
+            return Page(jobs=[])
+        return scanned(self.page, query, after, limit) if query.is_scan else self.page(query, after, limit)
+
+    @abstractmethod
+    def page(self, query: Query, after: str | None, limit: int) -> Page:
+        """Answer a `search` that is no scan."""
+
+    @abstractmethod
+    def tally(self, since: datetime, until: datetime, step: timedelta) -> Tallies:
+        """Return how many jobs of each queue ended, and how, in each step of a span of time; from what is still kept.
+
+        It looks at TALLIED jobs at most for an exact answer; where there are more, at a sample of each step.
+        """
+
+    @abstractmethod
+    def failures(self, limit: int = 1000) -> Failures:
+        """Return how many failed jobs each queue has, among the newest `limit` that ended badly."""
 
     @abstractmethod
     def counts(self) -> list[QueueCounts]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import threading
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -24,7 +24,8 @@ from ..jobs import (
     TaskStatus,
     as_enqueued,
 )
-from .base import Broker, BrokerTraits, Changes, Pulse, Query, QueueCounts, Queues, WorkerInfo, WorkerRecord
+from .base import Broker, BrokerTraits, Changes, Pulse, QueueCounts, Queues, WorkerInfo, WorkerRecord
+from .lookups import Failures, Page, Query, Tallies, chosen, tallied
 
 
 class MemoryBroker(Broker):
@@ -179,10 +180,29 @@ class MemoryBroker(Broker):
 
         return self._edit(ids, change)
 
-    def find(self, query: Query, after: str | None = None, limit: int = 100) -> list[Job]:
+    def rewrite(self, id_: str, payload: str) -> bool:
         with self._lock:
-            jobs = sorted(self._jobs.values(), key=lambda job: job.id, reverse=True)
-        return [job for job in jobs if (after is None or job.id < after) and query.matches(job)][:limit]
+            job = self._jobs.get(id_)
+            if job is None or job.status in (TaskStatus.RUNNING, TaskStatus.SUCCESS):
+                return False
+            self._jobs[id_] = replace(job, payload=payload)
+            return True
+
+    def page(self, query: Query, after: str | None, limit: int) -> Page:
+        with self._lock:
+            return chosen(self._jobs, lambda ids: [self._jobs[id_] for id_ in ids], query, after, limit)
+
+    def tally(self, since: datetime, until: datetime, step: timedelta) -> Tallies:
+        with self._lock:
+            ended = [(job.finished_at, job.queue, job.status, 1) for job in self._jobs.values() if job.finished_at]
+        return tallied(ended, since, until, step)
+
+    def failures(self, limit: int = 1000) -> Failures:
+        with self._lock:
+            bad = sorted(job.id for job in self._jobs.values() if job.status.is_finished and job.status != "SUCCESS")
+            newest = [self._jobs[id_] for id_ in bad[-limit:]]
+        counts = Counter(job.queue for job in newest if job.status is TaskStatus.FAILURE)
+        return Failures(counts=counts, is_cut=len(bad) > limit)
 
     def counts(self) -> list[QueueCounts]:
         with self._lock:

@@ -11,7 +11,7 @@ from typing import ClassVar
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from ..fields import ExactCharField, InstantField, SparseIndex
+from ..fields import ConditionalIndex, ExactCharField, InstantField, SparseIndex
 from ..jobs import TaskPriority, TaskStatus
 
 STATUSES = [
@@ -68,6 +68,12 @@ class JobRow(models.Model):
             SparseIndex(fields=["wakes_at"], name="rt_job_wakes"),
             SparseIndex(fields=["held_by"], name="rt_job_held"),
             SparseIndex(fields=["finished_at"], name="rt_job_finished"),
+            # For people who look for what failed among millions that did not.
+            ConditionalIndex(
+                fields=["alias", "id"],
+                name="rt_job_failed",
+                where=models.Q(status__in=[TaskStatus.FAILURE.value, TaskStatus.CANCELLED.value]),
+            ),
         ]
         constraints: ClassVar = [
             # NULLs are distinct in every database that this runs on.

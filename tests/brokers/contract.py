@@ -24,6 +24,7 @@ from .promises.outcomes import Outcomes
 from .promises.queues import QueuePromises
 from .promises.races import Races
 from .promises.retries import Retries
+from .promises.searches import Searches
 from .promises.texts import Texts
 from .promises.waiting import Waiting
 
@@ -39,6 +40,7 @@ class BrokerContract(
     Retries,
     Interventions,
     Lookups,
+    Searches,
     Texts,
     Waiting,
     Races,

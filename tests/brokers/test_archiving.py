@@ -14,7 +14,7 @@ from reinhardt_tasks.brokers.base import Broker
 from reinhardt_tasks.brokers.database import DatabaseBroker
 from reinhardt_tasks.brokers.database.archive import archive
 from reinhardt_tasks.brokers.redis import Connections, RedisBroker, Target
-from reinhardt_tasks.jobs import Failed, Succeeded, new_id
+from reinhardt_tasks.jobs import Failed, Job, Succeeded, new_id
 from tests.databases import emptied
 
 from .contract import BrokerContract
@@ -43,6 +43,11 @@ class TestArchivingRedis(BrokerContract):
             3600.0,
         )
 
+    def ended(self, broker: Any, job: Job) -> Job:
+        """It is the archive that is tallied, and its time is the worker's."""
+        found: Job = broker.archived.get([job.id])[job.id]
+        return found
+
     def test_counts_are_bounded(self, broker: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         """It is the inner broker that counts."""
         super().test_counts_are_bounded(broker.broker, monkeypatch)
@@ -64,6 +69,18 @@ class TestArchivingRedis(BrokerContract):
         # The first claim of it is as late as it was.
         assert broker.settle([Succeeded(claim=claims[failed.id])]) == [claims[failed.id]]
         assert broker.settle([Succeeded(claim=again)]) == []
+
+    def test_arguments_are_rewritten_wherever_a_job_lies(self, broker: Any) -> None:
+        worker, (job,) = new_worker(), broker.enqueue([new_job()])
+        (claim,) = broker.claim(None, 1, worker)
+        broker.settle([Failed(claim=claim, attempt=attempt_of(claim))])
+        assert broker.rewrite(job.id, "[[1],{}]")
+        assert broker.archived.get([job.id])[job.id].payload == "[[1],{}]"
+        broker.broker.prune(datetime.now(UTC) + timedelta(hours=1), 10)
+        assert broker.rewrite(job.id, "[[2],{}]")
+        assert broker.retry([job.id]) == [job.id]
+        (again,) = broker.claim(None, 1, worker)
+        assert again.job.payload == "[[2],{}]"
 
     def test_what_runs_again_already_is_not_revived(self, broker: Any) -> None:
         worker = new_worker()

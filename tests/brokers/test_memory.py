@@ -26,6 +26,8 @@ class Clock:
 
 
 class TestMemoryBroker(BrokerContract):
+    walks_everything = True
+
     @pytest.fixture
     def broker(self) -> Broker:
         self.clock = Clock()

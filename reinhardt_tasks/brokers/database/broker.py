@@ -6,15 +6,16 @@ import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
 
 from ...jobs import Claim, Job, Outcome, Released, Retrying, Succeeded, TaskStatus, as_enqueued
 from ...models import lane_of
 from ...timestamps import to_micros
-from ..base import Broker, BrokerTraits, Changes, Pulse, Query, QueueCounts, Queues, WorkerInfo, WorkerRecord
-from . import outcomes, people, waiting
+from ..base import Broker, BrokerTraits, Changes, Pulse, QueueCounts, Queues, WorkerInfo, WorkerRecord
+from ..lookups import Failures, Page, Query, Tallies
+from . import lookups, outcomes, people, waiting
 from .dialects import JOBS, WORKERS, Row
 from .ears import Ear, ear_of
 from .fronts import Fronts
@@ -164,8 +165,17 @@ class DatabaseBroker(Broker):
         self._notify_now(bool(done))
         return done
 
-    def find(self, query: Query, after: str | None = None, limit: int = 100) -> list[Job]:
-        return self._run(lambda cursor: people.find(cursor, self._dialect, self.alias, query, after, limit))
+    def rewrite(self, id_: str, payload: str) -> bool:
+        return is_uuid(id_) and self._run(lambda cursor: lookups.rewrite(cursor, self._dialect, id_, payload))
+
+    def page(self, query: Query, after: str | None, limit: int) -> Page:
+        return self._run(lambda cursor: lookups.page(cursor, self._dialect, self.alias, query, after, limit))
+
+    def tally(self, since: datetime, until: datetime, step: timedelta) -> Tallies:
+        return self._run(lambda cursor: lookups.tally(cursor, self.alias, since, until, step))
+
+    def failures(self, limit: int = 1000) -> Failures:
+        return self._run(lambda cursor: lookups.failures(cursor, self._dialect, self.alias, limit))
 
     def counts(self) -> list[QueueCounts]:
         return self._run(lambda cursor: people.counts(cursor, self.alias, self.COUNT_LIMIT))

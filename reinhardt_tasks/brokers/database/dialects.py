@@ -51,6 +51,8 @@ class Dialect:
     uses_fronts = False
     #: Written behind a SELECT that locks what it reads and passes over what others have locked.
     skip_locked = ""
+    #: Whether an index may have some of the rows only.
+    has_partial_indexes = True
     #: Whether each verb below is one statement, and so needs no transaction of its own.
     is_single = True
 

@@ -22,6 +22,7 @@ class Mysql(Dialect):
     lock = "FOR UPDATE"
     skip_locked = "FOR UPDATE SKIP LOCKED"
     is_single = False
+    has_partial_indexes = False
 
     def __init__(self, connection: BaseDatabaseWrapper) -> None:
         self._has_uuid = connection.features.has_native_uuid_field

@@ -1,4 +1,4 @@
-"""The verbs that people use: find, count, cancel, retry, change, delete, pause, prune. All bounded."""
+"""The verbs that people use: count, cancel, retry, change, delete, pause, prune. All bounded. Searches are in `lookups`."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from ...jobs import Job, TaskStatus
+from ...jobs import TaskStatus
 from ...models import lane_of
 from ...timestamps import from_micros, to_micros
-from ..base import Changes, Query, QueueCounts, WorkerInfo, WorkerRecord
+from ..base import Changes, QueueCounts, WorkerInfo, WorkerRecord
 from .dialects import JOBS, PAUSES, WORKERS
 from .lanes import ready_lanes
-from .rows import COLUMNS, job_of, uuid_text
+from .rows import uuid_text
 
 if TYPE_CHECKING:
     from .dialects import Dialect
@@ -85,25 +85,6 @@ def change(cursor: Any, dialect: Dialect, ids: Sequence[str], changes: Changes) 
         lane = f"lane = CASE WHEN status = 'PENDING' THEN {dialect.lane_expression} END"
         _update(cursor, dialect, done, lane, _WAITING)
     return done
-
-
-def find(cursor: Any, dialect: Dialect, alias: str, query: Query, after: str | None, limit: int) -> list[Job]:
-    conditions, params = ["alias = %s"], [alias]
-    if query.statuses is not None:
-        conditions.append(f"status IN ({_marks(query.statuses)})" if query.statuses else "1 = 0")
-        params += [status.value for status in query.statuses]
-    for column, value in (("queue", query.queue), ("name", query.name), ("worker", query.worker)):
-        if value is not None:
-            conditions.append(f"{column} = %s")
-            params.append(value)
-    if after is not None:
-        conditions.append("id < %s")
-        params.append(dialect.id_param(after))
-    cursor.execute(
-        f"SELECT {', '.join(COLUMNS)} FROM {JOBS} WHERE {' AND '.join(conditions)} ORDER BY id DESC LIMIT %s",
-        [*params, limit],
-    )
-    return [job_of(row) for row in cursor.fetchall()]
 
 
 def counts(cursor: Any, alias: str, bound: int) -> list[QueueCounts]:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import redis
@@ -15,9 +15,10 @@ import redis
 from ...exceptions import QueueError
 from ...jobs import Claim, Job, Outcome, Succeeded, TaskStatus, as_enqueued
 from ...timestamps import from_micros, to_micros
-from ..base import Advice, Broker, BrokerTraits, Changes, Pulse, Query, QueueCounts, Queues, WorkerInfo, WorkerRecord
+from ..base import Advice, Broker, BrokerTraits, Changes, Pulse, QueueCounts, Queues, WorkerInfo, WorkerRecord
+from ..lookups import Failures, Page, Query, Tallies
 from ..wakes import Wakes
-from . import faults, outcomes
+from . import faults, lookups, outcomes
 from .advice import advice_on
 from .connections import Connections
 from .records import encode_metadata, job_of, job_values, moment_of, past_values
@@ -26,12 +27,8 @@ from .seals import Seal
 
 #: Jobs in one enqueueing script: it holds up everybody else for as long as it runs, some microseconds a job.
 JOBS_AT_ONCE = 1000
-#: Jobs that one page of a search looks at, and the most that a search looks at in all.
-PAGE, SEARCHED = 200, 20_000
 #: Seconds after which a sleeper looks by itself: a token may have been lost with a server that was failed over.
 NAP = 5.0
-
-_FAILED = {TaskStatus.FAILURE, TaskStatus.CANCELLED}
 
 
 class RedisBroker(Broker):
@@ -218,18 +215,29 @@ class RedisBroker(Broker):
         run_after = "" if changes.run_after is None else to_micros(changes.run_after)
         return self._call("change", [priority, changes.queue or "", run_after, *ids])
 
-    def find(self, query: Query, after: str | None = None, limit: int = 100) -> list[Job]:
-        index = "failures" if query.statuses is not None and set(query.statuses) <= _FAILED else "all"
-        found: list[Job] = []
-        looked, last = 0, after or ""
-        while len(found) < limit and looked < SEARCHED:
-            last, *pairs = self._call("find", [index, last, PAGE])
-            if not last:
-                break
-            looked += PAGE
-            jobs = [job_of(id_, fields, self.alias, self._seal) for id_, fields in pairs]
-            found += [job for job in jobs if query.matches(job)]
-        return found[:limit]
+    def rewrite(self, id_: str, payload: str) -> bool:
+        job = self.get([id_]).get(id_)
+        if job is None:
+            return False
+        sealed = self._seal.put_on(job.id, job.name, payload) if self._seal else payload
+        return bool(self._call("rewrite", [id_, sealed]))
+
+    def ask(self, name: str, args: Sequence[Any]) -> Any:
+        """Call a script that only looks, for `lookups`."""
+        return self._call(name, args)
+
+    def jobs_of(self, found: Sequence[Any]) -> list[Job]:
+        """Return jobs that a script has found."""
+        return [job_of(id_, pairs, self.alias, self._seal) for id_, pairs in found]
+
+    def page(self, query: Query, after: str | None, limit: int) -> Page:
+        return lookups.page(self, query, after, limit)
+
+    def tally(self, since: datetime, until: datetime, step: timedelta) -> Tallies:
+        return lookups.tally(self, since, until, step)
+
+    def failures(self, limit: int = 1000) -> Failures:
+        return lookups.failures(self, limit)
 
     def counts(self) -> list[QueueCounts]:
         return [

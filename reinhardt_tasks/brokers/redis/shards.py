@@ -13,14 +13,15 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
 
 from ...exceptions import PartlySettled, QueueError
 from ...jobs import Claim, Job, Outcome, Succeeded, TaskStatus
 from ...timestamps import to_micros
-from ..base import Advice, Broker, BrokerTraits, Changes, Pulse, Query, QueueCounts, Queues, WorkerInfo, WorkerRecord
+from ..base import Advice, Broker, BrokerTraits, Changes, Pulse, QueueCounts, Queues, WorkerInfo, WorkerRecord
+from ..lookups import Failures, Page, Query, Tallies, all_tallies, merged
 from ..wakes import Wakes
 from .broker import RedisBroker
 
@@ -245,9 +246,24 @@ class ShardedBroker(Broker):
     def change(self, ids: Collection[str], changes: Changes) -> list[str]:
         return self._edit(ids, lambda shard, some: shard.change(some, changes))
 
-    def find(self, query: Query, after: str | None = None, limit: int = 100) -> list[Job]:
-        found = [job for shard in self.shards for job in shard.find(query, after, limit)]
-        return sorted(found, key=lambda job: job.id, reverse=True)[:limit]
+    def rewrite(self, id_: str, payload: str) -> bool:
+        return self.shard_of(id_).rewrite(id_, payload)
+
+    def search(self, query: Query, after: str | None = None, limit: int = 100) -> Page:
+        return merged((shard.search(query, after, limit) for shard in self.shards), limit)
+
+    def page(self, query: Query, after: str | None, limit: int) -> Page:
+        return self.search(query, after, limit)
+
+    def tally(self, since: datetime, until: datetime, step: timedelta) -> Tallies:
+        return all_tallies(list(self._each(lambda shard: shard.tally(since, until, step))))
+
+    def failures(self, limit: int = 1000) -> Failures:
+        found = list(self._each(lambda shard: shard.failures(limit)))
+        counts: Counter[str] = Counter()
+        for each in found:
+            counts.update(each.counts)
+        return Failures(counts=dict(counts), is_cut=any(each.is_cut for each in found))
 
     def counts(self) -> list[QueueCounts]:
         queues: dict[str, QueueCounts] = {}

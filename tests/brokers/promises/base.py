@@ -32,6 +32,9 @@ LONG = 3600.0
 class Promises:
     """The hooks of `BrokerContract`."""
 
+    #: Whether the store is so small that every search looks through all of it.
+    walks_everything = False
+
     @pytest.fixture
     def broker(self) -> Broker:
         raise NotImplementedError("Say how to get a broker.")

@@ -1,0 +1,198 @@
+"""`tasks retry | cancel | discard | run-now | change`: on ids, or on all that match."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from django.core.management.base import CommandParser
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from ... import operations
+from ...brokers.base import Changes
+from ...exceptions import OperationRefused
+from ...jobs import TaskStatus
+from ...operations import Action, Query, Store
+from .base import INTERRUPTED, OK, UNDONE, Options, Subcommand, chosen_stores, whole
+from .filters import add_filters, of_statuses, query_of, refuse_both, resolved
+from .output import Output
+from .words import moment_to_come
+
+_WAITING = frozenset(status for status in TaskStatus if status.is_waiting)
+
+
+class Acting(Subcommand):
+    """Does one thing to tasks."""
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("ids", nargs="*", metavar="ID", help="Ids, or beginnings that no other task has.")
+        parser.add_argument("--all", action="store_true", help="Every task that matches the filters.")
+        add_filters(parser)
+        parser.add_argument("--limit", type=whole, metavar="N", help="With --all: of each backend this many at most.")
+        parser.add_argument("--after", metavar="ID", help="With --all and one --backend: go on where it was stopped.")
+        parser.add_argument("--yes", action="store_true", help="Do not ask.")
+        parser.add_argument("--dry-run", action="store_true", help="Say which tasks it would be, and do nothing.")
+
+    def deed(self, options: Options) -> Action | Changes:
+        raise NotImplementedError
+
+    def states(self, options: Options) -> frozenset[TaskStatus]:
+        deed = self.deed(options)
+        return deed.applies_to if isinstance(deed, Action) else _WAITING
+
+    def run(self, options: Options, out: Output) -> int:
+        refuse_both(options["ids"], options)
+        stores = chosen_stores(options)
+        if options["after"] and len(stores) != 1:
+            raise OperationRefused(_("--after is about one backend: name it with --backend."))
+        return self._run_on_ids(options, out, stores) if options["ids"] else self._run_on_all(options, out, stores)
+
+    def _run_on_ids(self, options: Options, out: Output, stores: list[Store]) -> int:
+        chosen = resolved(options["ids"], stores)
+        ids = [id_ for _store, some in chosen for id_ in some]
+        if options["dry_run"]:
+            return _tell_of_rehearsal(out, self.name, ids, None)
+        deed = self.deed(options)
+        if isinstance(deed, Action) and deed is operations.DISCARD:
+            question = ngettext("Delete {number} task for good?", "Delete {number} tasks for good?", len(ids))
+            if not out.confirm(question.format(number=len(ids)), is_agreed=options["yes"]):
+                return _undone(out)
+        took: list[str] = []
+        left: dict[str, str] = {}
+        for store, some in chosen:
+            done = (
+                operations.act(store, deed, some) if isinstance(deed, Action) else operations.change(store, some, deed)
+            )
+            took += done.took
+            left.update(done.left)
+        for id_, reason in left.items():
+            out.warn(f"{id_}: {reason}")
+        out.say(_("Done with {took} of {all}.").format(took=len(took), all=len(took) + len(left)))
+        out.data({"action": self.name, "count": len(took), "took": took, "left": left, "after": None})
+        return UNDONE if left else OK
+
+    def _run_on_all(self, options: Options, out: Output, stores: list[Store]) -> int:
+        query = of_statuses(query_of(options), self.states(options))
+        if options["dry_run"]:
+            listing = operations.list_tasks(query, of=stores, after=options["after"], limit=options["limit"] or 20)
+            return _tell_of_rehearsal(out, self.name, [task.id for task in listing.tasks], listing.after)
+        question = _("{action}: every task that matches, in {backends}?").format(
+            action=self.name, backends=", ".join(map(str, stores))
+        )
+        if not out.confirm(question, is_agreed=options["yes"]):
+            return _undone(out)
+        return work_off(out, self.name, self._strides(options, query, stores))
+
+    def _strides(self, options: Options, query: Query, stores: list[Store]) -> Iterator[Stride]:
+        for store in stores:
+            for step in operations.on_all(
+                store, self.deed(options), query, after=options["after"], limit=options["limit"]
+            ):
+                yield Stride(store=store, count=len(step.done.took), missed=len(step.done.left), after=step.after)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stride:
+    """One batch of something long: how many tasks it took, how many it left, and where another begins."""
+
+    store: Store
+    count: int
+    missed: int = 0
+    after: str | None = None
+
+
+def work_off(out: Output, name: str, strides: Iterator[Stride]) -> int:
+    """Do batch by batch what is long, tell of it, and say at a Ctrl-C where to go on."""
+    count = missed = 0
+    last: Stride | None = None
+    try:
+        for last in strides:
+            count += last.count
+            missed += last.missed
+            out.progress(count)
+    except KeyboardInterrupt:
+        after = last.after if last is not None else None
+        out.warn(_("Stopped after {number} tasks.").format(number=count))
+        if last is not None and after is not None:
+            out.warn(_("Go on with --backend {alias} --after {id}").format(alias=last.store.alias, id=after))
+        out.data({"action": name, "count": count, "took": None, "left": None, "after": after})
+        return INTERRUPTED
+    out.end()
+    words = ngettext("Done with {number} task.", "Done with {number} tasks.", count).format(number=count)
+    if missed:
+        words += " " + ngettext(
+            "{number} changed meanwhile and was left.", "{number} changed meanwhile and were left.", missed
+        ).format(number=missed)
+    out.say(words)
+    out.data({"action": name, "count": count, "took": None, "left": None, "after": None})
+    return OK
+
+
+class Retry(Acting):
+    name = "retry"
+    help = "Run failed and cancelled tasks again, their history kept."
+
+    def deed(self, options: Options) -> Action:
+        return operations.RETRY
+
+
+class Cancel(Acting):
+    name = "cancel"
+    help = "Cancel tasks: waiting ones never run, running ones are told to stop."
+
+    def deed(self, options: Options) -> Action:
+        return operations.CANCEL
+
+
+class Discard(Acting):
+    name = "discard"
+    help = "Delete tasks that do not run, with all that is known of them."
+
+    def deed(self, options: Options) -> Action:
+        return operations.DISCARD
+
+
+class RunNow(Acting):
+    name = "run-now"
+    help = "Make tasks ready that wait for their time, or for another attempt."
+
+    def deed(self, options: Options) -> Action:
+        return operations.RUN_NOW
+
+
+class Change(Acting):
+    name = "change"
+    help = "Change the priority, the queue or the time of tasks that wait."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument("--to-priority", type=int, metavar="N", help="From -100 to 100; higher begins first.")
+        parser.add_argument("--to-queue", metavar="NAME", help="Another queue of the same backend.")
+        parser.add_argument("--at", type=moment_to_come, metavar="WHEN", help="Not before: 2h (from now), or a moment.")
+
+    def deed(self, options: Options) -> Changes:
+        return Changes(priority=options["to_priority"], queue=options["to_queue"], run_after=options["at"])
+
+    def run(self, options: Options, out: Output) -> int:
+        # Before anybody is asked.
+        for store in chosen_stores(options):
+            operations.check_changes(store, self.deed(options))
+        return super().run(options, out)
+
+
+def _tell_of_rehearsal(out: Output, name: str, ids: list[str], after: str | None) -> int:
+    for id_ in ids:
+        out.say(id_)
+    more = "+" if after is not None else ""
+    words = ngettext(
+        "{action}: {number} task. Nothing was done.", "{action}: {number} tasks. Nothing was done.", len(ids)
+    )
+    out.say(words.format(action=name, number=f"{len(ids)}{more}"))
+    out.data({"action": name, "dry_run": True, "ids": ids, "after": after})
+    return OK
+
+
+def _undone(out: Output) -> int:
+    out.warn(_("Nothing was done."))
+    return UNDONE

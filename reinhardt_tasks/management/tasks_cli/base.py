@@ -1,0 +1,54 @@
+"""What a subcommand is, and what all of them share: exit codes, flags, the stores that are meant."""
+
+from __future__ import annotations
+
+import argparse
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+from django.core.management.base import CommandParser
+
+from ... import operations
+from ...operations import Store
+from .output import Output
+
+#: Done; something is not as it should be, or could not be done; a usage that cannot be; a store is away; Ctrl-C.
+OK, UNDONE, USAGE, AWAY, INTERRUPTED = 0, 1, 2, 3, 130
+
+Options = dict[str, Any]
+
+
+class Subcommand(ABC):
+    """One word after `manage.py tasks`."""
+
+    name: ClassVar[str]
+    help: ClassVar[str]
+
+    def add_arguments(self, parser: CommandParser) -> None:  # noqa: B027 - some have none
+        """Add the flags of this subcommand alone."""
+
+    @abstractmethod
+    def run(self, options: Options, out: Output) -> int:
+        """Do it, and return the exit code. May raise TaskError, of which the command makes a sentence and a code."""
+
+
+def add_common_arguments(parser: CommandParser) -> None:
+    parser.add_argument(
+        "--backend", action="append", metavar="ALIAS", help="Alias in TASKS; may be repeated (default: all)."
+    )
+    parser.add_argument("--json", action="store_true", help="Print JSON for programs.")
+    # Django has it for the command; people write it behind the subcommand.
+    parser.add_argument("--no-color", action="store_true", default=argparse.SUPPRESS, help="Print no colours.")
+
+
+def chosen_stores(options: Options) -> list[Store]:
+    """Return the stores that --backend names, or all. Raise OperationRefused for a name that is none."""
+    return operations.stores(options["backend"])
+
+
+def whole(text: str) -> int:
+    """Read a whole number from 1 on."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be 1 or more, not {text}")
+    return number

@@ -1,0 +1,87 @@
+"""`tasks edit | run-again`: other arguments for a task, and a finished one once more."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from django.core.management.base import CommandParser
+from django.utils.translation import gettext as _
+
+from ... import operations
+from ...exceptions import OperationRefused
+from .base import OK, Options, Subcommand, chosen_stores
+from .output import Output
+
+
+class Edit(Subcommand):
+    name = "edit"
+    help = "Give a task other arguments: a failed one is retried with them, a finished one is enqueued anew."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("id", metavar="ID", help="Its id, or a beginning that no other has.")
+        # `args` is a word of Django's own among the options.
+        parser.add_argument(
+            "--args", dest="call_args", type=_a_list, metavar="JSON", help="All positional arguments, as a JSON list."
+        )
+        parser.add_argument(
+            "--kwargs",
+            dest="call_kwargs",
+            type=_an_object,
+            metavar="JSON",
+            help="All named arguments, as a JSON object.",
+        )
+        parser.add_argument(
+            "--no-run", action="store_true", help="Leave a failed one as it is, with its new arguments."
+        )
+
+    def run(self, options: Options, out: Output) -> int:
+        if options["call_args"] is None and options["call_kwargs"] is None:
+            raise OperationRefused(_("Say what the arguments are to be: --args, --kwargs or both."))
+        store, job = operations.find_task(options["id"], of=chosen_stores(options))
+        # What is not given stays; so do redacted ones, for which the placeholder stands.
+        shown = operations.arguments_of(job)
+        args = shown.args if options["call_args"] is None else options["call_args"]
+        kwargs = shown.kwargs if options["call_kwargs"] is None else options["call_kwargs"]
+        id_ = operations.edit(store, job.id, args, kwargs, run=not options["no_run"])
+        return _told(out, self.name, job.id, id_)
+
+
+class RunAgain(Subcommand):
+    name = "run-again"
+    help = "Enqueue a finished task once more, under a new id."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("id", metavar="ID", help="Its id, or a beginning that no other has.")
+
+    def run(self, options: Options, out: Output) -> int:
+        store, job = operations.find_task(options["id"], of=chosen_stores(options))
+        return _told(out, self.name, job.id, operations.run_again(store, job.id))
+
+
+def _told(out: Output, action: str, of: str, id_: str) -> int:
+    out.say(id_)
+    out.data({"action": action, "of": of, "id": id_})
+    return OK
+
+
+def _a_list(text: str) -> list[Any]:
+    value = _json(text)
+    if not isinstance(value, list):
+        raise argparse.ArgumentTypeError(f"must be a JSON list, as in '[1, \"a\"]', not {text}")
+    return value
+
+
+def _an_object(text: str) -> dict[str, Any]:
+    value = _json(text)
+    if not isinstance(value, dict):
+        raise argparse.ArgumentTypeError(f"must be a JSON object, as in '{{\"a\": 1}}', not {text}")
+    return value
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as exc:
+        raise argparse.ArgumentTypeError(f"is no JSON: {exc}") from None

@@ -1,0 +1,104 @@
+"""The flags that say which tasks are meant: by ids, or by what they are like."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from django.core.management.base import CommandParser
+from django.utils.translation import gettext as _
+
+from ... import operations
+from ...exceptions import OperationRefused
+from ...jobs import TaskStatus
+from ...operations import Query, Store
+from ...options import did_you_mean
+from .base import Options
+from .words import moment, near_name, status, task_name
+
+#: The flags of a search: name → (type, metavar, help).
+_FLAGS: dict[str, tuple[Callable[[str], Any], str, str]] = {
+    "--queue": (str, "NAME", "Tasks of this queue."),
+    "--name": (str, "TASK", "Tasks of this name, whole or its last part."),
+    "--worker": (str, "ID", "Tasks of this worker."),
+    "--since": (moment, "WHEN", "Enqueued since: 2h (ago), 7d, 2026-01-31T08:00."),
+    "--until": (moment, "WHEN", "Enqueued before."),
+    "--finished-since": (moment, "WHEN", "Finished since."),
+    "--finished-until": (moment, "WHEN", "Finished before."),
+    "--exception": (str, "CLASS", "Last failed with this class, whole or its last part."),
+    "--text": (str, "WORDS", "With these letters in the arguments; looks at a bounded number of tasks."),
+}
+
+
+def add_filters(parser: CommandParser, *, with_status: bool = True) -> None:
+    group = parser.add_argument_group("which tasks")
+    if with_status:
+        group.add_argument(
+            "--status", action="append", type=status, metavar="STATE", help="Tasks in this state; may be repeated."
+        )
+    for flag, (kind, metavar, words) in _FLAGS.items():
+        group.add_argument(flag, type=kind, metavar=metavar, help=words)
+
+
+def query_of(options: Options) -> Query:
+    """Return the search that the flags ask for."""
+    statuses: list[TaskStatus] | None = options.get("status")
+    name = options["name"]
+    return Query(
+        statuses=tuple(dict.fromkeys(statuses)) if statuses else None,
+        queue=options["queue"],
+        name=None if name is None else task_name(name),
+        worker=options["worker"],
+        enqueued_since=options["since"],
+        enqueued_until=options["until"],
+        finished_since=options["finished_since"],
+        finished_until=options["finished_until"],
+        exception=options["exception"],
+        text=options["text"],
+    )
+
+
+def has_filters(options: Options) -> bool:
+    return query_of(options) != Query()
+
+
+def hint_at_names(query: Query, stores: list[Store]) -> str:
+    """Return a hint for a search that found nothing: a name or a queue that is nearly another."""
+    if query.name is not None and (near := near_name(query.name)):
+        return _("No task is registered as {name}{near}.").format(name=repr(query.name), near=near)
+    if query.queue is not None:
+        named = {queue for store in stores for queue in store.backend.queues}
+        if named and query.queue not in named:
+            return _("No backend has a queue {queue}{near}.").format(
+                queue=repr(query.queue), near=did_you_mean(query.queue, named)
+            )
+    return ""
+
+
+def resolved(ids: list[str], stores: list[Store]) -> list[tuple[Store, list[str]]]:
+    """Return whole ids for given ones, or beginnings of some, by store. Raise what find_task() raises."""
+    found: dict[str, tuple[Store, list[str]]] = {}
+    for given in dict.fromkeys(ids):
+        store, job = operations.find_task(given, of=stores)
+        known = found.setdefault(store.alias, (store, []))[1]
+        if job.id not in known:
+            known.append(job.id)
+    return list(found.values())
+
+
+def refuse_both(ids: list[str], options: Options) -> None:
+    """Raise OperationRefused unless tasks are named by ids, or by --all, and not by both."""
+    if ids and (options["all"] or has_filters(options)):
+        raise OperationRefused(_("Name tasks by their ids, or by --all and filters, not by both."))
+    if not ids and not options["all"]:
+        raise OperationRefused(
+            _("Filters need --all: say `--all` to mean every task that matches.")
+            if has_filters(options)
+            else _("Name the tasks: their ids, or --all with filters.")
+        )
+
+
+def of_statuses(query: Query, statuses: frozenset[TaskStatus]) -> Query:
+    """Return a search for those of the states that an action is for."""
+    return replace(query, statuses=tuple(each for each in query.statuses or TaskStatus if each in statuses))

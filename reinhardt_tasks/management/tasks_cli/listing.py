@@ -1,0 +1,64 @@
+"""`tasks list`: tasks that match, newest first, a page at a time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from django.core.management.base import CommandParser
+from django.utils.translation import gettext as _
+
+from ... import operations
+from .base import AWAY, OK, Options, Subcommand, chosen_stores, whole
+from .filters import add_filters, hint_at_names, query_of
+from .output import Output
+from .tables import Table
+from .words import ago
+
+
+class List(Subcommand):
+    name = "list"
+    help = "List tasks, newest first."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        add_filters(parser)
+        parser.add_argument("--id", metavar="PREFIX", help="Tasks whose id begins so.")
+        parser.add_argument("--limit", type=whole, default=50, metavar="N", help="Tasks on a page (default: 50).")
+        parser.add_argument("--after", metavar="ID", help="Where the page before ended.")
+
+    def run(self, options: Options, out: Output) -> int:
+        stores = chosen_stores(options)
+        query = replace(query_of(options), id_prefix=options["id"])
+        listing = operations.list_tasks(query, of=stores, after=options["after"], limit=options["limit"])
+        table = Table([_("id"), _("status"), _("queue"), _("task"), _("arguments"), _("enqueued"), _("exception")])
+        for task in listing.tasks:
+            table.add(
+                task.id,
+                task.status.value,
+                task.queue if len(stores) == 1 else f"{task.backend}:{task.queue}",
+                task.name,
+                _shortened(task.call.problem or str(task.call)),
+                ago(task.enqueued_at),
+                task.exception.rpartition(".")[2],
+            )
+        out.table(table, _("No task matches."))
+        if not listing.tasks and (hint := hint_at_names(query, stores)):
+            out.warn(hint)
+        if listing.is_cut:
+            out.warn(_("Only a part of the tasks was looked at: there may be older ones that match."))
+        if listing.after:
+            out.say(_("Go on with --after {id}").format(id=listing.after))
+        for alias, reason in listing.away.items():
+            out.warn(_("{alias} is away: {reason}").format(alias=alias, reason=reason))
+        out.data(
+            {
+                "tasks": [task.as_json() for task in listing.tasks],
+                "after": listing.after,
+                "is_cut": listing.is_cut,
+                "away": dict(listing.away),
+            }
+        )
+        return AWAY if listing.away else OK
+
+
+def _shortened(text: str, letters: int = 60) -> str:
+    return text if len(text) <= letters else f"{text[: letters - 1]}…"

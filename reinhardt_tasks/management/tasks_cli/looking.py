@@ -1,0 +1,103 @@
+"""`tasks workers | failures`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from django.core.management.base import CommandParser
+from django.utils.translation import gettext as _
+
+from ... import operations
+from ...operations.views import moment_text
+from .base import AWAY, OK, Options, Subcommand, chosen_stores, whole
+from .filters import add_filters, query_of
+from .output import Output
+from .tables import Table
+from .words import age, ago
+
+
+class Workers(Subcommand):
+    name = "workers"
+    help = "List the workers: those that live, and lost ones while anything is theirs."
+
+    def run(self, options: Options, out: Output) -> int:
+        found = operations.workers(of=chosen_stores(options))
+        table = Table(
+            [
+                _("worker"),
+                _("backend"),
+                _("name"),
+                _("host"),
+                _("process"),
+                _("queues"),
+                _("running"),
+                _("heartbeat"),
+                "",
+            ],
+            numbers=[4, 6],
+        )
+        for worker in found.workers:
+            table.add(
+                worker.id,
+                worker.backend,
+                worker.name,
+                worker.host,
+                worker.pid,
+                ", ".join(worker.queues) or _("all"),
+                f"{worker.running} / {worker.slots}",
+                age(worker.beat_age),
+                "" if worker.is_alive else _("lost"),
+            )
+        out.table(table, _("There are no workers."))
+        out.data({"workers": [_json(asdict(worker)) for worker in found.workers], "away": dict(found.away)})
+        return _told_of_away(out, dict(found.away))
+
+
+class Failures(Subcommand):
+    name = "failures"
+    help = "Group the newest failed tasks by task, exception and line."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        add_filters(parser, with_status=False)
+        parser.add_argument(
+            "--newest",
+            type=whole,
+            default=1000,
+            metavar="N",
+            help="Of each backend, look at this many (default: 1000).",
+        )
+
+    def run(self, options: Options, out: Output) -> int:
+        found = operations.failures(query_of(options), of=chosen_stores(options), newest=options["newest"])
+        table = Table([_("tasks"), _("task"), _("exception"), _("where"), _("last"), _("for example")], numbers=[0])
+        for group in found.groups:
+            table.add(
+                group.count, group.name, group.message or group.exception, group.place, ago(group.last_at), group.id
+            )
+        out.table(table, _("Nothing failed."))
+        if found.is_cut:
+            out.warn(
+                _("The newest {number} failed tasks were looked at; there are older ones.").format(
+                    number=found.looked_at
+                )
+            )
+        out.data(
+            {
+                "groups": [_json(asdict(group)) for group in found.groups],
+                "looked_at": found.looked_at,
+                "is_cut": found.is_cut,
+                "away": dict(found.away),
+            }
+        )
+        return _told_of_away(out, dict(found.away))
+
+
+def _told_of_away(out: Output, away: dict[str, str]) -> int:
+    for alias, reason in away.items():
+        out.warn(_("{alias} is away: {reason}").format(alias=alias, reason=reason))
+    return AWAY if away else OK
+
+
+def _json(facts: dict[str, Any]) -> dict[str, Any]:
+    return {name: moment_text(value) if hasattr(value, "isoformat") else value for name, value in facts.items()}

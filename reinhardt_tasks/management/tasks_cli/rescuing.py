@@ -1,0 +1,71 @@
+"""`tasks requeue | check-queue`: tasks that wait for what will not come by itself, and such as nobody could run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+
+from django.core.management.base import CommandParser
+from django.utils.translation import gettext as _
+
+from ... import operations
+from ...operations import Store
+from .acting import Stride, work_off
+from .base import OK, UNDONE, Options, Subcommand, chosen_stores, whole
+from .output import Output
+from .tables import Table
+
+
+class Requeue(Subcommand):
+    name = "requeue"
+    help = "Run again what dead workers held, and what nobody knew the name of and is known now."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--lost", action="store_true", help="Only tasks of workers that were lost.")
+        parser.add_argument("--unknown", action="store_true", help="Only tasks whose name was unknown.")
+
+    def run(self, options: Options, out: Output) -> int:
+        return work_off(out, self.name, _strides(chosen_stores(options), options))
+
+
+def _strides(stores: list[Store], options: Options) -> Iterator[Stride]:
+    is_all = not options["lost"] and not options["unknown"]
+    for store in stores:
+        if is_all or options["lost"]:
+            for done in operations.requeue_lost(store):
+                yield Stride(store=store, count=len(done.took), missed=len(done.left))
+        if is_all or options["unknown"]:
+            for step in operations.requeue_unknown(store):
+                yield Stride(store=store, count=len(step.done.took), missed=len(step.done.left))
+
+
+class CheckQueue(Subcommand):
+    name = "check-queue"
+    help = "Look for waiting tasks that this code could not run: unknown names, arguments that do not fit."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--queue", metavar="NAME", help="Tasks of this queue.")
+        parser.add_argument(
+            "--limit", type=whole, default=10_000, metavar="N", help="Waiting tasks to look at (default: 10000)."
+        )
+
+    def run(self, options: Options, out: Output) -> int:
+        table = Table([_("tasks"), _("name"), _("problem"), _("for example")], numbers=[0])
+        backends = []
+        for store in chosen_stores(options):
+            check = operations.QueueCheck(looked_at=0)
+            for check in operations.check_queue(store, options["queue"], limit=options["limit"]):
+                out.progress(check.looked_at)
+            for finding in check.findings:
+                table.add(finding.count, finding.name, finding.problem, finding.examples[0])
+            if check.is_cut:
+                out.warn(
+                    _("{alias}: the newest {number} waiting tasks were looked at; there are more.").format(
+                        alias=store.alias, number=check.looked_at
+                    )
+                )
+            backends.append({"backend": store.alias, **asdict(check)})
+        out.end()
+        out.table(table, _("All waiting tasks that were looked at can be run."))
+        out.data({"backends": backends})
+        return UNDONE if table.rows else OK

@@ -1,0 +1,101 @@
+"""Moments, spans and names, as people write and read them."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from datetime import datetime, timedelta
+
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+
+from ...jobs import TaskStatus
+from ...options import did_you_mean
+from ...registry import registry
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_SPAN = re.compile(r"(\d+(?:\.\d+)?)([smhdw]?)")
+
+
+def span(text: str) -> timedelta:
+    """Read a span of time: 90, 90s, 15m, 2h, 7d, 1w."""
+    found = _SPAN.fullmatch(text.strip())
+    if found is None:
+        raise argparse.ArgumentTypeError(f"must be a span of time, as in 90s, 15m, 2h or 7d, not {text!r}")
+    try:
+        return timedelta(seconds=float(found[1]) * _UNITS[found[2] or "s"])
+    except OverflowError:
+        raise argparse.ArgumentTypeError(f"is too long a span of time: {text}") from None
+
+
+def moment(text: str) -> datetime:
+    """Read a moment: a span before now, or a date and time (of the project's time zone where it names none)."""
+    try:
+        at = parse_datetime(text)
+    except ValueError as exc:
+        raise argparse.ArgumentTypeError(f"is no moment: {text!r} ({exc})") from None
+    if at is not None:
+        return at if timezone.is_aware(at) else timezone.make_aware(at)
+    try:
+        return timezone.now() - span(text)
+    except (argparse.ArgumentTypeError, OverflowError):
+        raise argparse.ArgumentTypeError(
+            f"must be a moment, as in 2h (ago), 7d or 2026-01-31T08:00, not {text!r}"
+        ) from None
+
+
+def moment_to_come(text: str) -> datetime:
+    """Read a moment: a span from now on, or a date and time."""
+    if _SPAN.fullmatch(text.strip()):
+        return timezone.now() + span(text)
+    return moment(text)
+
+
+def status(text: str) -> TaskStatus:
+    """Read a state, whatever the case of its letters."""
+    try:
+        return TaskStatus(text.upper())
+    except ValueError:
+        hint = did_you_mean(text.lower(), [each.lower() for each in TaskStatus])
+        known = ", ".join(each.lower() for each in TaskStatus)
+        raise argparse.ArgumentTypeError(f"is no state: {text!r}{hint}. There are {known}.") from None
+
+
+def task_name(text: str) -> str:
+    """Return the whole name of a task of which the last part was given; what is no part of one stays as it is."""
+    if registry.has(text):
+        return text
+    ends = [name for name in registry.list() if name.endswith(f".{text}")]
+    return ends[0] if len(ends) == 1 else text
+
+
+def near_name(name: str) -> str:
+    """Return a hint at a registered name, or '' where the name is one."""
+    return "" if registry.has(name) else did_you_mean(name, registry.list())
+
+
+def ago(at: datetime | None) -> str:
+    """Return how long a moment is past, or to come, in one unit or two."""
+    if at is None:
+        return "–"
+    seconds = (timezone.now() - at).total_seconds()
+    return age(seconds) if seconds >= 0 else f"in {age(-seconds)}"
+
+
+def age(seconds: float | None) -> str:
+    """Return a span of time in one unit or two."""
+    if seconds is None:
+        return "–"
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    for unit, below, smaller in (("min", 3600, "s"), ("h", 86_400, "min"), ("d", float("inf"), "h")):
+        if seconds < below:
+            size = {"min": 60, "h": 3600, "d": 86_400}[unit]
+            rest = int(seconds % size // (size / 60 if unit != "d" else 3600))
+            return f"{int(seconds // size)} {unit}" + (f" {rest} {smaller}" if rest and seconds < 10 * size else "")
+    raise AssertionError("A span without an end.")
+
+
+def at_local(at: datetime | None) -> str:
+    """Return a moment in the project's time zone."""
+    return "–" if at is None else timezone.localtime(at).strftime("%Y-%m-%d %H:%M:%S %Z")

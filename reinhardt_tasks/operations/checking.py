@@ -1,0 +1,77 @@
+"""Waiting tasks that the code of today could not run: names that are gone, arguments that do not fit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ..brokers.lookups import Query
+from ..exceptions import SerializationFailed, TaskNotFound
+from ..jobs import Job, TaskStatus
+from ..registry import registry
+from ..serialization import decode_call
+from ..tasks import check_call
+from .stores import Store
+
+#: Waiting tasks that are looked at, unless a caller says otherwise.
+LOOKED_AT = 10_000
+
+_WAITING = tuple(status for status in TaskStatus if status.is_waiting)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """One thing that is wrong with waiting tasks of one name. `examples` are the newest few of `count`."""
+
+    name: str
+    problem: str
+    count: int
+    examples: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class QueueCheck:
+    """What was looked at, and what was found so far. The last one has all."""
+
+    looked_at: int
+    findings: tuple[Finding, ...] = ()
+    #: There is more that waits than was to be looked at.
+    is_cut: bool = False
+
+
+def check_queue(store: Store, queue: str | None = None, *, limit: int = LOOKED_AT) -> Iterator[QueueCheck]:
+    """Look at the newest waiting tasks, up to `limit`; yield after each batch what was found so far."""
+    found: dict[tuple[str, str], tuple[int, tuple[str, ...]]] = {}
+    looked_at, after = 0, None
+    while True:
+        page = store.broker.search(Query(queue=queue, statuses=_WAITING), after, min(500, limit - looked_at))
+        for job in page.jobs:
+            if (problem := problem_of(job)) is not None:
+                count, examples = found.get((job.name, problem), (0, ()))
+                found[job.name, problem] = (count + 1, (*examples, job.id)[:_EXAMPLES])
+        looked_at += len(page.jobs)
+        after = page.after
+        findings = (
+            Finding(name=name, problem=problem, count=count, examples=examples)
+            for (name, problem), (count, examples) in sorted(found.items())
+        )
+        is_over = after is None or looked_at >= limit
+        yield QueueCheck(looked_at=looked_at, findings=tuple(findings), is_cut=is_over and after is not None)
+        if is_over:
+            return
+
+
+def problem_of(job: Job) -> str | None:
+    """Return why the code of this process could not run a job, or None where it could."""
+    try:
+        task = registry.get(job.name)
+        args, kwargs, _ = decode_call(job.payload)
+        check_call(task, args, kwargs)
+    except (TaskNotFound, SerializationFailed, TypeError) as exc:
+        return str(exc)
+    except RecursionError:
+        return "Its arguments are nested too deeply to be read."
+    return None
+
+
+_EXAMPLES = 3

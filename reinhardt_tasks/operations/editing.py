@@ -1,0 +1,100 @@
+"""Other arguments for a task that waits or has failed, and running a finished one once more."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from .._compat import CoreTask
+from ..exceptions import OperationRefused, SerializationFailed, TaskNotFound
+from ..jobs import Job, TaskStatus, new_id
+from ..redaction import ShownCall, restored_call, shown_call
+from ..registry import registry
+from ..serialization import decode_call, encode_call
+from ..tasks import check_call
+from .stores import Store
+
+logger = logging.getLogger("reinhardt_tasks")
+
+_ENDED_BADLY = (TaskStatus.FAILURE, TaskStatus.CANCELLED)
+
+
+def arguments_of(job: Job) -> ShownCall:
+    """Return the arguments to begin an edit with: redacted ones are the placeholder, and stay as they are where it stays."""
+    return shown_call(job)
+
+
+def edit(store: Store, id_: str, args: Sequence[Any], kwargs: Mapping[str, Any], *, run: bool = True) -> str:
+    """Give a task other arguments, checked against the function; return the id under which it runs with them.
+
+    One that waits keeps its id and its place. One that failed or was cancelled keeps its id and its history, and is
+    retried, unless `run` is False. A finished one is enqueued anew, under a new id. Raise TaskNotFound, and
+    OperationRefused for arguments that do not fit and for a task that runs.
+    """
+    job = _job(store, id_)
+    payload = _payload(job, args, kwargs)
+    if job.status is TaskStatus.SUCCESS:
+        return _enqueued(store, job, payload)
+    if not store.broker.rewrite(job.id, payload):
+        raise OperationRefused(
+            _("Task {id} runs, or ended meanwhile: cancel it first, or look again.").format(id=job.id)
+        )
+    logger.info("Task id=%s path=%s edited by hand: backend=%s", job.id, job.name, store.alias)
+    if run and job.status in _ENDED_BADLY and not store.broker.retry([job.id]):
+        raise OperationRefused(_("Task {id} has its new arguments, but could not be retried.").format(id=job.id))
+    return job.id
+
+
+def run_again(store: Store, id_: str) -> str:
+    """Enqueue a finished task once more, under a new id and without what it was a part of; return that id."""
+    job = _job(store, id_)
+    if not job.status.is_finished:
+        raise OperationRefused(_("Task {id} is {status}: it has not ended.").format(id=job.id, status=job.status.value))
+    args, kwargs, _headers = decode_call(job.payload)
+    return _enqueued(store, job, _payload(job, args, kwargs))
+
+
+def _job(store: Store, id_: str) -> Job:
+    job = store.broker.get([id_]).get(id_)
+    if job is None:
+        raise TaskNotFound(_("TASKS[{alias}] has no task {id}.").format(alias=repr(store.alias), id=id_))
+    return job
+
+
+def _payload(job: Job, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
+    """Return edited arguments as a payload that keeps what travels with the call."""
+    try:
+        task: CoreTask = registry.get(job.name)
+    except TaskNotFound as exc:
+        raise OperationRefused(str(exc)) from exc
+    try:
+        stored_args, stored_kwargs, headers = decode_call(job.payload)
+    except (SerializationFailed, RecursionError):
+        stored_args, stored_kwargs, headers = [], {}, {}
+    new_args, new_kwargs = restored_call(task, (stored_args, stored_kwargs), args, kwargs)
+    try:
+        check_call(task, new_args, new_kwargs)
+        return encode_call(job.name, new_args, new_kwargs, headers)
+    except TypeError as exc:
+        raise OperationRefused(str(exc)) from exc
+
+
+def _enqueued(store: Store, job: Job, payload: str) -> str:
+    args, kwargs, _headers = decode_call(payload)
+    again = Job(
+        id=new_id(),
+        name=job.name,
+        # The headers said what it was a part of, whose step or whose trace: that is over.
+        payload=encode_call(job.name, args, kwargs),
+        backend=job.backend,
+        queue=job.queue,
+        priority=job.priority,
+        max_attempts=job.max_attempts,
+        metadata=dict(job.metadata),
+    )
+    store.broker.enqueue([again])
+    logger.info("Task id=%s path=%s run again by hand: backend=%s as=%s", job.id, job.name, store.alias, again.id)
+    return again.id

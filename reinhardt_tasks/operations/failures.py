@@ -1,0 +1,108 @@
+"""What fails: the newest failed tasks, grouped by task, exception and the line that raised it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from ..brokers.lookups import PAGE, Query
+from ..jobs import Job, TaskStatus
+from ..redaction import without_secrets
+from .stores import STORE_ERRORS, Store, stores
+
+#: Failed tasks that are grouped, of each store, unless a caller says otherwise.
+NEWEST = 1000
+
+_PLACE = re.compile(r'^\s*File "([^"]*)", line (\d+), in (.+)$', re.MULTILINE)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FailureGroup:
+    """Tasks that failed in the same way."""
+
+    backend: str
+    name: str
+    exception: str
+    #: Where the last exception was raised: file, line, function; '' where no traceback tells.
+    place: str
+    #: The last line of the newest one's traceback.
+    message: str
+    count: int
+    #: The newest one.
+    id: str
+    first_at: datetime | None
+    last_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FailureGroups:
+    """The groups, the largest first, and how many tasks they were made of."""
+
+    groups: Sequence[FailureGroup]
+    looked_at: int
+    #: There are older ones that were not looked at.
+    is_cut: bool
+    away: Mapping[str, str] = field(default_factory=dict)
+
+
+def failures(query: Query | None = None, *, of: Sequence[Store] | None = None, newest: int = NEWEST) -> FailureGroups:
+    """Return the newest failed tasks of these stores (all by default) that match, grouped."""
+    groups: dict[tuple[str, str, str, str], FailureGroup] = {}
+    looked_at, is_cut = 0, False
+    away: dict[str, str] = {}
+    asked = replace(query or Query(), statuses=(TaskStatus.FAILURE,))
+    for store in stores() if of is None else of:
+        after, left = None, newest
+        try:
+            while left > 0:
+                page = store.broker.search(asked, after, min(PAGE, left))
+                for job in page.jobs:
+                    _add(groups, store.alias, job)
+                looked_at += len(page.jobs)
+                left -= len(page.jobs)
+                after = page.after
+                if after is None or page.is_cut:
+                    break
+        except STORE_ERRORS as exc:
+            away[store.alias] = str(exc)
+        is_cut = is_cut or after is not None
+    ordered = sorted(groups.values(), key=lambda group: (-group.count, group.name, group.exception, group.place))
+    return FailureGroups(groups=ordered, looked_at=looked_at, is_cut=is_cut, away=away)
+
+
+def place_of(traceback: str) -> str:
+    """Return file, line and function of the innermost frame of a traceback."""
+    frames = _PLACE.findall(traceback)
+    return "{}:{} in {}".format(*frames[-1]) if frames else ""
+
+
+def _add(groups: dict[tuple[str, str, str, str], FailureGroup], alias: str, job: Job) -> None:
+    last = job.history[-1] if job.history else None
+    traceback = "" if last is None else without_secrets(job, last.traceback)
+    exception = "" if last is None else last.exception
+    key = (alias, job.name, exception, place_of(traceback))
+    known = groups.get(key)
+    if known is None:
+        lines = traceback.strip().splitlines()
+        groups[key] = FailureGroup(
+            backend=alias,
+            name=job.name,
+            exception=exception,
+            place=key[-1],
+            message=lines[-1][:_LETTERS] if lines else "",
+            count=1,
+            id=job.id,
+            first_at=job.finished_at,
+            last_at=job.finished_at,
+        )
+        return
+    moments = [moment for moment in (known.first_at, known.last_at, job.finished_at) if moment is not None]
+    groups[key] = replace(
+        known, count=known.count + 1, first_at=min(moments, default=None), last_at=max(moments, default=None)
+    )
+
+
+#: Letters of a message that are kept.
+_LETTERS = 300

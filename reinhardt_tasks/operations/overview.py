@@ -1,0 +1,117 @@
+"""All stores at a glance: each queue's numbers, the workers, and what somebody should look at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from django.core.exceptions import ImproperlyConfigured
+
+from .._compat import task_backends
+from ..backends.base import ReinhardtBackend
+from ..exceptions import OperationRefused
+from ..jobs import TaskStatus
+from .alerts import MAX_OLDEST, Alert, alerts_of, away_alert
+from .stores import STORE_ERRORS, Store, aliases, store_of
+from .workers import WorkerView, workers_of
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class QueueOverview:
+    """One queue. The numbers are counted up to Broker.COUNT_LIMIT; `failed` among the newest that ended badly."""
+
+    queue: str
+    ready: int = 0
+    running: int = 0
+    scheduled: int = 0
+    retrying: int = 0
+    failed: int = 0
+    #: Seconds for which its oldest ready task has waited.
+    oldest_age: float | None = None
+    is_paused: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoreOverview:
+    """One alias of TASKS. `error` says why there is nothing else, where it is not ''."""
+
+    alias: str
+    #: The name of the backend's class.
+    kind: str
+    place: str = ""
+    #: False for a backend that keeps no tasks: Dummy, Immediate, or somebody else's.
+    keeps_tasks: bool = True
+    error: str = ""
+    queues: Sequence[QueueOverview] = ()
+    workers: Sequence[WorkerView] = ()
+    #: `failed` is "at least": more ended badly than were looked at.
+    failed_is_cut: bool = False
+    alerts: Sequence[Alert] = ()
+
+
+def overview(*, only: Sequence[str] | None = None, max_oldest: float = MAX_OLDEST) -> list[StoreOverview]:
+    """Return every alias of TASKS, or those named. A store that is away is told as such, and harms no other."""
+    return [_overview(alias, max_oldest) for alias in (aliases() if only is None else only)]
+
+
+def _overview(alias: str, max_oldest: float) -> StoreOverview:
+    kind = _kind(alias)
+    try:
+        store = store_of(alias)
+    except OperationRefused as exc:
+        if alias not in aliases():
+            raise
+        return StoreOverview(alias=alias, kind=kind, keeps_tasks=_is_faulty(alias), error=str(exc))
+    try:
+        queues, living, is_cut = _asked(store)
+        place = store.broker.traits.place
+    except STORE_ERRORS as exc:
+        return StoreOverview(alias=alias, kind=kind, error=str(exc), alerts=[away_alert(alias, str(exc))])
+    return StoreOverview(
+        alias=alias,
+        kind=kind,
+        place=place,
+        queues=queues,
+        workers=living,
+        failed_is_cut=is_cut,
+        alerts=alerts_of(alias, queues, living, max_oldest),
+    )
+
+
+def _kind(alias: str) -> str:
+    settings = task_backends.settings.get(alias) or {}
+    return str(settings.get("BACKEND", "")).rpartition(".")[2]
+
+
+def _is_faulty(alias: str) -> bool:
+    """Return whether a backend that is no store would be one, were its settings right."""
+    try:
+        backend = task_backends[alias]
+    except ImproperlyConfigured:
+        return True
+    return isinstance(backend, ReinhardtBackend) and bool(backend.problems)
+
+
+def _asked(store: Store) -> tuple[list[QueueOverview], list[WorkerView], bool]:
+    counts = {each.queue: each for each in store.broker.counts()}
+    failed = store.broker.failures()
+    now = datetime.now(UTC)
+    queues = []
+    for queue in sorted({*store.backend.queues, *counts, *failed.counts}):
+        its = counts.get(queue)
+        numbers = its.counts if its else {}
+        oldest = its.oldest_due_at if its else None
+        queues.append(
+            QueueOverview(
+                queue=queue,
+                ready=numbers.get(TaskStatus.PENDING, 0),
+                running=numbers.get(TaskStatus.RUNNING, 0),
+                scheduled=numbers.get(TaskStatus.SCHEDULED, 0),
+                retrying=numbers.get(TaskStatus.RETRY, 0),
+                failed=failed.counts.get(queue, 0),
+                oldest_age=None if oldest is None else max(0.0, (now - oldest).total_seconds()),
+                is_paused=bool(its and its.is_paused),
+            )
+        )
+    return queues, workers_of(store), failed.is_cut

@@ -1,0 +1,60 @@
+"""Tasks that wait for something that will not come by itself: a worker that died, a name that was not known."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from ..brokers.base import WorkerInfo
+from ..brokers.lookups import Query
+from ..exceptions import TaskNotFound
+from ..execution import class_path, lost_outcome
+from ..jobs import Job, TaskStatus, new_id
+from ..registry import registry
+from .actions import RETRY, RUN_NOW, Done, Step, act
+from .stores import Store
+
+logger = logging.getLogger("reinhardt_tasks")
+
+_AT_ONCE = 200
+
+
+def requeue_lost(store: Store) -> Iterator[Done]:
+    """Take over what dead workers held, and have it run again or fail, by the rule that workers follow; yield each batch.
+
+    Living workers do this by themselves within seconds: it is for a backend that has none.
+    """
+    host, pid = socket.gethostname(), os.getpid()
+    worker = WorkerInfo(id=f"people@{host[:80]}:{pid}:{new_id()[-12:]}", name="people", host=host, pid=pid, lease=60.0)
+    try:
+        while claims := store.broker.rescue(_AT_ONCE, worker):
+            gone = {
+                claim.job.id for claim in store.broker.settle([lost_outcome(c, store.backend.settings) for c in claims])
+            }
+            yield Done(took=[claim.job.id for claim in claims if claim.job.id not in gone])
+    finally:
+        store.broker.leave(worker)
+
+
+def requeue_unknown(store: Store) -> Iterator[Step]:
+    """Retry what failed since nobody knew its name, and run what is put back for that, where the name is known by now."""
+    for query, action in (
+        (Query(statuses=(TaskStatus.FAILURE,), exception=class_path(TaskNotFound)), RETRY),
+        (Query(statuses=(TaskStatus.SCHEDULED,)), RUN_NOW),
+    ):
+        after: str | None = None
+        while True:
+            page = store.broker.search(query, after, _AT_ONCE)
+            ids = [job.id for job in page.jobs if registry.has(job.name) and (action is RETRY or _is_put_back(job))]
+            after = page.after
+            yield Step(done=act(store, action, ids) if ids else Done(), after=after)
+            if after is None:
+                break
+
+
+def _is_put_back(job: Job) -> bool:
+    """Return whether a scheduled job was claimed and given back, and does not wait for its caller's time."""
+    return job.token > len(job.history) and (job.run_after is None or job.run_after <= datetime.now(UTC))

@@ -1,0 +1,264 @@
+"""One task as people see it: its arguments redacted, its attempts, what happened to it and when."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from ..jobs import Job, TaskPriority, TaskStatus
+from ..redaction import ShownCall, shown_call, without_secrets
+from ..registry import registry
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AttemptView:
+    """One attempt: the running one and the successful one have no exception."""
+
+    number: int
+    worker: str
+    started_at: datetime | None
+    finished_at: datetime | None
+    exception: str = ""
+    traceback: str = ""
+    lost: bool = False
+
+    @property
+    def duration(self) -> float | None:
+        """Seconds, by the clocks of the worker and of the store."""
+        if self.started_at is None or self.finished_at is None:
+            return None
+        return max(0.0, (self.finished_at - self.started_at).total_seconds())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Event:
+    """Something that happened, or is going to."""
+
+    at: datetime
+    what: str
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class TaskView:
+    """A task as people see it. Nothing in it shows a redacted argument."""
+
+    _job: Job
+
+    def __repr__(self) -> str:
+        return f"<TaskView {self.id} {self.name} {self.status}>"
+
+    @property
+    def id(self) -> str:
+        return self._job.id
+
+    @property
+    def backend(self) -> str:
+        return self._job.backend
+
+    @property
+    def name(self) -> str:
+        return self._job.name
+
+    @property
+    def is_registered(self) -> bool:
+        """Whether the code of this process has a task of this name."""
+        return registry.has(self._job.name)
+
+    @property
+    def queue(self) -> str:
+        return self._job.queue
+
+    @property
+    def priority(self) -> int:
+        return self._job.priority
+
+    @property
+    def task_priority(self) -> int:
+        """The priority on the scale from 0 to 9."""
+        return TaskPriority.from_django(max(-100, min(100, self._job.priority))).value
+
+    @property
+    def status(self) -> TaskStatus:
+        return self._job.status
+
+    @cached_property
+    def call(self) -> ShownCall:
+        """The arguments, redacted."""
+        return shown_call(self._job)
+
+    @property
+    def metadata(self) -> Mapping[str, Any]:
+        return self._job.metadata
+
+    @property
+    def progress(self) -> tuple[float, float] | None:
+        return self._job.progress
+
+    @property
+    def max_attempts(self) -> int | None:
+        return self._job.max_attempts
+
+    @property
+    def once_key(self) -> str | None:
+        return self._job.once_key
+
+    @property
+    def worker(self) -> str | None:
+        return self._job.worker
+
+    @property
+    def cancel_requested(self) -> bool:
+        return self._job.cancel_requested
+
+    @property
+    def run_after(self) -> datetime | None:
+        return self._job.run_after
+
+    @property
+    def enqueued_at(self) -> datetime | None:
+        return self._job.enqueued_at
+
+    @property
+    def due_at(self) -> datetime | None:
+        return self._job.due_at
+
+    @property
+    def started_at(self) -> datetime | None:
+        """When its first attempt began."""
+        return self._job.first_started_at
+
+    @property
+    def last_attempted_at(self) -> datetime | None:
+        return self._job.started_at
+
+    @property
+    def finished_at(self) -> datetime | None:
+        return self._job.finished_at
+
+    @property
+    def result(self) -> str | None:
+        """What it returned, as JSON text; None where it has not succeeded."""
+        return without_secrets(self._job, self._job.result) if self._job.result is not None else None
+
+    @property
+    def exception(self) -> str:
+        """The class of the last attempt's exception; '' where none failed."""
+        return self._job.history[-1].exception if self._job.history else ""
+
+    @cached_property
+    def attempts(self) -> Sequence[AttemptView]:
+        """All attempts in their order, with the one that runs or succeeded."""
+        job = self._job
+        found = [
+            AttemptView(
+                number=number,
+                worker=attempt.worker,
+                started_at=attempt.started_at,
+                finished_at=attempt.finished_at,
+                exception=attempt.exception,
+                traceback=without_secrets(job, attempt.traceback),
+                lost=attempt.lost,
+            )
+            for number, attempt in enumerate(job.history, start=1)
+        ]
+        if job.status in (TaskStatus.RUNNING, TaskStatus.SUCCESS):
+            found.append(
+                AttemptView(
+                    number=len(found) + 1,
+                    worker=job.worker or "",
+                    started_at=job.started_at,
+                    finished_at=job.finished_at,
+                )
+            )
+        return found
+
+    @cached_property
+    def timeline(self) -> Sequence[Event]:
+        """What happened to it, oldest first, and when it is due where it waits."""
+        events = [] if self.enqueued_at is None else [Event(at=self.enqueued_at, what=_("enqueued"))]
+        for attempt in self.attempts:
+            if attempt.started_at is not None:
+                events.append(Event(at=attempt.started_at, what=_("started"), detail=attempt.worker))
+            if attempt.exception and attempt.finished_at is not None:
+                what = _("worker lost") if attempt.lost else _("failed")
+                events.append(Event(at=attempt.finished_at, what=what, detail=attempt.exception))
+        if self.finished_at is not None:
+            events.append(Event(at=self.finished_at, what=_ENDS[self.status]()))
+        elif self.status.is_waiting and self.due_at is not None:
+            events.append(Event(at=self.due_at, what=_("due")))
+        return sorted(events, key=lambda event: event.at)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return everything as JSON has it; the shape is documented, and only grows."""
+        return {
+            "id": self.id,
+            "backend": self.backend,
+            "name": self.name,
+            "queue": self.queue,
+            "status": self.status.value,
+            "priority": self.priority,
+            "args": self.call.args,
+            "kwargs": self.call.kwargs,
+            "arguments_problem": self.call.problem or None,
+            "redacted": self.call.is_redacted,
+            "metadata": dict(self.metadata),
+            "progress": list(self.progress) if self.progress else None,
+            "max_attempts": self.max_attempts,
+            "once_key": self.once_key,
+            "worker": self.worker,
+            "cancel_requested": self.cancel_requested,
+            "run_after": moment_text(self.run_after),
+            "enqueued_at": moment_text(self.enqueued_at),
+            "due_at": moment_text(self.due_at),
+            "started_at": moment_text(self.started_at),
+            "last_attempted_at": moment_text(self.last_attempted_at),
+            "finished_at": moment_text(self.finished_at),
+            "exception": self.exception or None,
+            "result": _value(self.result),
+            "attempts": [
+                {
+                    "number": attempt.number,
+                    "worker": attempt.worker,
+                    "started_at": moment_text(attempt.started_at),
+                    "finished_at": moment_text(attempt.finished_at),
+                    "exception": attempt.exception or None,
+                    "traceback": attempt.traceback or None,
+                    "lost": attempt.lost,
+                }
+                for attempt in self.attempts
+            ],
+        }
+
+
+def view(job: Job) -> TaskView:
+    """Return a job as people see it."""
+    return TaskView(job)
+
+
+def moment_text(moment: datetime | None) -> str | None:
+    """Return a moment as ISO 8601 has it, in UTC; None for none."""
+    return None if moment is None else moment.isoformat()
+
+
+def _value(text: str | None) -> Any:
+    try:
+        return None if text is None else json.loads(text)
+    except ValueError:
+        return text
+
+
+#: Functions, since the language is that of whoever looks.
+_ENDS = {
+    TaskStatus.SUCCESS: lambda: _("succeeded"),
+    TaskStatus.FAILURE: lambda: _("failed for good"),
+    TaskStatus.CANCELLED: lambda: _("cancelled"),
+    # A finishing time at one that has not finished is damage; it is shown all the same.
+    **{status: lambda: _("finished") for status in TaskStatus if not status.is_finished},
+}

@@ -1,0 +1,155 @@
+"""What people see of a call: its arguments, those that `@task(redact=…)` names replaced. Everybody who shows some asks here."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ._compat import CoreTask
+from .exceptions import SerializationFailed, TaskNotFound
+from .jobs import Job
+from .registry import registry
+from .serialization import decode_call
+
+#: What stands in the place of an argument that nobody is to see.
+REDACTED = "[redacted]"
+#: Letters that a redacted text has at least for its being looked for elsewhere: a shorter one would blot out anything.
+_LEAST = 4
+
+
+@dataclass(frozen=True, slots=True)
+class ShownCall:
+    """A call's arguments as people see them."""
+
+    args: list[Any]
+    kwargs: dict[str, Any]
+    #: Why there are none to be seen, where what is stored cannot be read.
+    problem: str = ""
+    is_redacted: bool = False
+
+    @property
+    def text(self) -> str:
+        """The arguments as JSON text, on one line."""
+        return json.dumps([self.args, self.kwargs], ensure_ascii=False)
+
+    def __str__(self) -> str:
+        """Show the arguments as a call has them, their values as JSON: (1, name="ada")."""
+        parts = [json.dumps(value, ensure_ascii=False) for value in self.args]
+        parts += [f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in self.kwargs.items()]
+        return f"({', '.join(parts)})"
+
+
+def shown_call(job: Job) -> ShownCall:
+    """Return a job's arguments as people may see them.
+
+    Of a task that is not registered here nobody can say what is secret: all of its arguments are redacted.
+    """
+    try:
+        args, kwargs, _ = decode_call(job.payload)
+    except (SerializationFailed, RecursionError) as exc:
+        return ShownCall([], {}, problem=str(exc))
+    try:
+        task = registry.get(job.name)
+    except TaskNotFound:
+        return _shown(args, kwargs, set(_places(args, kwargs)))
+    return redacted_call(task, args, kwargs)
+
+
+def redacted_call(task: CoreTask, args: Sequence[Any], kwargs: Mapping[str, Any]) -> ShownCall:
+    """Return a call of `task` as people may see it."""
+    return _shown(args, kwargs, secret_places(task, args, kwargs))
+
+
+def secret_places(task: CoreTask, args: Sequence[Any], kwargs: Mapping[str, Any]) -> set[int | str]:
+    """Return the positions and the names of the arguments that nobody is to see."""
+    redact = getattr(task, "redact", ())
+    if redact is True:
+        return set(_places(args, kwargs))
+    if not redact:
+        return set()
+    secret: set[int | str] = {name for name in kwargs if name in redact}
+    parameters = call_parameters(task)
+    names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    rest = next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), None)
+    for position in range(len(args)):
+        # One that the function has no parameter for was enqueued for an older one: it may be anything.
+        name = names[position] if position < len(names) else rest
+        if name is None or name in redact:
+            secret.add(position)
+    others = next((p.name for p in parameters if p.kind is p.VAR_KEYWORD), None)
+    known = {p.name for p in parameters if p.kind is not p.VAR_KEYWORD}
+    return secret | {name for name in kwargs if name not in known and (others is None or others in redact)}
+
+
+def without_secrets(job: Job, text: str) -> str:
+    """Return a text about a job, such as a traceback, without the values of its redacted arguments."""
+    try:
+        args, kwargs, _ = decode_call(job.payload)
+    except (SerializationFailed, RecursionError):
+        return text
+    places = (
+        secret_places(registry.get(job.name), args, kwargs) if registry.has(job.name) else set(_places(args, kwargs))
+    )
+    values = {leaf for place in places for leaf in _leaves(_value(args, kwargs, place))}
+    for value in sorted(values, key=len, reverse=True):
+        for form in (value, repr(value)[1:-1], json.dumps(value)[1:-1]):
+            text = text.replace(form, REDACTED)
+    return text
+
+
+def restored_call(
+    task: CoreTask,
+    stored: tuple[Sequence[Any], Mapping[str, Any]],
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+) -> tuple[list[Any], dict[str, Any]]:
+    """Return edited arguments with what is stored in the places where only the placeholder was seen, and was left."""
+    secret = secret_places(task, *stored)
+    new_args, new_kwargs = list(args), dict(kwargs)
+    for position, value in enumerate(args):
+        if value == REDACTED and position in secret:
+            new_args[position] = stored[0][position]
+    for name, value in kwargs.items():
+        if value == REDACTED and name in secret:
+            new_kwargs[name] = stored[1][name]
+    return new_args, new_kwargs
+
+
+def call_parameters(task: CoreTask) -> list[inspect.Parameter]:
+    """Return the parameters that a caller of the task fills."""
+    parameters = list(inspect.signature(task.func).parameters.values())
+    return parameters[1:] if task.takes_context else parameters
+
+
+def _places(args: Sequence[Any], kwargs: Mapping[str, Any]) -> Iterator[int | str]:
+    yield from range(len(args))
+    yield from kwargs
+
+
+def _value(args: Sequence[Any], kwargs: Mapping[str, Any], place: int | str) -> Any:
+    return args[place] if isinstance(place, int) else kwargs[place]
+
+
+def _shown(args: Sequence[Any], kwargs: Mapping[str, Any], secret: set[int | str]) -> ShownCall:
+    return ShownCall(
+        [REDACTED if position in secret else value for position, value in enumerate(args)],
+        {name: REDACTED if name in secret else value for name, value in kwargs.items()},
+        is_redacted=bool(secret),
+    )
+
+
+def _leaves(value: Any) -> Iterator[str]:
+    match value:
+        case str() if len(value) >= _LEAST:
+            yield value
+        case dict():
+            for item in value.values():
+                yield from _leaves(item)
+        case list() | tuple():
+            for item in value:
+                yield from _leaves(item)
+        case int() | float() if not isinstance(value, bool) and len(str(value)) >= _LEAST:
+            yield str(value)

@@ -1,0 +1,553 @@
+"""`manage.py tasks`, each subcommand from its flags to what it prints, on a database and on Redis."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import re
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from reinhardt_tasks.brokers.base import Query, WorkerInfo
+from reinhardt_tasks.jobs import Job, TaskStatus, new_id
+from reinhardt_tasks.management.commands.tasks import SUBCOMMANDS, Command
+from reinhardt_tasks.management.tasks_cli import output
+from reinhardt_tasks.operations import Store, actions
+from reinhardt_tasks.redaction import REDACTED
+from tests.operations import chores
+from tests.operations.stores import claim, database_store, fail, put_off, redis_store, status_of, store, succeed, worker
+from tests.servers.ports import ReservedPort
+from tests.test_docs import ROOT, table
+
+__all__ = ["database_store", "redis_store", "store"]
+
+LATER = timedelta(hours=1)
+
+
+def told(*words: str) -> tuple[int, str, str]:
+    """Return exit code, what was printed, and what was complained of."""
+    out, err = io.StringIO(), io.StringIO()
+    try:
+        call_command("tasks", *words, stdout=out, stderr=err)
+    except SystemExit as exc:
+        return int(exc.code or 0), out.getvalue(), err.getvalue()
+    except CommandError as exc:
+        return exc.returncode, out.getvalue(), err.getvalue() + str(exc)
+    return 0, out.getvalue(), err.getvalue()
+
+
+def data(*words: str, code: int = 0) -> Any:
+    """Return what --json gives; there is nothing else on stdout."""
+    told_code, out, err = told(*words, "--json")
+    assert told_code == code, err
+    return json.loads(out)
+
+
+# status
+
+
+def test_status_shows_each_queue(store: Store) -> None:
+    chores.add.enqueue(1)
+    chores.add.using(run_after=LATER).enqueue(1)
+    for end in (fail, put_off, claim):
+        chores.add.using(queue_name="reports").enqueue(2)
+        end(store, "reports")
+    store.broker.pause("emails")
+    code, out, err = told("status")
+    assert (code, err) == (0, "")
+    lines = {line.split()[0]: line.split() for line in out.splitlines() if line}
+    assert lines["default"][1:6] == ["1", "0", "1", "0", "0"]
+    assert lines["reports"][1:6] == ["0", "1", "0", "1", "1"]
+    assert lines["emails"][-1] == "paused"
+
+    (backend,) = data("status")["backends"]
+    queues = {queue.pop("queue"): queue for queue in backend["queues"]}
+    assert queues["reports"] == {
+        "ready": 0,
+        "running": 1,
+        "scheduled": 0,
+        "retrying": 1,
+        "failed": 1,
+        "oldest_age": None,
+        "is_paused": False,
+    }
+    assert queues["default"]["oldest_age"] >= 0
+    assert (backend["backend"], backend["keeps_tasks"], backend["error"]) == ("default", True, None)
+
+
+def test_status_says_what_to_look_at(database_store: Store) -> None:
+    store = database_store
+    chores.add.using(run_after=datetime.fromisoformat("2020-01-01T00:00:00+00:00")).enqueue(1)
+    chores.log_in.enqueue("ada", "secret")
+    store.broker.pause("emails")
+    alerts = {(alert["code"], alert["queue"]) for alert in data("status")["backends"][0]["alerts"]}
+    assert alerts == {("no_worker", "default"), ("old_tasks", "default"), ("paused", "emails")}
+    store.broker.heartbeat(worker())
+    _, out, _ = told("status", "--max-oldest", "1e12")
+    assert "no living worker" not in out and "has waited" not in out
+    assert "! Queue 'emails' is paused, and has tasks. `manage.py tasks resume emails` lets them begin." in out
+
+
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    """A port on which nobody listens."""
+    port = ReservedPort()
+    yield port.number
+    port.release()
+
+
+def test_a_store_that_is_away_is_told_and_harms_no_other(
+    database_store: Store, settings: Any, closed_port: int
+) -> None:
+    away = {"URL": f"redis://user:hidden@127.0.0.1:{closed_port}/0"}
+    settings.TASKS = {
+        **settings.TASKS,
+        "away": {"BACKEND": "reinhardt_tasks.backends.RedisBackend", "OPTIONS": away},
+        "dummy": {"BACKEND": "reinhardt_tasks.backends.DummyBackend"},
+        "faulty": {"BACKEND": "reinhardt_tasks.backends.DatabaseBackend", "OPTIONS": {"LEESE": 1}},
+    }
+    id_ = chores.add.enqueue(1).id
+    found = {backend["backend"]: backend for backend in data("status", code=3)["backends"]}
+    assert [queue["ready"] for queue in found["default"]["queues"] if queue["queue"] == "default"] == [1]
+    assert found["away"]["error"] and found["away"]["alerts"][0]["code"] == "store_away"
+    assert "hidden" not in json.dumps(found)
+    assert found["dummy"]["keeps_tasks"] is False and "keeps no tasks" in found["dummy"]["error"]
+    assert "LEESE" in found["faulty"]["error"]
+
+    listed = data("list", code=3)
+    assert [task["id"] for task in listed["tasks"]] == [id_] and list(listed["away"]) == ["away"]
+    assert data("failures", code=3)["away"] and data("workers", code=3)["away"]
+    code, out, err = told("list", "--backend", "default")
+    assert (code, err) == (0, "") and id_ in out
+    assert told("pause", "emails", "--backend", "away")[0] == 3
+    # Where it may be in the store that is away, nobody can say that there is none.
+    assert told("show", new_id())[0] == 3
+
+
+# list and show
+
+
+def test_list_goes_page_by_page(store: Store) -> None:
+    ids = [chores.add.enqueue(number).id for number in range(5)]
+    first = data("list", "--limit", "3")
+    assert [task["id"] for task in first["tasks"]] == ids[:1:-1]
+    rest = data("list", "--limit", "3", "--after", first["after"])
+    assert [task["id"] for task in rest["tasks"]] == ids[1::-1] and rest["after"] is None
+    _, out, _ = told("list", "--limit", "3")
+    assert out.splitlines()[0].split()[:2] == ["id", "status"]
+    assert f"Go on with --after {ids[2]}" in out
+
+
+def test_each_filter_narrows_the_list(store: Store) -> None:
+    by = worker()
+    one = chores.add.enqueue(1).id
+    claim(store, by=by)
+    two = chores.log_in.enqueue("ada", "secret").id
+    three = chores.add.enqueue(3, b=77).id
+    three = fail(store, exception="shop.NoStock")
+
+    def found(*words: str) -> list[str]:
+        return [task["id"] for task in data("list", *words)["tasks"]]
+
+    assert found() == [three, two, one]
+    assert found("--status", "running") == found("--worker", by.id) == [one]
+    assert found("--status", "RUNNING", "--status", "failure") == [three, one]
+    assert found("--queue", "emails") == found("--name", "log_in") == found("--text", "ADA") == [two]
+    assert found("--name", "tests.operations.chores.add") == [three, one]
+    assert found("--exception", "NoStock") == found("--finished-since", "1h") == found("--text", "77") == [three]
+    assert found("--id", one[:-2]) == [one]
+    assert found("--since", "1h") == [three, two, one] and found("--until", "1h") == []
+    assert found("--finished-until", "2020-01-01T00:00:00") == []
+
+
+def test_a_name_or_a_queue_that_is_nearly_one_is_hinted_at(database_store: Store) -> None:
+    code, out, err = told("list", "--name", "tests.operations.chores.ad")
+    assert (code, out) == (0, "No task matches.\n")
+    assert (
+        err == "No task is registered as 'tests.operations.chores.ad' (did you mean 'tests.operations.chores.add'?).\n"
+    )
+    assert "(did you mean 'emails'?)" in told("list", "--queue", "emial")[2]
+    assert "did you mean 'pending'?" in told("list", "--status", "pendign")[2]
+    code, _, err = told("list", "--backend", "defualt")
+    assert code == 2 and "did you mean 'default'?" in err
+
+
+def test_show_tells_all_of_a_task_by_the_beginning_of_its_id(store: Store) -> None:
+    id_ = chores.add.using(metadata={"why": "so"}).enqueue(1, b=2).id
+    put_off(store)
+    store.broker.retry([id_])
+    succeed(store, result='{"sum": 3}')
+    code, out, err = told("show", id_[:-1])
+    assert (code, err) == (0, "")
+    for words in (
+        id_,
+        "tests.operations.chores.add",
+        "SUCCESS",
+        "(1, b=2)",
+        '{"sum": 3}',
+        '{"why": "so"}',
+        "ValueError: no",
+    ):
+        assert words in out
+    task = data("show", id_)
+    assert (task["id"], task["status"], task["args"], task["kwargs"]) == (id_, "SUCCESS", [1], {"b": 2})
+    assert task["result"] == {"sum": 3}
+    assert [attempt["exception"] for attempt in task["attempts"]] == ["builtins.ValueError", None]
+    assert [event["what"] for event in task["timeline"]] == ["enqueued", "started", "failed", "started", "succeeded"]
+
+
+def test_an_id_that_is_none_or_of_several_is_refused(store: Store) -> None:
+    ids = [chores.add.enqueue(number).id for number in range(3)]
+    code, _, err = told("show", ids[0][:6])
+    assert code == 2 and all(id_ in err for id_ in ids)
+    code, _, err = told("show", "ffff")
+    assert code == 1 and "No task has an id that begins with 'ffff'" in err
+
+
+# retry, cancel, discard, run-now, change
+
+
+@pytest.mark.parametrize(
+    ("words", "make", "after"),
+    [
+        (["retry"], fail, TaskStatus.PENDING),
+        (["cancel"], None, TaskStatus.CANCELLED),
+        (["discard", "--yes"], fail, None),
+        (["run-now"], put_off, TaskStatus.PENDING),
+        (["change", "--to-priority", "7"], None, TaskStatus.PENDING),
+        (["change", "--at", "2h"], None, TaskStatus.SCHEDULED),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_tasks_are_acted_on_by_id(
+    store: Store, words: list[str], make: Callable[[Store], str] | None, after: TaskStatus | None
+) -> None:
+    ids = [chores.add.enqueue(number).id for number in range(2)]
+    if make is not None:
+        ids = [make(store), make(store)]
+    # Whole, and by the beginning.
+    code, out, err = told(*words, ids[0], ids[1][:-1])
+    assert (code, out, err) == (0, "Done with 2 of 2.\n", "")
+    assert [None if job is None else job.status for job in map(store.broker.get(ids).get, ids)] == [after, after]
+
+
+def test_what_could_not_be_done_is_told_with_its_reason(store: Store) -> None:
+    id_ = chores.add.enqueue(1).id
+    code, out, err = told("retry", id_)
+    assert (code, out, err) == (1, "Done with 0 of 1.\n", f"{id_}: It is PENDING.\n")
+    assert data("retry", id_, code=1) == {
+        "action": "retry",
+        "count": 0,
+        "took": [],
+        "left": {id_: "It is PENDING."},
+        "after": None,
+    }
+
+
+def test_all_that_match_are_acted_on(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(actions, "BATCH", 2)
+    ids = [chores.add.enqueue(number).id for number in range(5)]
+    other = chores.log_in.enqueue("ada", "secret").id
+    code, out, _ = told("cancel", "--all", "--name", "add", "--yes")
+    assert (code, out) == (0, "Done with 5 tasks.\n")
+    assert {status_of(store, id_) for id_ in ids} == {TaskStatus.CANCELLED}
+    assert status_of(store, other) is TaskStatus.PENDING
+    assert data("retry", "--all", "--limit", "3", "--yes") == {
+        "action": "retry",
+        "count": 3,
+        "took": None,
+        "left": None,
+        "after": None,
+    }
+    assert [status_of(store, id_) is TaskStatus.PENDING for id_ in ids] == [False, False, True, True, True]
+    assert data("change", "--all", "--queue", "default", "--to-queue", "reports", "--yes")["count"] == 3
+
+
+def test_a_rehearsal_does_nothing(store: Store) -> None:
+    id_ = chores.add.enqueue(1).id
+    code, out, _ = told("discard", "--all", "--dry-run")
+    assert (code, out) == (0, f"{id_}\ndiscard: 1 task. Nothing was done.\n")
+    assert data("cancel", id_, "--dry-run") == {"action": "cancel", "dry_run": True, "ids": [id_], "after": None}
+    assert status_of(store, id_) is TaskStatus.PENDING
+
+
+def test_arguments_are_edited_and_a_finished_task_run_again(store: Store) -> None:
+    id_ = chores.log_in.enqueue("ada", "secret", remember=True).id
+    fail(store, "emails")
+    assert told("edit", id_[:-1], "--args", f'["bob", "{REDACTED}"]')[:2] == (0, f"{id_}\n")
+    job = store.broker.get([id_])[id_]
+    assert (job.status, job.payload) == (TaskStatus.PENDING, '[["bob","secret"],{"remember":true}]')
+    assert data("edit", id_, "--kwargs", "{}") == {"action": "edit", "of": id_, "id": id_}
+    assert store.broker.get([id_])[id_].payload == '[["bob","secret"],{}]'
+    succeed(store, "emails")
+    again = data("run-again", id_)["id"]
+    assert again != id_ and store.broker.get([again])[again].payload == '[["bob","secret"],{}]'
+    for words in (["edit", id_], ["edit", id_, "--args", "[]"], ["run-again", again]):
+        assert told(*words)[0] == 2
+    assert "must be a JSON list" in told("edit", id_, "--args", "{}")[2]
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["retry"], "Name the tasks"),
+        (["retry", "--queue", "emails"], "Filters need --all"),
+        (["retry", "ff", "--all", "--yes"], "not by both"),
+        (["retry", "ff", "--queue", "emails"], "not by both"),
+        (["change", "ff"], "Say what is to be changed"),
+        (["change", "ff", "--to-queue", "emial"], "did you mean 'emails'?"),
+        (["change", "--all", "--to-priority", "200"], "between -100 and 100"),
+        (["discard", "--all"], "add --yes"),
+        (["retry", "--all"], "add --yes"),
+        (["clear", "emails"], "add --yes"),
+        (["prune", "--before", "1d"], "add --yes"),
+        (["pause", "emial"], "did you mean 'emails'?"),
+        (["clear", "emial", "--yes"], "did you mean 'emails'?"),
+        (["list", "--backend", "nothing"], "TASKS has no backend 'nothing'"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_usage_that_cannot_be_is_refused_with_2(database_store: Store, words: list[str], sentence: str) -> None:
+    id_ = chores.add.enqueue(1).id
+    code, out, err = told(*words)
+    assert (code, out) == (2, "")
+    assert sentence in err
+    assert status_of(database_store, id_) is TaskStatus.PENDING
+
+
+@pytest.mark.parametrize(("answer", "is_done"), [("y", True), ("n", False), ("", False)])
+def test_whoever_is_there_is_asked(
+    database_store: Store, monkeypatch: pytest.MonkeyPatch, answer: str, is_done: bool
+) -> None:
+    id_ = chores.add.enqueue(1).id
+    terminal = io.StringIO(f"{answer}\n")
+    terminal.isatty = lambda: True  # type: ignore[method-assign]
+    monkeypatch.setattr(output.sys, "stdin", terminal)
+    code, _, err = told("discard", id_)
+    assert "Delete 1 task for good? [y/N] " in err
+    assert (code, database_store.broker.get([id_]) == {}) == (0 if is_done else 1, is_done)
+
+
+def test_who_is_interrupted_is_told_where_to_go_on(database_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(actions, "BATCH", 2)
+    ids = [chores.add.enqueue(number).id for number in range(6)]
+    original = output.Output.progress
+
+    def progress(self: Any, number: int) -> None:
+        original(self, number)
+        if number == 4:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(output.Output, "progress", progress)
+    code, _, err = told("cancel", "--all", "--yes")
+    assert code == 130
+    assert f"Stopped after 4 tasks.\nGo on with --backend default --after {ids[2]}" in err
+    monkeypatch.setattr(output.Output, "progress", original)
+    code, out, _ = told("cancel", "--all", "--yes", "--backend", "default", "--after", ids[2])
+    assert (code, out) == (0, "Done with 2 tasks.\n")
+
+
+# Queues
+
+
+def test_a_queue_is_paused_resumed_and_cleared(store: Store) -> None:
+    running = chores.add.enqueue(0).id
+    claim(store)
+    waiting = [chores.add.enqueue(number).id for number in range(3)]
+    later = chores.add.using(run_after=LATER).enqueue(1).id
+    other = chores.log_in.enqueue("ada", "secret").id
+    assert told("pause", "default", "emails")[:2] == (0, "Queue 'default' is paused.\nQueue 'emails' is paused.\n")
+    assert store.broker.claim(None, 10, worker()) == []
+    assert data("resume", "default") == {"action": "resume", "backend": "default", "queues": ["default"]}
+    assert [queue.queue for queue in store.broker.counts() if queue.is_paused] == ["emails"]
+    assert told("clear", "default", "--yes")[:2] == (0, "Done with 4 tasks.\n")
+    assert store.broker.get([*waiting, later]) == {}
+    assert {status_of(store, running), status_of(store, other)} == {TaskStatus.RUNNING, TaskStatus.PENDING}
+
+
+def test_what_finished_long_ago_is_pruned(store: Store) -> None:
+    for number in range(3):
+        chores.add.enqueue(number)
+    done = succeed(store)
+    waiting = len(store.broker.find(Query())) - 1
+    assert told("prune", "--before", "1h", "--yes")[:2] == (0, "Done with 0 tasks.\n")
+    assert data("prune", "--before", "0s", "--yes")["count"] == 1
+    assert store.broker.get([done]) == {} and len(store.broker.find(Query())) == waiting
+
+
+def test_of_several_backends_one_is_to_be_named(database_store: Store, settings: Any) -> None:
+    settings.TASKS = {**settings.TASKS, "other": settings.TASKS["default"]}
+    code, _, err = told("pause", "emails")
+    assert code == 2 and "Say which backend: --backend, of 'default', 'other'." in err
+    assert told("pause", "emails", "--backend", "other")[0] == 0
+
+
+# requeue and check-queue
+
+
+def test_what_a_lost_worker_held_runs_again(store: Store) -> None:
+    id_ = chores.add.enqueue(1).id
+    lost = WorkerInfo(id="lost", lease=600)
+    claim(store, by=lost)
+    assert told("requeue")[:2] == (0, "Done with 0 tasks.\n")
+    store.broker.leave(lost)
+    assert told("requeue", "--unknown")[:2] == (0, "Done with 0 tasks.\n")
+    assert told("requeue", "--lost")[:2] == (0, "Done with 1 task.\n")
+    job = store.broker.get([id_])[id_]
+    assert (job.status, job.losses, job.history[0].worker) == (TaskStatus.PENDING, 1, "lost")
+    assert store.broker.workers() == []
+
+
+def test_what_nobody_knew_runs_again_once_it_is_known(store: Store) -> None:
+    unknown = "reinhardt_tasks.exceptions.TaskNotFound"
+    known, alien = (
+        chores.add.enqueue(1).id,
+        Job(id=new_id(), name="gone.tasks.none", payload="[[],{}]", backend="default"),
+    )
+    assert fail(store, exception=unknown) == known
+    other = chores.add.enqueue(2).id
+    assert fail(store) == other
+    store.broker.enqueue([alien])
+    assert fail(store, exception=unknown) == alien.id
+    assert told("requeue")[:2] == (0, "Done with 1 task.\n")
+    assert status_of(store, known) is TaskStatus.PENDING
+    assert status_of(store, other) is status_of(store, alien.id) is TaskStatus.FAILURE
+
+
+def test_waiting_tasks_that_cannot_run_are_found(store: Store) -> None:
+    chores.add.enqueue(1)
+    assert told("check-queue")[:2] == (0, "All waiting tasks that were looked at can be run.\n")
+    values = {"backend": "default", "payload": '[[1,2,3],{"secret":"swordfish"}]'}
+    store.broker.enqueue([Job(id=new_id(), name=chores.add.module_path, **values) for _ in range(2)])
+    store.broker.enqueue([Job(id=new_id(), name="tests.operations.chores.ad", **values)])
+    store.broker.enqueue([Job(id=new_id(), name=chores.add.module_path, **{**values, "payload": "swordfish"})])
+    code, out, _ = told("check-queue")
+    assert code == 1
+    assert "too many positional arguments" in out and "did you mean" in out.lower() and "are damaged" in out
+    assert "swordfish" not in out
+    (backend,) = data("check-queue", code=1)["backends"]
+    assert sorted(finding["count"] for finding in backend["findings"]) == [1, 1, 2]
+    assert (backend["looked_at"], backend["is_cut"]) == (5, False)
+    assert data("check-queue", "--queue", "emails")["backends"][0]["looked_at"] == 0
+    (cut,) = data("check-queue", "--limit", "2", code=1)["backends"]
+    assert (cut["looked_at"], cut["is_cut"]) == (2, True)
+
+
+# workers and failures
+
+
+def test_workers_are_listed(store: Store) -> None:
+    assert told("workers")[:2] == (0, "There are no workers.\n")
+    by = worker("mailer")
+    store.broker.heartbeat(by)
+    chores.add.enqueue(1)
+    claim(store, by=by)
+    _, out, _ = told("workers")
+    assert by.id in out and "1 / 4" in out and "mailer" in out
+    (found,) = data("workers")["workers"]
+    assert (found["id"], found["running"], found["is_alive"], found["queues"]) == (by.id, 1, True, [])
+
+
+def test_failures_are_grouped(store: Store) -> None:
+    place = 'Traceback (most recent call last):\n  File "/a.py", line 3, in go\n    boom()\nshop.NoStock: nothing of '
+    for number in range(3):
+        chores.add.enqueue(number)
+        last = fail(store, exception="shop.NoStock", traceback=f"{place}{number}\n")
+    chores.add.enqueue(9)
+    fail(store)
+    chores.log_in.enqueue("ada", password="swordfish")
+    fail(store, "emails", exception="shop.Denied", traceback="Traceback\nshop.Denied: swordfish is wrong\n")
+    groups = data("failures")["groups"]
+    assert [(group["count"], group["exception"], group["place"]) for group in groups] == [
+        (3, "shop.NoStock", "/a.py:3 in go"),
+        (1, "builtins.ValueError", ""),
+        (1, "shop.Denied", ""),
+    ]
+    assert (groups[0]["id"], groups[0]["message"]) == (last, "shop.NoStock: nothing of 2")
+    assert groups[2]["message"] == f"shop.Denied: {REDACTED} is wrong"
+    _, out, err = told("failures", "--newest", "2")
+    assert "The newest 2 failed tasks were looked at; there are older ones." in err
+    assert [group["count"] for group in data("failures", "--queue", "emails")["groups"]] == [1]
+
+
+# What is printed
+
+
+def test_redacted_arguments_are_printed_nowhere(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    secret = "swordfish-Ä'\"1"
+    words = f'Traceback\n  File "x", line 1, in y\nValueError: {secret!r} and {secret} in {json.dumps(secret)}\n'
+    ids = [chores.log_in.enqueue("ada", secret).id, chores.log_in.enqueue("bob", password=secret).id]
+    assert fail(store, "emails", traceback=words) == ids[0]
+    unknown = Job(id=new_id(), name="gone.tasks.none", payload=json.dumps([[secret], {"b": secret}]), backend="default")
+    store.broker.enqueue([unknown])
+    with caplog.at_level("DEBUG", logger="reinhardt_tasks"):
+        printed = [
+            text
+            for words in (
+                ["list"],
+                ["failures"],
+                ["check-queue"],
+                ["status"],
+                *(["show", id_] for id_ in (*ids, unknown.id)),
+                ["retry", ids[0]],
+                ["cancel", "--all", "--dry-run"],
+                ["list", "--text", "swordfish"],
+            )
+            for flags in ([], ["--json"])
+            for text in told(*words, *flags)[1:]
+        ]
+    text = "\n".join([*printed, caplog.text])
+    assert "swordfish" not in text
+    assert "ada" in text and REDACTED in text
+    assert data("list", "--text", "swordfish")["tasks"] == []
+    assert data("show", ids[1])["kwargs"] == {"password": REDACTED}
+    # The task itself gets what was enqueued.
+    assert secret in json.loads(store.broker.get([ids[1]])[ids[1]].payload)[1]["password"]
+
+
+def test_what_would_move_a_terminal_is_spelled_out(database_store: Store) -> None:
+    chores.add.enqueue("\x1b[2J\x07", "line\nbreak‮")
+    fail(database_store, traceback="Traceback\n\x1b]0;title\x07ValueError: a\rb\n")
+    for words in (["list"], ["show", database_store.broker.find(Query())[0].id], ["failures"]):
+        code, out, _ = told(*words)
+        assert code == 0
+        assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f‮]", out)
+
+
+def test_the_manual_has_each_subcommand_and_each_of_its_flags() -> None:
+    page = ROOT / "docs" / "commands.md"
+    parser = Command().create_parser("manage.py", "tasks")
+    (subparsers,) = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
+    common = set(table(page, "Flags of all of them"))
+    filters = set(table(page, "Which tasks"))
+    assert set(table(page, "The subcommands")) == set(subparsers.choices) == set(SUBCOMMANDS)
+    for name, its in subparsers.choices.items():
+        flags = {action.option_strings[-1] for action in its._actions if action.option_strings} - {"--help"}
+        assert common <= flags, name
+        own = flags - common
+        if "--text" in own:
+            assert own >= filters - {"--status"}, name
+            own -= filters
+        told = _flags_under(page, f"tasks {name}")
+        assert told == own, name
+
+
+def _flags_under(page: Path, heading: str) -> set[str]:
+    """Return the flags that begin a row of the table under a heading, which may be about several subcommands."""
+    headings = [line.removeprefix("### ") for line in page.read_text().splitlines() if line.startswith("### ")]
+    (found,) = (each for each in headings if heading in [f"tasks {n}" for n in each.removeprefix("tasks ").split(", ")])
+    return {name for name in table(page, found) if name.startswith("--")}
+
+
+def test_each_subcommand_has_a_help(capsys: pytest.CaptureFixture[str]) -> None:
+    for name in SUBCOMMANDS:
+        with pytest.raises(SystemExit) as ended:
+            call_command("tasks", name, "--help")
+        assert ended.value.code == 0
+        assert f"tasks {name}" in capsys.readouterr().out
