@@ -87,8 +87,7 @@ class Execution:
     @property
     def timeout(self) -> float | None:
         """Seconds that this attempt may take, or None."""
-        own: float | None = getattr(self.task, "timeout", None)
-        return own if own is not None else self._options.timeout
+        return self._options.timeout_of(self.task, self.claim.job)
 
     @property
     def deadline(self) -> float | None:

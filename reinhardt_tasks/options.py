@@ -121,7 +121,12 @@ def queue_configs(value: Any) -> dict[str, QueueConfig]:
         for key in given:
             if key not in known:
                 raise ValueError(f"has {key!r} under {name!r}; known are {', '.join(known)}{did_you_mean(key, known)}")
-        configs[name] = QueueConfig(name, **given)
+        rules = {"max_retries": None, **given}
+        try:
+            rules["timeout"] = a_duration(none=True)(rules.get("timeout"))
+        except ValueError as exc:
+            raise ValueError(f"has a 'timeout' under {name!r} that {exc}") from exc
+        configs[name] = QueueConfig(name, **rules)
     return configs
 
 
@@ -143,7 +148,7 @@ def did_you_mean(name: Any, known: Any) -> str:
 class BackendOptions:
     """The options that every backend has."""
 
-    #: Rules of single queues: {"emails": {"max_retries": 5}}.
+    #: Rules of single queues: {"emails": {"max_retries": 5, "timeout": 60}}.
     queues: Mapping[str, QueueConfig] = option(dict, queue_configs)
     #: Attempts of a task for which neither it nor its queue says how many; 4 are one run and three retries.
     max_attempts: int | None = option(None, a_number(1, none=True))
@@ -160,14 +165,25 @@ class BackendOptions:
     #: Seconds that a task whose name no worker knows is kept trying, as while a deploy is half done.
     unknown_task_ttl: float = option(DAY, a_duration())
 
+    def timeout_of(self, task: CoreTask | None, job: Job) -> float | None:
+        """Return the seconds that one attempt may take. The first that says something decides: task, queue, backend."""
+        own: float | None = getattr(task, "timeout", None)
+        if own is None and job.queue in self.queues:
+            own = self.queues[job.queue].timeout
+        return self.timeout if own is None else own
+
     def retry_policy(self, task: CoreTask, job: Job) -> RetryPolicy:
         """Return the retry rules of one job. The first that says something decides: task, its strategy, queue, backend."""
         own = getattr(task, "backoff", None)
         attempts = job.max_attempts or getattr(task, "max_attempts", None)
         if attempts is None and isinstance(own, RetryStrategy):
             attempts = own.max_retries + 1
-        if attempts is None and job.queue in self.queues:
-            attempts = self.queues[job.queue].max_retries + 1
+        if (
+            attempts is None
+            and job.queue in self.queues
+            and (retries := self.queues[job.queue].max_retries) is not None
+        ):
+            attempts = retries + 1
         if attempts is None:
             attempts = self.max_attempts
         if attempts is None:

@@ -15,15 +15,19 @@ R = TypeVar("R")
 
 @dataclass(frozen=True)
 class QueueConfig:
-    """A queue's name, and how often a task on it is retried that does not say so itself."""
+    """A queue's name, and what holds for a task on it that does not say so itself. None leaves it to the backend."""
 
     name: str = DEFAULT_TASK_QUEUE_NAME
-    max_retries: int = 3
+    max_retries: int | None = 3
+    #: Seconds that one attempt may take. A worker reads it in OPTIONS["QUEUES"].
+    timeout: float | None = None
 
     def __post_init__(self) -> None:
         if not self.name or not isinstance(self.name, str):
             raise ValueError(f"A queue's name is a text, not {self.name!r}.")
-        if isinstance(self.max_retries, bool) or not isinstance(self.max_retries, int) or self.max_retries < 0:
+        if self.max_retries is not None and (
+            isinstance(self.max_retries, bool) or not isinstance(self.max_retries, int) or self.max_retries < 0
+        ):
             raise ValueError(
                 f"max_retries of queue {self.name!r} must be a whole number, 0 or more, not {self.max_retries!r}."
             )
@@ -35,6 +39,13 @@ class TaskQueue:
 
     config: QueueConfig = field(default_factory=QueueConfig)
 
+    def __post_init__(self) -> None:
+        if self.config.timeout is not None:
+            raise ValueError(
+                f"A TaskQueue cannot give tasks a timeout: the worker looks for that of queue {self.config.name!r} in its "
+                "settings. Write it there, in OPTIONS['QUEUES'], or in @task(timeout=…)."
+            )
+
     def enqueue(self, task: Task[Any, R], *args: Any, **kwargs: Any) -> TaskResult[R]:
         """Enqueue `task` on this queue; its retries are the queue's unless the task has its own."""
         return self._dress(task).enqueue(*args, **kwargs)
@@ -45,6 +56,6 @@ class TaskQueue:
 
     def _dress(self, task: Task[Any, R]) -> Task[Any, R]:
         attempts = task.max_attempts
-        if attempts is None and not isinstance(task.backoff, RetryStrategy):
+        if attempts is None and self.config.max_retries is not None and not isinstance(task.backoff, RetryStrategy):
             attempts = self.config.max_retries + 1
         return replace(task.using(queue_name=self.config.name), max_attempts=attempts)

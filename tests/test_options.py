@@ -119,7 +119,14 @@ def test_a_backoff_is_a_callable_or_the_path_of_one() -> None:
 
 def test_queues_have_rules_of_their_own() -> None:
     read = queue_configs({"emails": {"max_retries": 5}, "reports": {}})
-    assert read == {"emails": QueueConfig("emails", 5), "reports": QueueConfig("reports")}
+    # Where a queue says nothing, the backend does.
+    assert read == {"emails": QueueConfig("emails", 5), "reports": QueueConfig("reports", None)}
+
+
+@pytest.mark.parametrize("timeout", [60, 60.0, timedelta(minutes=1)])
+def test_a_queues_timeout_is_seconds_or_a_timedelta(timeout: Any) -> None:
+    (config,) = queue_configs({"emails": {"timeout": timeout}}).values()
+    assert (config.timeout, config.max_retries) == (60, None)
 
 
 @pytest.mark.parametrize(
@@ -130,6 +137,11 @@ def test_queues_have_rules_of_their_own() -> None:
         ({"emails": {"max_retry": 5}}, r"'max_retry' under 'emails'; .* \(did you mean 'max_retries'\?\)"),
         ({"emails": {"name": "post"}}, "'name' under 'emails'"),
         ({"emails": {"max_retries": -1}}, "max_retries of queue 'emails' must be a whole number"),
+        ({"emails": {"timeout": 0}}, "'timeout' under 'emails' that must be seconds above 0, .* not 0"),
+        ({"emails": {"timeout": timedelta(seconds=-1)}}, "'timeout' under 'emails' that must be seconds above 0"),
+        ({"emails": {"timeout": "60"}}, "'timeout' under 'emails' that must be seconds above 0, .* not '60'"),
+        ({"emails": {"timeout": True}}, "'timeout' under 'emails' that must be seconds above 0"),
+        ({"emails": {"timeout": float("inf")}}, "'timeout' under 'emails' that must be seconds above 0"),
         ({5: {}}, "name is a text, not 5"),
     ],
 )
@@ -292,7 +304,7 @@ def policy(options: BackendOptions, own: dict[str, Any] | None = None, **values:
 
 def test_who_says_something_first_decides_how_often_a_task_is_tried() -> None:
     options = BackendOptions(
-        queues={"emails": QueueConfig("emails", 10)},
+        queues={"emails": QueueConfig("emails", 10), "files": QueueConfig("files", None, timeout=60)},
         max_attempts=21,
         backoff=RetryStrategy.fixed_delay(1, max_retries=30),
     )
@@ -302,9 +314,24 @@ def test_who_says_something_first_decides_how_often_a_task_is_tried() -> None:
     assert policy(options, own, queue="emails").max_attempts == 3
     assert policy(options, {"backoff": strategy, "max_attempts": None}, queue="emails").max_attempts == 6
     assert policy(options, queue="emails").max_attempts == 11
-    assert policy(options).max_attempts == 21
+    assert policy(options, queue="files").max_attempts == policy(options).max_attempts == 21
     assert policy(BackendOptions(backoff=RetryStrategy.fixed_delay(1, max_retries=30))).max_attempts == 31
     assert policy(BackendOptions(backoff=five_seconds)).max_attempts == 4
+
+
+def test_who_says_something_first_decides_how_long_an_attempt_may_take() -> None:
+    queues = {"emails": QueueConfig("emails", timeout=60), "files": QueueConfig("files")}
+    options = BackendOptions(queues=queues, timeout=9)
+
+    def timeout(own: Any, queue: str) -> float | None:
+        job = Job(id="1", name="app.tasks.add", payload="[[],{}]", backend="default", queue=queue)
+        return options.timeout_of(own, job)
+
+    assert timeout(SimpleNamespace(timeout=5), "emails") == 5
+    assert timeout(SimpleNamespace(timeout=None), "emails") == 60
+    # A task that is not known here, or Django's own.
+    assert timeout(None, "emails") == timeout(SimpleNamespace(), "emails") == 60
+    assert timeout(SimpleNamespace(timeout=None), "files") == timeout(None, "default") == 9
 
 
 def test_a_task_that_says_nothing_has_one_run_and_three_retries() -> None:

@@ -43,10 +43,19 @@ def test_a_queues_name_is_a_text(name: Any) -> None:
         QueueConfig(name)
 
 
-@pytest.mark.parametrize("max_retries", [-1, 1.5, "3", None, True])
+@pytest.mark.parametrize("max_retries", [-1, 1.5, "3", True])
 def test_a_queues_retries_are_a_whole_number(max_retries: Any) -> None:
     with pytest.raises(ValueError, match=f"max_retries of queue 'reports' must be .* not {max_retries!r}"):
         QueueConfig("reports", max_retries)
+
+
+def test_a_queue_that_leaves_retries_to_the_backend_says_nothing_of_them() -> None:
+    assert TaskQueue(QueueConfig("reports", max_retries=None)).enqueue(add, 1, 2).task.max_attempts is None
+
+
+def test_a_timeout_that_no_worker_would_read_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"timeout: .* 'reports' in its settings.*OPTIONS\['QUEUES'\]"):
+        TaskQueue(QueueConfig("reports", timeout=60))
 
 
 def test_a_task_goes_to_the_queue_with_the_queues_retries() -> None:

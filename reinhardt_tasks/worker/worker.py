@@ -534,9 +534,8 @@ def makes_ready(outcome: Outcome) -> bool:
 
 def is_timed(execution: Execution, options: BackendOptions) -> bool:
     """Return whether a job has a limit of time, without running anything of it."""
-    name = execution.claim.job.name
-    own = getattr(registry.get(name), "timeout", None) if registry.has(name) else None
-    return own is not None or options.timeout is not None
+    job = execution.claim.job
+    return options.timeout_of(registry.get(job.name) if registry.has(job.name) else None, job) is not None
 
 
 def _log(outcome: Outcome | None, execution: Execution, seconds: float) -> None:

@@ -16,6 +16,7 @@ from reinhardt_tasks.exceptions import TaskCancelled, TaskTimeout
 from reinhardt_tasks.execution import lost_outcome
 from reinhardt_tasks.jobs import Claim, Job, Succeeded, TaskStatus
 from reinhardt_tasks.options import BackendOptions
+from reinhardt_tasks.queues import QueueConfig
 from reinhardt_tasks.tasks import task
 from tests.servers import wait_until
 
@@ -187,6 +188,13 @@ def test_a_task_may_clean_up_and_has_failed_all_the_same(broker: MemoryBroker, c
 
 def test_the_backends_timeout_is_for_tasks_that_have_none(broker: MemoryBroker) -> None:
     with working(broker, BackendOptions(max_attempts=1, timeout=0.1)):
+        (done,) = ended(broker, enqueued(broker, run_on))
+    assert done.history[0].exception == "reinhardt_tasks.exceptions.TaskTimeout"
+
+
+def test_a_queues_timeout_is_for_its_tasks_that_have_none(broker: MemoryBroker) -> None:
+    rules = {"default": QueueConfig(max_retries=None, timeout=0.1)}
+    with working(broker, BackendOptions(max_attempts=1, timeout=600, queues=rules)):
         (done,) = ended(broker, enqueued(broker, run_on))
     assert done.history[0].exception == "reinhardt_tasks.exceptions.TaskTimeout"
 
