@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         TaskTimeout,
         WorkerLost,
     )
-    from .jobs import TaskId, TaskPriority, TaskStatus
+    from .jobs import Progress, TaskId, TaskPriority, TaskStatus
     from .queues import QueueConfig, TaskQueue
     from .registry import TaskRegistry
     from .results import MemoryResultBackend, ResultBackend, TaskOutput, TaskResult, TaskResultMetadata
@@ -49,7 +49,7 @@ _PLACES = {
         "TaskTimeout",
         "WorkerLost",
     ],
-    "jobs": ["TaskId", "TaskPriority", "TaskStatus"],
+    "jobs": ["Progress", "TaskId", "TaskPriority", "TaskStatus"],
     "queues": ["QueueConfig", "TaskQueue"],
     "registry": ["TaskRegistry"],
     "results": ["MemoryResultBackend", "ResultBackend", "TaskOutput", "TaskResult", "TaskResultMetadata"],
@@ -64,6 +64,7 @@ __all__ = [
     "ExecutionFailed",
     "MaxRetriesExceeded",
     "MemoryResultBackend",
+    "Progress",
     "QueueConfig",
     "QueueError",
     "ResultBackend",

@@ -21,7 +21,7 @@ from django.dispatch import Signal
 from . import signals
 from ._compat import CoreTask, TaskError, TaskException, TaskResultStatus
 from .exceptions import Retry, SerializationFailed, TaskCancelled, TaskNotFound, WorkerLost
-from .jobs import Attempt, Cancelled, Claim, Failed, Job, Outcome, Released, Retrying, Succeeded, TaskStatus
+from .jobs import Attempt, Cancelled, Claim, Failed, Job, Outcome, Progress, Released, Retrying, Succeeded, TaskStatus
 from .options import BackendOptions
 from .registry import registry
 from .results import TaskResult, fill_result
@@ -38,7 +38,7 @@ UNKNOWN_TASK_DELAY = 10.0
 
 _PLAIN = (str, int, float, bool, type(None))
 
-Annotate = Callable[[Claim, dict[str, Any], "tuple[float, float] | None"], Any]
+Annotate = Callable[[Claim, dict[str, Any], "Progress | None"], Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,7 +277,7 @@ class Execution:
         object.__setattr__(self._result, "state", state)
         return self._result
 
-    def _save(self, metadata: dict[str, Any], progress: tuple[float, float] | None) -> None:
+    def _save(self, metadata: dict[str, Any], progress: Progress | None) -> None:
         dumps([metadata, progress], f"The metadata of {self.claim.job.name}")
         if self._annotate is not None:
             self._annotate(self.claim, metadata, progress)

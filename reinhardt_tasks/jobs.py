@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from ._compat import DEFAULT_TASK_QUEUE_NAME, TaskResultStatus
 
@@ -109,6 +109,42 @@ _DJANGO_STATUS = {
 }
 
 
+class Progress(tuple[float, float]):
+    """How far a task is: the pair `(done, total)`, and beside it a `message` for people, or None.
+
+    A message is cut to `MESSAGE_LIMIT` letters, and to what every store takes as text.
+    """
+
+    MESSAGE_LIMIT: ClassVar[int] = 200
+
+    message: str | None
+
+    def __new__(cls, done: float, total: float, message: str | None = None) -> Self:
+        progress = super().__new__(cls, (done, total))
+        progress.message = None if message is None else _cut(str(message), cls.MESSAGE_LIMIT)
+        return progress
+
+    @property
+    def done(self) -> float:
+        return self[0]
+
+    @property
+    def total(self) -> float:
+        return self[1]
+
+    def __repr__(self) -> str:
+        return f"Progress(done={self.done!r}, total={self.total!r}, message={self.message!r})"
+
+    def __getnewargs__(self) -> tuple[Any, ...]:  # a tuple gives itself alone
+        return (*self, self.message)
+
+
+def _cut(text: str, limit: int) -> str:
+    # Halves of surrogate pairs are text to Python alone.
+    text = text.encode("utf-8", "replace").decode()
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Attempt:
     """One ended attempt that was not a success: who made it, when, and what went wrong.
@@ -152,7 +188,7 @@ class Job:
     first_started_at: datetime | None = None
     finished_at: datetime | None = None
     result: str | None = None
-    progress: tuple[float, float] | None = None
+    progress: Progress | None = None
     cancel_requested: bool = False
 
     @property

@@ -18,7 +18,7 @@ from asgiref.sync import sync_to_async
 from ._compat import TASK_REFRESH_ATTRS, TaskError
 from ._compat import TaskResult as CoreTaskResult
 from .exceptions import SerializationFailed
-from .jobs import Job, TaskStatus
+from .jobs import Job, Progress, TaskStatus
 from .redaction import redacted_call
 from .serialization import decode_call
 
@@ -39,8 +39,8 @@ class TaskResult(CoreTaskResult, Generic[R]):  # type: ignore[misc, unused-ignor
     state: TaskStatus = TaskStatus.PENDING
     #: What was given by `.using(metadata=…)` and saved by the task since.
     metadata: dict[str, Any] = field(default_factory=dict, hash=False)
-    #: (done, total) as the task last told, or None.
-    progress: tuple[float, float] | None = None
+    #: (done, total) as the task last told, with its `message`; or None.
+    progress: Progress | None = None
     #: Attempts that ended because their worker was lost; the other errors are the task's own failures.
     losses: int = 0
 

@@ -10,11 +10,13 @@ from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 from .exceptions import SerializationFailed
-from .jobs import Attempt
+from .jobs import Attempt, Progress
 from .timestamps import from_micros, to_micros
 
 T = TypeVar("T")
 
+#: Letters as they are: a column holds so many of them.
+_plain = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":"))
 _encoder = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
 #: Lists and dictionaries inside of one another. Whatever reads the value later recurses too, and must not be the first to fail.
 DEEPEST = 200
@@ -66,6 +68,24 @@ def decode_call(payload: str) -> StoredCall:
     if not isinstance(args, list) or not isinstance(kwargs, dict) or not isinstance(headers, dict) or len(rest) > 1:
         raise SerializationFailed("The stored arguments are damaged: they are no list and dictionary.")
     return StoredCall(args, kwargs, headers)
+
+
+def encode_progress(progress: Progress | None) -> str | None:
+    """Return a task's progress as the text that stores keep: `[done,total]`, with the message where there is one."""
+    if progress is None:
+        return None
+    return _plain.encode([*progress] if progress.message is None else [*progress, progress.message])
+
+
+def decode_progress(text: str | None) -> Progress | None:
+    """Return the progress that `encode_progress` stored; None where there is none, or the text is damaged."""
+    match decode_or(text, list, []):
+        case [done, total]:
+            return Progress(done, total)
+        case [done, total, str(message)]:
+            return Progress(done, total, message)
+        case _:
+            return None
 
 
 def encode_history(attempts: Sequence[Attempt]) -> str:

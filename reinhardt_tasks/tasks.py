@@ -26,7 +26,7 @@ from ._compat import (
     task_backends,
 )
 from ._compat import TaskContext as CoreTaskContext
-from .jobs import TaskPriority
+from .jobs import Progress, TaskPriority
 from .registry import registry
 from .retries import Backoff, RetryStrategy
 from .serialization import encode_call
@@ -168,7 +168,7 @@ class TaskContext(CoreTaskContext):
     """What a task with `takes_context=True` is given first: its result so far, its metadata, and ways to tell of progress."""
 
     #: Writes metadata and progress to the store; set by whoever runs the task.
-    annotate: Callable[[dict[str, Any], tuple[float, float] | None], None] | None = field(default=None, repr=False)
+    annotate: Callable[[dict[str, Any], Progress | None], None] | None = field(default=None, repr=False)
     #: Returns why the task was told to stop, or None; set by whoever runs the task.
     stopped_by: Callable[[], BaseException | None] = field(default=lambda: None, repr=False)
 
@@ -201,14 +201,17 @@ class TaskContext(CoreTaskContext):
 
         await sync_to_async(self._write)()
 
-    def progress(self, done: float, total: float) -> None:
-        """Tell that `done` of `total` are done; `result.progress` shows it."""
-        object.__setattr__(self.task_result, "progress", (done, total))
+    def progress(self, done: float, total: float, message: str | None = None) -> None:
+        """Tell that `done` of `total` are done, and what is being done; `result.progress` shows it.
+
+        A message longer than `Progress.MESSAGE_LIMIT` letters is cut.
+        """
+        object.__setattr__(self.task_result, "progress", Progress(done, total, message))
         self._write()
 
-    async def aprogress(self, done: float, total: float) -> None:
+    async def aprogress(self, done: float, total: float, message: str | None = None) -> None:
         """See progress()."""
-        object.__setattr__(self.task_result, "progress", (done, total))
+        object.__setattr__(self.task_result, "progress", Progress(done, total, message))
         await self.asave_metadata()
 
     def _write(self) -> None:

@@ -25,7 +25,7 @@ from reinhardt_tasks._compat import (
 )
 from reinhardt_tasks._compat import TaskResult as CoreTaskResult
 from reinhardt_tasks.exceptions import DuplicateTask, SerializationFailed
-from reinhardt_tasks.jobs import TaskPriority, TaskStatus
+from reinhardt_tasks.jobs import Progress, TaskPriority, TaskStatus
 from reinhardt_tasks.registry import registry
 from reinhardt_tasks.results import TaskResult
 from reinhardt_tasks.retries import RetryStrategy
@@ -533,6 +533,31 @@ def test_a_context_tells_of_progress() -> None:
     asyncio.run(context.aprogress(2, 3))
     asyncio.run(context.asave_metadata())
     assert [progress for _, progress in written] == [(1, 3), (2, 3), (2, 3)]
+
+
+def test_progress_is_a_pair_with_a_message_beside_it() -> None:
+    context = a_context()
+    context.progress(1, 3, "Fetching")
+    progress = context.task_result.progress
+    done, total = progress
+    assert (done, total) == (progress.done, progress.total) == (1, 3)
+    assert progress.message == "Fetching"
+    asyncio.run(context.aprogress(2, 3, message=7))
+    assert context.task_result.progress.message == "7"
+    context.progress(3, 3)
+    assert context.task_result.progress.message is None
+
+
+def test_progress_is_copied_and_pickled_with_its_message() -> None:
+    progress = Progress(1, 3, "Fetching")
+    for copied in (pickle.loads(pickle.dumps(progress)), copy.deepcopy(progress)):
+        assert (type(copied), copied, copied.message) == (Progress, (1, 3), "Fetching")
+
+
+def test_a_long_message_is_cut() -> None:
+    message = Progress(1, 3, "🚆" * 201).message
+    assert message == "🚆" * (Progress.MESSAGE_LIMIT - 1) + "…"
+    assert Progress(1, 3, "🚆" * 200).message == "🚆" * 200
 
 
 def test_a_context_that_nobody_listens_to_is_no_error() -> None:

@@ -17,7 +17,19 @@ from .. import signals
 from .._compat import CoreTask
 from ..brokers.base import Queues
 from ..execution import Execution
-from ..jobs import Cancelled, Claim, Failed, Job, Outcome, Retrying, Succeeded, TaskId, TaskStatus, as_enqueued
+from ..jobs import (
+    Cancelled,
+    Claim,
+    Failed,
+    Job,
+    Outcome,
+    Progress,
+    Retrying,
+    Succeeded,
+    TaskId,
+    TaskStatus,
+    as_enqueued,
+)
 from ..options import BackendOptions, a_number, option
 from ..results import TaskResult, fill_result
 from ..tasks import Call
@@ -101,7 +113,7 @@ class ImmediateBackend(ReinhardtBackend):
             notes: dict[str, Any] = {}
 
             def annotate(
-                _: Claim, metadata: dict[str, Any], progress: tuple[float, float] | None, notes: dict[str, Any] = notes
+                _: Claim, metadata: dict[str, Any], progress: Progress | None, notes: dict[str, Any] = notes
             ) -> None:
                 notes.update(metadata=dict(metadata), progress=progress)
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ..exceptions import QueueError
-from ..jobs import Cancelled, Claim, Failed, Job, Outcome, Retrying, Succeeded, TaskStatus
+from ..jobs import Cancelled, Claim, Failed, Job, Outcome, Progress, Retrying, Succeeded, TaskStatus
 from .base import Advice, Broker, BrokerTraits, Changes, Pulse, QueueCounts, Queues, WorkerInfo, WorkerRecord
 from .lookups import Failures, Page, Query, Tallies, merged
 
@@ -88,7 +88,7 @@ class ArchivingBroker(Broker):
     def leave(self, worker: WorkerInfo) -> None:
         self.broker.leave(worker)
 
-    def annotate(self, claim: Claim, metadata: Mapping[str, Any], progress: tuple[float, float] | None) -> bool:
+    def annotate(self, claim: Claim, metadata: Mapping[str, Any], progress: Progress | None) -> bool:
         return self.broker.annotate(claim, metadata, progress)
 
     def cancel(self, ids: Collection[str]) -> list[str]:

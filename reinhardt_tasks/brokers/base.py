@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from ..jobs import Claim, Job, Outcome, TaskStatus
+from ..jobs import Claim, Job, Outcome, Progress, TaskStatus
 from .lookups import Failures, Page, Tallies, scanned
 from .lookups import Query as Query
 
@@ -165,7 +165,7 @@ class Broker(ABC):
         """Sign a worker off. What it still holds is rescued at once by the next that looks."""
 
     @abstractmethod
-    def annotate(self, claim: Claim, metadata: Mapping[str, Any], progress: tuple[float, float] | None) -> bool:
+    def annotate(self, claim: Claim, metadata: Mapping[str, Any], progress: Progress | None) -> bool:
         """Write a running task's metadata and progress. Return False, writing nothing, when the claim is no longer ours."""
 
     @abstractmethod

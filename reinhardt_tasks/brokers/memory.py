@@ -18,6 +18,7 @@ from ..jobs import (
     Failed,
     Job,
     Outcome,
+    Progress,
     Released,
     Retrying,
     Succeeded,
@@ -130,7 +131,7 @@ class MemoryBroker(Broker):
         with self._lock:
             self._workers.pop(worker.id, None)
 
-    def annotate(self, claim: Claim, metadata: Mapping[str, Any], progress: tuple[float, float] | None) -> bool:
+    def annotate(self, claim: Claim, metadata: Mapping[str, Any], progress: Progress | None) -> bool:
         with self._lock:
             if not self._is_ours(claim):
                 return False

@@ -40,7 +40,8 @@ class JobRow(models.Model):
     max_attempts = models.IntegerField(_("attempts at most"), null=True)
     once_key = ExactCharField(_("once key"), max_length=200, null=True)
     metadata = models.TextField(_("metadata"), default="{}")
-    progress = ExactCharField(_("progress"), max_length=100, null=True)
+    # Two numbers and a message, of which JSON writes a control character as six letters.
+    progress = ExactCharField(_("progress"), max_length=1400, null=True)
     history = models.TextField(_("failed attempts"), null=True)
     result = models.TextField(_("result"), null=True)
     cancel_requested = models.BooleanField(_("cancellation requested"), default=False)

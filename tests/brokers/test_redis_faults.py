@@ -19,7 +19,7 @@ import pytest
 from reinhardt_tasks.brokers.base import Query
 from reinhardt_tasks.brokers.redis.scripts import script
 from reinhardt_tasks.exceptions import QueueError
-from reinhardt_tasks.jobs import Job, Released, Retrying, Succeeded, TaskStatus, new_id
+from reinhardt_tasks.jobs import Job, Progress, Released, Retrying, Succeeded, TaskStatus, new_id
 from reinhardt_tasks.options import BackendOptions
 from reinhardt_tasks.tasks import task
 from tests.databases import environment_for_processes
@@ -424,7 +424,7 @@ def test_whoever_holds_a_job_gets_through_to_a_full_server(full_server: tuple[Re
     broker.heartbeat(worker)
     claims = broker.claim(None, 7, worker)
     assert len(claims) == 7
-    assert broker.annotate(claims[0], {"step": 1}, (1, 2))
+    assert broker.annotate(claims[0], {"step": 1}, Progress(1, 2))
     assert broker.cancel([claims[1].job.id]) == [claims[1].job.id]
     assert broker.heartbeat(worker).cancelled == {claims[1].job.id}
     outcomes = [

@@ -12,7 +12,7 @@ from django.db import DatabaseError, connections, router
 from ...exceptions import QueueError
 from ...jobs import Job
 from ...models import JobRow
-from ...serialization import encode_history
+from ...serialization import encode_history, encode_progress
 
 _UPDATED = [
     "status",
@@ -63,7 +63,7 @@ def _row(job: Job) -> JobRow:
         token=job.token,
         max_attempts=job.max_attempts,
         metadata=json.dumps(dict(job.metadata)),
-        progress=json.dumps(job.progress) if job.progress else None,
+        progress=encode_progress(job.progress),
         history=encode_history(job.history) if job.history else None,
         result=job.result,
         cancel_requested=job.cancel_requested,

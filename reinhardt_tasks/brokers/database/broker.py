@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
 
-from ...jobs import Claim, Job, Outcome, Released, Retrying, Succeeded, TaskStatus, as_enqueued
+from ...jobs import Claim, Job, Outcome, Progress, Released, Retrying, Succeeded, TaskStatus, as_enqueued
 from ...models import lane_of
 from ...timestamps import to_micros
 from ..base import Broker, BrokerTraits, Changes, Pulse, QueueCounts, Queues, WorkerInfo, WorkerRecord
@@ -142,7 +142,7 @@ class DatabaseBroker(Broker):
         self._beats.pop(worker.id, None)
         self._run(lambda cursor: cursor.execute(f"UPDATE {WORKERS} SET expires_at = 0 WHERE id = %s", [worker.id]))
 
-    def annotate(self, claim: Claim, metadata: Mapping[str, Any], progress: tuple[float, float] | None) -> bool:
+    def annotate(self, claim: Claim, metadata: Mapping[str, Any], progress: Progress | None) -> bool:
         return self._run(
             lambda cursor: people.annotate(
                 cursor, self._dialect.id_param(claim.job.id), claim.token, metadata, progress

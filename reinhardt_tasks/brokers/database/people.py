@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from ...jobs import TaskStatus
+from ...jobs import Progress, TaskStatus
 from ...models import lane_of
+from ...serialization import encode_progress
 from ...timestamps import from_micros, to_micros
 from ..base import Changes, QueueCounts, WorkerInfo, WorkerRecord
 from .dialects import JOBS, PAUSES, WORKERS
@@ -22,12 +23,10 @@ if TYPE_CHECKING:
 _WAITING = "status IN ('PENDING', 'SCHEDULED', 'RETRY')"
 
 
-def annotate(
-    cursor: Any, id_: Any, token: int, metadata: Mapping[str, Any], progress: tuple[float, float] | None
-) -> bool:
+def annotate(cursor: Any, id_: Any, token: int, metadata: Mapping[str, Any], progress: Progress | None) -> bool:
     cursor.execute(
         f"UPDATE {JOBS} SET metadata = %s, progress = %s WHERE id = %s AND token = %s AND held_by IS NOT NULL",
-        [json.dumps(dict(metadata)), json.dumps(progress) if progress else None, id_, token],
+        [json.dumps(dict(metadata)), encode_progress(progress), id_, token],
     )
     return bool(cursor.rowcount)
 

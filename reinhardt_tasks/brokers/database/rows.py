@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ...jobs import Job, TaskStatus
-from ...serialization import decode_history, decode_or
+from ...serialization import decode_history, decode_or, decode_progress
 from ...timestamps import from_micros, to_micros
 
 #: What every statement that gives back jobs selects, in this order.
@@ -57,7 +57,7 @@ def job_of(row: Sequence[Any]) -> Job:
         max_attempts=values["max_attempts"],
         once_key=values["once_key"],
         metadata=decode_or(values["metadata"], dict, {}),
-        progress=_progress(values["progress"]),
+        progress=decode_progress(values["progress"]),
         history=decode_history(values["history"]),
         result=values["result"],
         cancel_requested=bool(values["cancel_requested"]),
@@ -89,11 +89,6 @@ def _status(text: str) -> TaskStatus:
 def _moment(micros: int | None) -> datetime | None:
     # Beyond all years, which only a hand can have written: the nearest that Python and its time zones can show.
     return None if micros is None else from_micros(min(max(micros, _FIRST), _LAST))
-
-
-def _progress(text: str | None) -> tuple[float, float] | None:
-    pair = decode_or(text, list, [])
-    return (pair[0], pair[1]) if len(pair) == 2 else None
 
 
 def is_uuid(text: str) -> bool:

@@ -13,7 +13,8 @@ from typing import Any
 import redis
 
 from ...exceptions import QueueError
-from ...jobs import Claim, Job, Outcome, Succeeded, TaskStatus, as_enqueued
+from ...jobs import Claim, Job, Outcome, Progress, Succeeded, TaskStatus, as_enqueued
+from ...serialization import encode_progress
 from ...timestamps import from_micros, to_micros
 from ..base import Advice, Broker, BrokerTraits, Changes, Pulse, QueueCounts, Queues, WorkerInfo, WorkerRecord
 from ..lookups import Failures, Page, Query, Tallies
@@ -188,8 +189,8 @@ class RedisBroker(Broker):
         self._signed_in.discard(worker.id)
         self._call("leave", [worker.id])
 
-    def annotate(self, claim: Claim, metadata: Mapping[str, Any], progress: tuple[float, float] | None) -> bool:
-        told = "" if progress is None else f"[{progress[0]},{progress[1]}]"
+    def annotate(self, claim: Claim, metadata: Mapping[str, Any], progress: Progress | None) -> bool:
+        told = encode_progress(progress) or ""
         return bool(self._call("annotate", [claim.job.id, claim.token, encode_metadata(metadata), told]))
 
     def cancel(self, ids: Collection[str]) -> list[str]:

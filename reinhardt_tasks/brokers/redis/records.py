@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...jobs import Job, TaskStatus
-from ...serialization import decode_history, decode_or, encode_history
+from ...serialization import decode_history, decode_or, decode_progress, encode_history
 from ...timestamps import from_micros, to_micros
 from .seals import Seal
 
@@ -48,7 +48,6 @@ def encode_metadata(metadata: Mapping[str, Any]) -> str:
 def job_of(id_: str, pairs: Sequence[str] | Mapping[str, str], backend: str, seal: Seal | None) -> Job:
     """Return the job that a hash holds, given as fields and values in turn."""
     get = (pairs if isinstance(pairs, Mapping) else dict(zip(pairs[::2], pairs[1::2], strict=True))).get
-    progress = decode_or(get("pg"), list, [])
     return Job(
         id=id_,
         backend=backend,
@@ -61,7 +60,7 @@ def job_of(id_: str, pairs: Sequence[str] | Mapping[str, str], backend: str, sea
         max_attempts=_whole(get("mx")),
         once_key=get("once"),
         metadata=decode_or(get("md"), dict, {}),
-        progress=(progress[0], progress[1]) if len(progress) == 2 else None,
+        progress=decode_progress(get("pg")),
         history=decode_history(get("hs")),
         result=get("rs"),
         cancel_requested=get("cr") is not None,

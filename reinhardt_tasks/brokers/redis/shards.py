@@ -18,7 +18,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from ...exceptions import PartlySettled, QueueError
-from ...jobs import Claim, Job, Outcome, Succeeded, TaskStatus
+from ...jobs import Claim, Job, Outcome, Progress, Succeeded, TaskStatus
 from ...timestamps import to_micros
 from ..base import Advice, Broker, BrokerTraits, Changes, Pulse, QueueCounts, Queues, WorkerInfo, WorkerRecord
 from ..lookups import Failures, Page, Query, Tallies, all_tallies, merged
@@ -225,7 +225,7 @@ class ShardedBroker(Broker):
     def leave(self, worker: WorkerInfo) -> None:
         list(self._each(lambda shard: shard.leave(worker)))
 
-    def annotate(self, claim: Claim, metadata: Mapping[str, Any], progress: tuple[float, float] | None) -> bool:
+    def annotate(self, claim: Claim, metadata: Mapping[str, Any], progress: Progress | None) -> bool:
         return self.shard_of(claim.job.id).annotate(claim, metadata, progress)
 
     def cancel(self, ids: Collection[str]) -> list[str]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from reinhardt_tasks.brokers.base import Broker
-from reinhardt_tasks.jobs import Cancelled, Claim, Failed, Outcome, Released, Retrying, Succeeded
+from reinhardt_tasks.jobs import Cancelled, Claim, Failed, Outcome, Progress, Released, Retrying, Succeeded
 
 from .base import Promises, attempt_of, claimed, new_job, new_worker, running, signed_in, stored_job
 
@@ -75,11 +75,11 @@ class Fencing(Promises):
     def test_a_lost_claim_annotates_nothing(self, broker: Broker) -> None:
         late, rescuer = new_worker("late"), signed_in(broker, "rescuer")
         claim = running(broker, late, metadata={"kept": True})
-        assert broker.annotate(claim, {"kept": True, "mine": 1}, (1, 10))
+        assert broker.annotate(claim, {"kept": True, "mine": 1}, Progress(1, 10))
         broker.leave(late)
         (rescued,) = broker.rescue(10, rescuer)
 
-        assert broker.annotate(claim, {"lost": True}, (9, 10)) is False
+        assert broker.annotate(claim, {"lost": True}, Progress(9, 10)) is False
         assert stored_job(broker, claim).metadata == {"kept": True, "mine": 1}
         assert stored_job(broker, claim).progress == (1, 10)
 

@@ -8,7 +8,7 @@ import random
 import pytest
 
 from reinhardt_tasks.brokers.base import Broker
-from reinhardt_tasks.jobs import Failed, Succeeded
+from reinhardt_tasks.jobs import Failed, Progress, Succeeded
 
 from .base import Promises, attempt_of, claimed, new_job, new_worker, running, stored_job
 
@@ -71,11 +71,27 @@ class Texts(Promises):
         claim = running(broker, metadata=metadata)
         assert claim.job.metadata == metadata
         changed = {**metadata, "more": ["\u2028"]}
-        assert broker.annotate(claim, changed, (0.25, 3)) is True
+        assert broker.annotate(claim, changed, Progress(0.25, 3)) is True
         job = stored_job(self.another_broker(), claim)
         assert (job.metadata, job.progress) == (changed, (0.25, 3))
         broker.settle([Succeeded(claim=claim)])
         assert stored_job(broker, claim).metadata == changed
+
+    @pytest.mark.parametrize(
+        "message",
+        ["Größe 東京 🚆", "", "\x00\x1f\u2028" * 66, "🚆" * 200, "half \ud83d", '"quoted", \\'],
+        ids=["words", "empty", "control", "long", "half", "quoted"],
+    )
+    def test_progress_is_kept_with_its_message(self, broker: Broker, message: str) -> None:
+        claim = running(broker)
+        progress = Progress(2.5, 2**53, message)
+        assert broker.annotate(claim, {}, progress) is True
+        kept = stored_job(self.another_broker(), claim).progress
+        assert kept == (2.5, 2**53)
+        assert kept is not None and kept.message == progress.message
+        broker.settle([Succeeded(claim=claim)])
+        assert repr(stored_job(broker, claim).progress) == repr(progress)
+        assert broker.annotate(claim, {}, None) is False
 
     def test_metadata_that_was_handed_over_is_the_brokers_own(self, broker: Broker) -> None:
         given = {"count": 1}
