@@ -11,6 +11,7 @@ import logging
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,7 +19,7 @@ from typing import Any
 from asgiref.sync import sync_to_async
 from django.dispatch import Signal
 
-from . import signals
+from . import carriers, signals
 from ._compat import CoreTask, TaskError, TaskException, TaskResultStatus
 from .exceptions import Retry, SerializationFailed, TaskCancelled, TaskNotFound, WorkerLost
 from .jobs import Attempt, Cancelled, Claim, Failed, Job, Outcome, Progress, Released, Retrying, Succeeded, TaskStatus
@@ -83,6 +84,7 @@ class Execution:
         self._result: TaskResult[Any] | None = None
         self._context: TaskContext | None = None
         self._given: CoreTask | None = None
+        self._surroundings: AbstractContextManager[Any] = nullcontext()
 
     @property
     def timeout(self) -> float | None:
@@ -100,7 +102,7 @@ class Execution:
         if (early := self.prepare()) is not None:
             return early
         assert self._context is not None
-        with in_context(self._context):
+        with in_context(self._context), self._surroundings:
             return self._run()
 
     def _run(self) -> Outcome:
@@ -123,7 +125,7 @@ class Execution:
         if (early := self.prepare()) is not None:
             return early
         assert self._context is not None
-        with in_context(self._context):
+        with in_context(self._context), self._surroundings:
             return await self._arun()
 
     async def _arun(self) -> Outcome:
@@ -167,6 +169,7 @@ class Execution:
         try:
             task = self._given or task_of(job)
             self._args, self._kwargs, self.headers = decode_call(job.payload)
+            self._surroundings = carriers.unpack(self.headers)
             self._result = fill_result(job, task, self._args, self._kwargs)
         except TaskNotFound as exc:
             return self._unknown(exc)

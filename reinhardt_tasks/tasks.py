@@ -7,7 +7,7 @@ import functools
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, overload
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar,
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
+from . import carriers
 from ._compat import (
     DEFAULT_TASK_BACKEND_ALIAS,
     DEFAULT_TASK_PRIORITY,
@@ -158,9 +159,13 @@ class Task(CoreTask, Generic[P, R]):  # type: ignore[misc, unused-ignore]
         """
         from django.db import transaction
 
-        encode_call(self.module_path, args, kwargs)
+        encode_call(self.module_path, args, kwargs, carriers.pack())
         check_call(self, args, kwargs)
-        transaction.on_commit(functools.partial(self.enqueue, *args, **kwargs), using=using)
+        # Before the copy: a backend that the copy alone has would be another one.
+        backend = self.get_backend()
+        # What travels with the task is what was there when it was enqueued.
+        now = copy_context()
+        transaction.on_commit(functools.partial(now.run, backend.enqueue, self, args, kwargs), using=using)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

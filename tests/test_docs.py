@@ -18,7 +18,7 @@ import pytest
 from django.core.management.base import BaseCommand
 
 import reinhardt_tasks
-from reinhardt_tasks import RetryStrategy, exceptions
+from reinhardt_tasks import RetryStrategy, carriers, exceptions
 from reinhardt_tasks.backends.database import DatabaseOptions
 from reinhardt_tasks.backends.immediate import ImmediateOptions
 from reinhardt_tasks.backends.redis import RedisOptions
@@ -231,13 +231,14 @@ def test_examples_run(page: Path, settings: Any, monkeypatch: pytest.MonkeyPatch
     # A module, since a task must be a function of one; the page's blocks follow on each other in it.
     module = ModuleType(f"examples_of_{page.stem}")
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    known = set(registry.list())
+    known, travelling = set(registry.list()), list(carriers._carriers)
     try:
         for block in blocks(page):
             if block.is_run:
                 padding = "\n" * block.line
                 exec(compile(padding + block.text, str(page), "exec"), vars(module))
     finally:
+        carriers._carriers[:] = travelling
         for name in set(registry.list()) - known:
             registry.unregister(name)
 

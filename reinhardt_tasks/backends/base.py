@@ -12,7 +12,7 @@ from asgiref.sync import sync_to_async
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 
-from .. import signals
+from .. import carriers, signals
 from .._compat import DEFAULT_TASK_QUEUE_NAME, BaseTaskBackend, CoreTask, InvalidTask, TaskResultDoesNotExist
 from ..brokers.base import Broker, Queues, WorkerInfo
 from ..exceptions import BackendError, TaskNotFound
@@ -86,7 +86,8 @@ class ReinhardtBackend(BaseTaskBackend):
 
     def enqueue_many(self, task: CoreTask, calls: Sequence[Call]) -> list[TaskResult[Any]]:
         """Store one task for each call, all or none, in one round trip; see enqueue()."""
-        return self._announce(task, self.broker.enqueue(self.jobs_of(task, calls)), calls)
+        with carriers.enqueueing(task, len(calls)):
+            return self._announce(task, self.broker.enqueue(self.jobs_of(task, calls)), calls)
 
     async def aenqueue_many(self, task: CoreTask, calls: Sequence[Call]) -> list[TaskResult[Any]]:
         """See enqueue_many()."""
@@ -164,15 +165,18 @@ class ReinhardtBackend(BaseTaskBackend):
         if self.problems:
             raise ImproperlyConfigured(f"{self.problems[0].message} {self.problems[0].hint}")
         self.validate_task(task)
-        return [self._job_of(task, args, kwargs) for args, kwargs in calls]
+        headers = carriers.pack()
+        return [self._job_of(task, args, kwargs, headers) for args, kwargs in calls]
 
-    def _job_of(self, task: CoreTask, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Job:
+    def _job_of(
+        self, task: CoreTask, args: Sequence[Any], kwargs: Mapping[str, Any], headers: Mapping[str, Any] | None
+    ) -> Job:
         check_call(task, args, kwargs)
         metadata = getattr(task, "metadata", {})
         return Job(
             id=new_id(),
             name=task.module_path,
-            payload=encode_call(task.module_path, args, kwargs),
+            payload=encode_call(task.module_path, args, kwargs, headers),
             backend=self.alias,
             queue=task.queue_name,
             priority=int(task.priority),

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from asgiref.sync import sync_to_async
 
-from .. import signals
+from .. import carriers, signals
 from .._compat import CoreTask
 from ..brokers.base import Queues
 from ..execution import Execution
@@ -59,8 +59,9 @@ class ImmediateBackend(ReinhardtBackend):
         self._finished: OrderedDict[str, TaskStatus] = OrderedDict()
 
     def enqueue(self, task: CoreTask, args: Sequence[Any], kwargs: Mapping[str, Any]) -> TaskResult[Any]:
-        job = as_enqueued(self.jobs_of(task, [(args, kwargs)])[0], datetime.now(UTC))
-        signals.task_enqueued.send(sender=type(self), task_result=fill_result(job, task, list(args), dict(kwargs)))
+        with carriers.enqueueing(task, 1):
+            job = as_enqueued(self.jobs_of(task, [(args, kwargs)])[0], datetime.now(UTC))
+            signals.task_enqueued.send(sender=type(self), task_result=fill_result(job, task, list(args), dict(kwargs)))
         job = self._run(job, task)
         self._finished[job.id] = job.status
         if len(self._finished) > _REMEMBERED:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from asgiref.sync import AsyncToSync, sync_to_async
 from django.db import connections, transaction
 
-from .. import signals
+from .. import carriers, signals
 from .._compat import CoreTask, TaskResultDoesNotExist
 from ..brokers.base import Broker
 from ..exceptions import QueueError
@@ -81,7 +81,8 @@ class RedisBackend(ReinhardtBackend):
 
     def enqueue_many(self, task: CoreTask, calls: Sequence[Call]) -> list[TaskResult[Any]]:
         """See enqueue()."""
-        return self._send(task, self.jobs_of(task, calls), calls)
+        with carriers.enqueueing(task, len(calls)):
+            return self._send(task, self.jobs_of(task, calls), calls)
 
     async def aenqueue(self, task: CoreTask, args: Sequence[Any], kwargs: Mapping[str, Any]) -> TaskResult[Any]:
         """See enqueue(). The way to Redis has no thread, unless a transaction may be open in one that waits for this coroutine;
@@ -94,8 +95,9 @@ class RedisBackend(ReinhardtBackend):
         if _is_under_sync_code() or self.settings.outbox:
             # Sync code waits for us, and its transaction lives in its thread.
             return await sync_to_async(self.enqueue_many, thread_sensitive=True)(task, calls)
-        stored = await self._place.aenqueue(self.jobs_of(task, calls))
-        return await self._aannounce(task, stored, calls)
+        with carriers.enqueueing(task, len(calls)):
+            stored = await self._place.aenqueue(self.jobs_of(task, calls))
+            return await self._aannounce(task, stored, calls)
 
     async def aget_result(self, result_id: str) -> TaskResult[Any]:
         """See get_result(); without a thread."""
