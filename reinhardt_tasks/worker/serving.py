@@ -37,13 +37,17 @@ def serve_child(
             case {"stacks": _}:
                 worker.dump_stacks()
 
+    def orphaned() -> None:
+        # What runs is ended or given back, under a lease that nobody else keeps any more; nothing is claimed.
+        worker.keep_own_lease()
+        worker.wind_down()
+
     heartbeat = SupervisedHeartbeat(
         link,
         board,
         turns=lambda: worker.turns,
         told=told,
-        # Without a supervisor nobody keeps the lease: what runs is ended or given back, and nothing is claimed any more.
-        orphaned=lambda: worker.wind_down(),
+        orphaned=orphaned,
         fat=lambda: worker.wind_down(),
         max_bytes=config.max_memory,
     )

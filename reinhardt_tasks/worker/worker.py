@@ -171,6 +171,12 @@ class Worker:
             self._left_running = True
         self.wind_down()
 
+    def keep_own_lease(self) -> None:
+        """Beat from here on, in a thread: whoever kept the lease from outside is gone."""
+        self._heartbeat.close()
+        self._heartbeat = Heartbeat(self.broker, self.info, self._believed, self._pulsed)
+        self._heartbeat.start()
+
     def dump_stacks(self) -> None:
         """Log the stack of each thread, and which task it runs."""
         frames = sys._current_frames()

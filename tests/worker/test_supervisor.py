@@ -393,6 +393,28 @@ def test_a_killed_supervisor_lets_what_runs_end(setting: dict[str, Any], lines: 
     assert {(job.status, job.token) for job in jobs_of(results)} == {(TaskStatus.SUCCESS, 1)}
 
 
+def test_without_its_supervisor_a_process_keeps_its_lease_until_it_has_ended(
+    short_lease: dict[str, Any], lines: Path, go: Path
+) -> None:
+    with SupervisedProcess(*ONE_THREAD, "--shutdown-timeout", "300", processes=1, tasks=short_lease) as worker:
+        pids = worker.complete(1)
+        result = hold(lines, "it", go)
+        pid_in(lines)
+        worker.kill()
+        try:
+            # Several leases' time: each beat is of a lease that would have run out since the one before the last.
+            for number in range(1, 5):
+                until(_beats(number), "somebody keeps its lease")
+                assert broker().rescue(10, WorkerInfo(id="looks for the dead")) == []
+            assert is_running(result)
+        finally:
+            go.touch()
+        all_gone(pids)
+    (job,) = jobs_of([result])
+    assert (job.status, job.token, job.history) == (TaskStatus.SUCCESS, 1, ())
+    assert not [each for each in broker().workers() if each.is_alive], "it signs off"
+
+
 @pytest.fixture
 def own_postgres(django_db_blocker: Any, settings: Any) -> Iterator[PostgresServer]:
     """A server that may be restarted, with tables, as the database `mortal`."""
