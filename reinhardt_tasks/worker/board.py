@@ -6,19 +6,32 @@ What it only held, and had not begun, has nothing to do with the crash.
 from __future__ import annotations
 
 import mmap
+import os
 from collections import deque
+from tempfile import TemporaryFile
 
 #: Bytes of an id.
 _WIDTH = 36
 
 
 class Board:
-    """`size` places for ids, shared with the processes that are forked after it was made."""
+    """`size` places for ids, shared with the processes that are forked after it was made.
 
-    def __init__(self, size: int) -> None:
-        self._map = mmap.mmap(-1, size * _WIDTH)
+    Others share it by `number`, the descriptor of an open file that it lies in: see `in_a_file`.
+    """
+
+    def __init__(self, size: int, number: int = -1) -> None:
+        self.number = number
+        self._map = mmap.mmap(number, size * _WIDTH)
         self._free = deque(range(size))
         self._places: dict[str, int] = {}
+
+    @classmethod
+    def in_a_file(cls, size: int) -> Board:
+        """Return a board in a file of no name, for processes that are not forked."""
+        with TemporaryFile(prefix="reinhardt-board-") as file:
+            file.truncate(size * _WIDTH)
+            return cls(size, os.dup(file.fileno()))
 
     def put(self, job_id: str) -> None:
         if job_id in self._places:
@@ -42,3 +55,5 @@ class Board:
 
     def close(self) -> None:
         self._map.close()
+        if self.number >= 0:
+            os.close(self.number)

@@ -21,7 +21,8 @@ class SupervisedHeartbeat:
     """Stands where a `Heartbeat` stands: the supervisor's pulses come over a link, and our progress goes back.
 
     `turns` counts the turns of the worker's loop: an unchanged number tells the supervisor that nothing moves any more.
-    `told` is given every message that is not a pulse; `orphaned` is called when the supervisor is gone.
+    `told` is given every message that is not a pulse; `orphaned` is called when the supervisor is gone. `counted` is told
+    along, for metrics.
     """
 
     def __init__(
@@ -33,6 +34,7 @@ class SupervisedHeartbeat:
         orphaned: Callable[[], None],
         fat: Callable[[], None],
         max_bytes: int | None,
+        counted: Callable[[], dict[str, Any]] = dict,
     ) -> None:
         self._link = link
         self._board = board
@@ -41,6 +43,7 @@ class SupervisedHeartbeat:
         self._orphaned = orphaned
         self._fat = fat
         self._max_bytes = max_bytes
+        self._counted = counted
         self._closing = threading.Event()
         self._held: Callable[[], dict[str, int]] = dict
         self._pulsed: Callable[[dict[str, int], Pulse], None] = lambda believed, pulse: None
@@ -85,7 +88,7 @@ class SupervisedHeartbeat:
 
     def _report(self) -> None:
         while not self._closing.wait(INTERVAL):
-            self._link.tell(turns=self._turns(), at=time.monotonic(), running=len(self._held()))
+            self._link.tell(turns=self._turns(), at=time.monotonic(), running=len(self._held()), **self._counted())
             if self._max_bytes is not None and resident_bytes() > self._max_bytes:
                 # Told once, and progress is told on: what runs has its time.
                 self._max_bytes = None

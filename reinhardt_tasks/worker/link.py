@@ -33,6 +33,11 @@ class Link:
         os.set_blocking(self._write, False)
 
     @property
+    def numbers(self) -> tuple[int, int]:
+        """Its file descriptors, from which another process makes this end."""
+        return self.read, self._write
+
+    @property
     def is_clogged(self) -> bool:
         """Whether the other end does not read, and messages wait here."""
         return bool(self._unsent)

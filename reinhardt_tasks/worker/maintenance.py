@@ -12,6 +12,7 @@ from ..exceptions import QueueError
 from ..execution import lost_outcome
 from ..jobs import Released
 from ..options import BackendOptions
+from .tally import Tally
 
 logger = logging.getLogger("reinhardt_tasks")
 
@@ -22,7 +23,8 @@ BATCH, PRUNE_EVERY, TIDY_EVERY = 500, 60.0, 2.0
 class Maintenance:
     """Works in a thread of its own, so that a slow clearing delays neither tasks nor heartbeats."""
 
-    def __init__(self, broker: Broker, worker: WorkerInfo, options: BackendOptions) -> None:
+    def __init__(self, broker: Broker, worker: WorkerInfo, options: BackendOptions, tally: Tally | None = None) -> None:
+        self._tally = tally
         self._broker = broker
         self._worker = worker
         self._options = options
@@ -44,14 +46,16 @@ class Maintenance:
         """
         number = 0
         while claims := self._broker.rescue(BATCH, self._worker):
-            self._broker.settle(
-                [
-                    Released(claim=claim)
-                    if begun is not None and claim.job.id not in begun and of in (None, claim.job.worker)
-                    else lost_outcome(claim, self._options)
-                    for claim in claims
-                ]
-            )
+            outcomes = [
+                Released(claim=claim)
+                if begun is not None and claim.job.id not in begun and of in (None, claim.job.worker)
+                else lost_outcome(claim, self._options)
+                for claim in claims
+            ]
+            self._broker.settle(outcomes)
+            if self._tally is not None:
+                for outcome in outcomes:
+                    self._tally.rescued(outcome)
             number += len(claims)
             if len(claims) < BATCH:
                 break

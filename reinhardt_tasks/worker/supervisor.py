@@ -1,7 +1,7 @@
 """The process above the worker processes: it keeps their leases, ends what cannot be ended from inside, replaces what dies.
 
-It is forked from before it does anything of its own, and has no threads: what a fork copies is always whole. Between two
-forks it holds one connection to the store, for heartbeats.
+It has no threads: what a fork copies of it is always whole. Between two births it holds one connection to the store, for
+heartbeats.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from ..execution import Execution
 from ..jobs import Claim, TaskStatus
 from ..options import BackendOptions
 from .board import Board
+from .exporting import Exporting
 from .health import QUIET, READY, RELOADING, STOPPING, Vitals
 from .link import Link
 from .maintenance import Maintenance
@@ -61,6 +62,8 @@ class Child:
     kill_at: float | None = None
     bye: str | None = None
     is_busy: bool = False
+    #: Its slots and what it holds, for metrics.
+    load: dict[str, float] = field(default_factory=dict)
     #: When the store last said what it holds.
     pulsed_at: float = 0.0
     #: What it was told of: stops, whether to be quiet, requests for its stacks.
@@ -70,30 +73,37 @@ class Child:
 
 
 class Supervisor:
-    """Runs `processes` workers until told to stop. `serve` runs one in a forked child, with its name and its link."""
+    """Runs `processes` workers until told to stop.
+
+    `bear` starts one, with its name, its link, its board and what it has to let go of first, and returns its process id.
+    """
 
     def __init__(
         self,
         broker: Callable[[], Broker],
         options: BackendOptions,
         sender: type,
-        serve: Callable[[WorkerInfo, Link, Board], None],
+        bear: Callable[[WorkerInfo, Link, Board, Callable[[], None]], int],
         new_info: Callable[[], WorkerInfo],
         processes: int,
         slots: int,
         shutdown_timeout: float,
         ready: Callable[[], None] = lambda: None,
         look: Callable[[], None] = lambda: None,
+        new_board: Callable[[int], Board] = Board,
+        exporting: Exporting | None = None,
     ) -> None:
         self._broker = broker
         self._options = options
         self._sender = sender
-        self._serve = serve
+        self._bear_process = bear
         self._new_info = new_info
         self._processes = processes
         self._slots = slots
         self._ready = ready
         self._look = look
+        self._new_board = new_board
+        self._exporting = exporting or Exporting()
         self._turns = 0
         self._heard_at: float | None = None
         self._shutdown_timeout = shutdown_timeout
@@ -119,6 +129,7 @@ class Supervisor:
         try:
             while not self._is_over():
                 self._populate()
+                self._export()
                 self._obey()
                 self._listen(wake_read)
                 self._make_up_for_gap()
@@ -128,6 +139,7 @@ class Supervisor:
                 self._turns += 1
                 self._look()
         finally:
+            self._exporting.end()
             signal.set_wakeup_fd(-1)
             for number, handler in before.items():
                 signal.signal(number, handler)
@@ -212,45 +224,41 @@ class Supervisor:
             self._children.append(self._bear())
 
     def _bear(self) -> Child:
-        """Fork a worker process. It gets no connection of ours: ours are closed first."""
+        """Start a worker process. It gets no connection of ours: ours are closed first."""
         info = self._new_info()
         ours, theirs = Link.pair()
         ours.never_block()
-        board = Board(self._slots)
+        board = self._new_board(self._slots)
         self._let_go()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        pid = os.fork()
-        if pid == 0:
-            self._become_child(info, ours, theirs, board)
+
+        def clean() -> None:
+            self._close_links()
+            self._exporting.let_go()
+            ours.close()
+
+        pid = self._bear_process(info, theirs, board, clean)
         theirs.close()
         child = Child(info=replace(info, pid=pid), link=ours, board=board, pid=pid, dumps=self._dumps)
         self._selector.register(ours.read, selectors.EVENT_READ, child)
         return child
 
-    def _become_child(self, info: WorkerInfo, ours: Link, theirs: Link, board: Board) -> None:
-        code = 70
-        try:
-            signal.set_wakeup_fd(-1)
-            for number in _SIGNALS:
-                # The supervisor tells us of what was sent to it; until our own handlers are there, and after them, that is all.
-                signal.signal(number, _heed_nothing)
-            self._selector.close()
-            ours.close()
-            for sibling in self._children:
-                sibling.link.close()
-            random.seed()
-            self._serve(info, theirs, board)
-            code = 0
-        except SystemExit as exc:
-            code = exc.code if isinstance(exc.code, int) else 1
-        except BaseException:
-            logger.exception("The worker process failed.")
-        finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            # Nothing of the parent's is to be ended here: its atexit functions are not ours.
-            os._exit(code)
+    def _close_links(self) -> None:
+        """Close, in a process that was just born, what belongs to the supervisor alone."""
+        self._selector.close()
+        for sibling in self._children:
+            sibling.link.close()
+
+    def _export(self) -> None:
+        """See to it that somebody serves the metrics."""
+        if (gone := self._exporting.reap()) is not None:
+            if gone.read in self._selector.get_map():
+                self._selector.unregister(gone.read)
+            gone.close()
+        if self._exporting.is_due:
+            self._let_go()
+            link = self._exporting.start(self._close_links)
+            self._selector.register(link.read, selectors.EVENT_READ, link)
+        self._exporting.flush()
 
     def _let_go(self) -> None:
         from django.db import connections
@@ -266,13 +274,20 @@ class Supervisor:
             if key.data is None:
                 os.read(wake_read, 4096)
                 continue
-            messages = key.data.link.take()
+            link = key.data.link if isinstance(key.data, Child) else key.data
+            messages = link.take()
             if messages is None:
                 self._selector.unregister(key.fd)
-            for message in messages or ():
-                self._hear(key.data, message)
+            elif isinstance(key.data, Child):
+                for message in messages:
+                    self._hear(key.data, message)
+            else:
+                self._exporting.answer(messages, [{"processes": 1, **child.load} for child in self._children])
 
     def _hear(self, child: Child, message: dict[str, Any]) -> None:
+        if "counted" in message:
+            self._exporting.totals.add(message["counted"])
+            child.load = message["load"]
         match message:
             case {"began": job_id, "token": token, "deadline": deadline}:
                 child.timed[job_id] = (token, deadline)
@@ -331,7 +346,8 @@ class Supervisor:
         try:
             broker = self._broker()
             broker.leave(child.info)
-            Maintenance(broker, rescuer, self._options).rescue(begun=child.board.ids(), of=child.info.id)
+            maintenance = Maintenance(broker, rescuer, self._options, self._exporting.totals)
+            maintenance.rescue(begun=child.board.ids(), of=child.info.id)
             broker.leave(rescuer)
         except Exception as exc:
             logger.warning("The tasks of %s are given to others when its lease is over: %s", child.info.id, exc)
@@ -423,19 +439,13 @@ class Supervisor:
             return
         execution = Execution(Claim(job=job, token=token, worker=child.info.id), self._options, self._sender)
         outcome = execution.prepare() or execution.stopped(reason)
-        broker.settle([outcome])
+        if not broker.settle([outcome]):
+            self._exporting.totals.settled(outcome)
 
     def _start_anew(self) -> None:
         """Become the new version of this program: same process, same arguments, code read again."""
         self._let_go()
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606
-
-
-_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP, signal.SIGCONT)
-
-
-def _heed_nothing(number: int, frame: Any) -> None:
-    """Handle a signal by doing nothing. Not SIG_IGN, which the programs that a task starts would inherit."""
 
 
 def _kill(pid: int, number: int) -> None:

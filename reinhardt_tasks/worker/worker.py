@@ -26,6 +26,7 @@ from .order import QueueOrder
 from .outages import Outages
 from .prefetch import Prefetch
 from .slots import Loop, Threads
+from .tally import Tally
 
 logger = logging.getLogger("reinhardt_tasks")
 
@@ -47,6 +48,7 @@ class Worker:
         sender: type,
         config: WorkerConfig | None = None,
         heartbeat: SupervisedHeartbeat | None = None,
+        tally: Tally | None = None,
     ) -> None:
         self.config = config or WorkerConfig()
         self.broker = broker
@@ -55,6 +57,7 @@ class Worker:
         self.info = worker_info(self.config, options)
         self.succeeded = self.failed = self.retried = 0
         self._sender = sender
+        self._tally = tally
         self._news = threading.Condition()
         self._held: dict[str, Claim] = {}
         self._running: dict[str, Execution] = {}
@@ -91,7 +94,7 @@ class Worker:
         else:
             heartbeat.connect(self._believed, self._pulsed)
             self._heartbeat = heartbeat
-        self._maintenance = Maintenance(broker, self.info, options)
+        self._maintenance = Maintenance(broker, self.info, options, tally)
 
     def run(self) -> None:
         """Work until `stop()`, or as long as `burst` and `max_tasks` say; then end what runs, or give it back."""
@@ -153,6 +156,17 @@ class Worker:
         state = STOPPING if self.is_stopping else QUIET if self._is_quiet else READY
         running = max(0, len(self._running) - self._threads.waiting())
         return Vitals(state=state, turns=self.turns, running=running, beat_at=self.beat_at)
+
+    def load(self) -> dict[str, float]:
+        """Return how much there is room for, and how much of it is taken."""
+        coroutines = len(self._loop.running()) if self._loop is not None else 0
+        return {
+            "thread_slots": self.config.concurrency,
+            "coroutine_slots": self.config.async_concurrency,
+            "thread_busy": len(self._threads.running()),
+            "coroutine_busy": coroutines,
+            "held": len(self._held),
+        }
 
     def quiet(self) -> None:
         """Claim nothing until `resume()`; what runs goes on."""
@@ -279,6 +293,8 @@ class Worker:
                 self._timed[claim.job.id] = execution
             if self._supervision is not None or claim.job.id in self._timed:
                 execution.on_begin = self._began
+            if self._tally is not None:
+                self._tally.watch(execution)
         self._claimed += len(claims)
         if coroutines:
             self._loop = self._loop or Loop(self.config.async_concurrency, self._ended)
@@ -359,10 +375,14 @@ class Worker:
                 self._news.notify()
 
     def _tell_endings(self) -> None:
-        """Log what has ended: here, and not in the tasks' threads, which would wait for one another at the log's lock."""
+        """Log and count what has ended: not in the tasks' threads, which would wait for one another at the log's lock."""
         with self._news:
             untold, self._untold = self._untold, []
         for outcome, execution, seconds in untold:
+            if self._tally is not None:
+                self._tally.ran(execution, seconds)
+                if outcome is None:
+                    self._tally.settled(Succeeded(claim=execution.claim))
             _log(outcome, execution, seconds)
 
     def _is_pressing(self) -> bool:
@@ -416,6 +436,8 @@ class Worker:
                 claim.job.id,
                 claim.job.name,
             )
+            if self._tally is not None:
+                self._tally.lost_lease()
         for outcome in outcomes:
             job_id = outcome.claim.job.id
             if self._held.get(job_id) is outcome.claim:
@@ -424,6 +446,8 @@ class Worker:
                 self._count(outcome)
 
     def _count(self, outcome: Outcome) -> None:
+        if self._tally is not None:
+            self._tally.settled(outcome)
         match outcome:
             case Succeeded():
                 self.succeeded += 1

@@ -7,7 +7,7 @@ import os
 import random
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import autoreload
 
-from ... import __version__
+from ... import __version__, signals
 from ..._compat import InvalidTaskBackend, task_backends
 from ...backends.base import ReinhardtBackend
 from ...brokers.base import BrokerTraits, WorkerInfo
@@ -23,8 +23,10 @@ from ...exceptions import QueueError
 from ...options import did_you_mean
 from ...registry import registry
 from ...worker import Worker, WorkerConfig
+from ...worker.births import fork, spawn
 from ...worker.board import Board
 from ...worker.config import new_worker_id, worker_info
+from ...worker.exporting import Asking, Exporting
 from ...worker.health import Health, watched
 from ...worker.link import Link
 from ...worker.logs import set_up_logging
@@ -33,6 +35,7 @@ from ...worker.sdnotify import Notifier
 from ...worker.serving import serve_child
 from ...worker.signals import signals_handled
 from ...worker.supervisor import Supervisor
+from ...worker.tally import Tally
 from ..flags import seconds
 
 _ENVIRONMENT = "REINHARDT_TASKS_"
@@ -90,6 +93,13 @@ class Command(BaseCommand):
             metavar="PATH",
             help="Write a file about once a second while there is progress: its age tells (see taskhealth).",
         )
+        add(
+            "--start-method",
+            choices=["fork", "spawn"],
+            help="With --processes: how they are started (default: fork on Linux, spawn elsewhere).",
+        )
+        add("--metrics-port", type=_port, metavar="PORT", help="Serve metrics for Prometheus there, at /metrics.")
+        add("--metrics-host", default="127.0.0.1", help="The address for --metrics-port (default: %(default)s).")
         add("--log-format", choices=["text", "json"], default="text", help="Log lines for people or machines.")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -102,19 +112,50 @@ class Command(BaseCommand):
         set_up_logging(options["log_format"], options["verbosity"])
         backend = self._backend(options["backend"])
         config = self._config(backend, options)
-        processes = options["processes"] if hasattr(os, "fork") and not options["reload"] else 0
+        processes = 0 if options["reload"] else options["processes"]
+        if processes:
+            options["start_method"] = _start_method(options["start_method"])
+        listening = self._listen(options)
         self._reach(backend, config)
         if options["verbosity"] > 0:
-            self._banner(backend, config, processes)
+            self._banner(backend, config, processes, listening)
         if processes:
-            self._supervise(backend, config, processes, options)
+            self._supervise(backend, config, processes, options, listening)
         else:
-            self._work(backend, config, options)
+            self._work(backend, config, options, listening)
 
-    def _work(self, backend: ReinhardtBackend, config: WorkerConfig, options: dict[str, Any]) -> None:
+    def become(self, facts: dict[str, Any]) -> None:
+        """Be the process that a supervisor has spawned with these facts: see `_births`."""
+        options = facts["options"]
+        set_up_logging(options["log_format"], options["verbosity"])
+        backend, link = self._backend(options["backend"]), Link(*facts["link"])
+        if "socket" in facts:
+            _show_metrics(backend.alias, socket.socket(fileno=facts["socket"]), link)
+            return
+        board = Board(facts["slots"], facts["board"])
+        self._serve(self._config(backend, options), options, facts["id"], link, board)
+
+    def _work(
+        self,
+        backend: ReinhardtBackend,
+        config: WorkerConfig,
+        options: dict[str, Any],
+        listening: socket.socket | None,
+    ) -> None:
         """Run a worker in this very process."""
         verbosity = options["verbosity"]
-        worker = Worker(backend.broker, backend.settings, type(backend), config)
+        tally = _tally(options)
+        worker = Worker(backend.broker, backend.settings, type(backend), config, tally=tally)
+        if listening is not None and tally is not None:
+            from ...contrib import prometheus
+
+            prometheus.serve(
+                listening,
+                backend.alias,
+                backend.broker,
+                lambda: (tally.numbers(), {"processes": 1, **worker.load()}),
+                backend.queues,
+            )
         health = Health(worker.vitals, worker.info.lease, options["health_file"], Notifier.from_environment())
         with signals_handled(worker), watched(health):
             self._say_ready(verbosity)
@@ -125,17 +166,43 @@ class Command(BaseCommand):
             sys.stdout.flush()
             os._exit(1)
 
+    def _serve(self, config: WorkerConfig, options: dict[str, Any], worker_id: str, link: Link, board: Board) -> None:
+        """Run a worker as the child of a supervisor."""
+        mine: Any = task_backends[options["backend"]]
+        own = replace(config, id=worker_id, max_tasks=_max_tasks_with_jitter(config.max_tasks))
+        worker = serve_child(mine.broker, mine.settings, type(mine), own, link, board, _tally(options))
+        self._farewell(worker, options["verbosity"])
+
+    def _births(self, config: WorkerConfig, options: dict[str, Any], listening: socket.socket | None) -> _Births:
+        """Return how a supervisor starts a worker process, and one that serves metrics."""
+        is_forked = options["start_method"] == "fork"
+
+        def worker(info: WorkerInfo, link: Link, board: Board, clean: Callable[[], None]) -> int:
+            if is_forked:
+                return fork(lambda: self._serve(config, options, info.id, link, board), clean)
+            facts = {"link": link.numbers, "board": board.number, "slots": _slots(config), "id": info.id}
+            return spawn({"options": options, **facts}, [*link.numbers, board.number])
+
+        def exporter(link: Link, clean: Callable[[], None]) -> int:
+            assert listening is not None
+            if is_forked:
+                return fork(lambda: _show_metrics(options["backend"], listening, link), clean)
+            facts = {"link": link.numbers, "socket": listening.fileno()}
+            return spawn({"options": options, **facts}, [*link.numbers, listening.fileno()])
+
+        return worker, exporter, Board if is_forked else Board.in_a_file
+
     def _supervise(
-        self, backend: ReinhardtBackend, config: WorkerConfig, processes: int, options: dict[str, Any]
+        self,
+        backend: ReinhardtBackend,
+        config: WorkerConfig,
+        processes: int,
+        options: dict[str, Any],
+        listening: socket.socket | None,
     ) -> None:
         """Run workers in processes of their own."""
-        alias, verbosity = backend.alias, options["verbosity"]
-
-        def serve(info: WorkerInfo, link: Link, board: Board) -> None:
-            mine: Any = task_backends[alias]
-            own = replace(config, id=info.id, max_tasks=_max_tasks_with_jitter(config.max_tasks))
-            worker = serve_child(mine.broker, mine.settings, type(mine), own, link, board)
-            self._farewell(worker, verbosity)
+        verbosity = options["verbosity"]
+        bear, bear_exporter, new_board = self._births(config, options, listening)
 
         def ready() -> None:
             health.begin()
@@ -145,14 +212,16 @@ class Command(BaseCommand):
             broker=lambda: backend.broker,
             options=backend.settings,
             sender=type(backend),
-            serve=serve,
+            bear=bear,
             new_info=lambda: worker_info(replace(config, id=new_worker_id()), backend.settings),
             processes=processes,
-            slots=config.concurrency + config.async_concurrency,
+            slots=_slots(config),
             shutdown_timeout=config.shutdown_timeout,
             ready=ready,
             # It has one thread only, and tells of itself in its loop: a loop that is stuck tells nothing.
             look=lambda: health.look(),
+            new_board=new_board,
+            exporting=Exporting(bear_exporter, listening.close) if listening is not None else None,
         )
         lease = worker_info(config, backend.settings).lease
         health = Health(supervisor.vitals, lease, options["health_file"], Notifier.from_environment())
@@ -232,7 +301,27 @@ class Command(BaseCommand):
         except QueueError as exc:
             raise CommandError(f"TASKS[{backend.alias!r}] cannot be reached: {exc}", returncode=3) from exc
 
-    def _banner(self, backend: ReinhardtBackend, config: WorkerConfig, processes: int) -> None:
+    def _listen(self, options: dict[str, Any]) -> socket.socket | None:
+        """Return where metrics are to be served, if they are."""
+        host, port = options["metrics_host"], options["metrics_port"]
+        if port is None:
+            return None
+        try:
+            from ...contrib import prometheus
+
+            return prometheus.listen(host, port)
+        except ModuleNotFoundError as exc:
+            raise CommandError(f"--metrics-port: {exc}", returncode=2) from exc
+        except OSError as exc:
+            reason = os.strerror(exc.errno) if exc.errno else exc
+            raise CommandError(
+                f"--metrics-port: nobody can listen on {host}:{port} ({reason}). Each worker needs a port of its own.",
+                returncode=2,
+            ) from exc
+
+    def _banner(
+        self, backend: ReinhardtBackend, config: WorkerConfig, processes: int, listening: socket.socket | None
+    ) -> None:
         traits = backend.broker.traits
         each = " in each of them" if processes > 1 else ""
         lines = [
@@ -240,6 +329,7 @@ class Command(BaseCommand):
             f"  backend      {backend.alias} ({traits.place})",
             f"  queues       {', '.join(config.queues) if config.queues else 'all'}",
             f"  processes    {processes} under this one" if processes else "  processes    this one",
+            *([f"  metrics      http://{_address(listening)}/metrics"] if listening is not None else []),
             f"  slots        {config.concurrency} threads, {config.async_concurrency} coroutines{each}",
             *_connections(traits, config, processes),
             f"  tasks        {len(registry.list())} registered",
@@ -247,6 +337,52 @@ class Command(BaseCommand):
         ]
         self.stdout.write("\n".join(lines))
         self.stdout.flush()
+
+
+#: Starts a worker process, starts one that serves metrics, makes a board that the former shares.
+_Births = tuple[
+    Callable[[WorkerInfo, Link, Board, Callable[[], None]], int],
+    Callable[[Link, Callable[[], None]], int],
+    Callable[[int], Board],
+]
+
+
+def _show_metrics(alias: str, listening: socket.socket, link: Link) -> None:
+    """Serve the metrics of a supervisor until that is gone."""
+    from ...contrib import prometheus
+
+    backend: Any = task_backends[alias]
+    asking = Asking(link)
+    prometheus.serve(listening, alias, backend.broker, asking, backend.queues)
+    asking.listen()
+
+
+def _tally(options: dict[str, Any]) -> Tally | None:
+    """Return what counts in a worker process, where metrics are wanted."""
+    if options["metrics_port"] is None:
+        return None
+    tally = Tally()
+    signals.task_enqueued.connect(tally.enqueued, weak=False, dispatch_uid=__name__)
+    return tally
+
+
+def _slots(config: WorkerConfig) -> int:
+    return config.concurrency + config.async_concurrency
+
+
+def _start_method(given: str | None) -> str:
+    method = given or ("fork" if sys.platform == "linux" else "spawn")
+    if not hasattr(os, "fork" if method == "fork" else "posix_spawn"):
+        raise CommandError(
+            f"--processes needs what this system does not have ({method}). Use --processes 0, and start several workers.",
+            returncode=2,
+        )
+    return method
+
+
+def _address(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 class _Adder:
@@ -310,6 +446,13 @@ def _whole(text: str) -> int:
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"must be 1 or more, not {text}")
+    return number
+
+
+def _port(text: str) -> int:
+    number = int(text)
+    if not 0 <= number <= 65_535:
+        raise argparse.ArgumentTypeError(f"must be a port from 1 to 65535, or 0 for any that is free, not {text}")
     return number
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 from django.apps import AppConfig
 
@@ -14,6 +15,15 @@ class SupervisedConfig(AppConfig):
     def ready(self) -> None:
         from reinhardt_tasks.worker import supervisor
 
+        _refuse_once()
         for name in ("GRACE", "STALLED"):
             if given := os.environ.get(f"REINHARDT_TEST_{name}"):
                 setattr(supervisor, name, float(given))
+
+
+def _refuse_once() -> None:
+    """Let the first process that is spawned fail at its start, where the environment says so."""
+    path = os.environ.get("REINHARDT_TEST_REFUSES_ONCE")
+    if path is not None and sys.argv[0] == "-c" and not os.path.exists(f"{path}.refused"):
+        open(f"{path}.refused", "w").close()
+        raise RuntimeError("This process is not to start.")

@@ -9,7 +9,7 @@ import signal
 from pathlib import Path
 
 from reinhardt_tasks.tasks import task
-from tests.tasks import append, await_file
+from tests.tasks import append, await_file, note
 
 _leaked: list[bytearray] = []
 
@@ -104,3 +104,9 @@ def leak(path: str, megabytes: int) -> int:
     _leaked.append(bytearray(os.urandom(1024 * 1024) * megabytes))
     append(path, str(os.getpid()))
     return os.getpid()
+
+
+@task
+def enqueue_note(path: str) -> None:
+    """Enqueue a task from within a task."""
+    note.enqueue(path, "from within")
