@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import sys
 
 _STATM = "/proc/self/statm"
@@ -15,5 +14,7 @@ def resident_bytes() -> int:
         with open(_STATM) as file:
             return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except OSError:
+        import resource  # where there is neither this nor /proc, there is no supervisor that asks
+
         largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return largest if sys.platform == "darwin" else largest * 1024

@@ -47,6 +47,7 @@ def go(tmp_path: Path) -> Path:
 @pytest.fixture(params=["fork", "spawn"])
 def supervised(request: pytest.FixtureRequest, setting: dict[str, Any]) -> Iterator[SupervisedProcess]:
     flags = ("--metrics-port", "0", "--start-method", request.param, "--concurrency", "1", "--max-tasks", "20")
+    flags += ("--shutdown-timeout", "300")
     with SupervisedProcess(*flags, tasks=setting) as worker:
         yield worker
 
