@@ -171,6 +171,7 @@ def test_there_is_no_other_page(address: Any, store: Store, path: str) -> None:
 def test_a_client_that_says_nothing_holds_up_the_others_for_a_while_only(
     address: Any, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    assert prometheus._Page.timeout == prometheus.TIMEOUT
     monkeypatch.setattr(prometheus._Page, "timeout", 0.2)
     at = address(store)
     host, port = at.removeprefix("http://").split(":")

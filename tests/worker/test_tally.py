@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,14 +12,16 @@ import pytest
 from reinhardt_tasks.brokers.base import WorkerInfo
 from reinhardt_tasks.brokers.memory import MemoryBroker
 from reinhardt_tasks.exceptions import Retry
+from reinhardt_tasks.execution import Execution
 from reinhardt_tasks.jobs import Attempt, Cancelled, Claim, Failed, Job, Released, Retrying, Succeeded, new_id
 from reinhardt_tasks.options import BackendOptions
 from reinhardt_tasks.tasks import task
 from reinhardt_tasks.worker import Worker, WorkerConfig
+from reinhardt_tasks.worker import tally as tally_module
 from reinhardt_tasks.worker.maintenance import Maintenance
 from reinhardt_tasks.worker.tally import BUCKETS, LIMIT, OTHERS, SUM, UNKNOWN, Tally
 
-from .running import AT_ONCE, Door, enqueued, job_for
+from .running import AT_ONCE, Clock, Door, enqueued, job_for
 
 HERE = __name__
 
@@ -74,8 +77,6 @@ def test_starts_ends_and_times_are_counted_by_task_queue_and_outcome() -> None:
 
 
 def test_a_wait_is_counted_from_the_moment_a_task_was_due() -> None:
-    from .running import Clock
-
     clock = Clock()
     broker = MemoryBroker(now=clock)
     enqueued(broker, succeed)
@@ -83,6 +84,20 @@ def test_a_wait_is_counted_from_the_moment_a_task_was_due() -> None:
     waited = of(worked_off(broker), "wait")
     assert waited[(f"{HERE}.succeed", "default", SUM)] >= 100
     assert waited[(f"{HERE}.succeed", "default", str(BUCKETS.index(300.0)))] == 1
+
+
+def test_a_wait_in_the_workers_own_line_is_part_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    broker, times = MemoryBroker(), iter([1000.0, 1042.0])
+    enqueued(broker, succeed)
+    (claim,) = broker.claim(None, 1, WorkerInfo(id="w"))
+    execution, tally = Execution(claim, BackendOptions(), Door), Tally()
+    heard: list[Execution] = []
+    execution.on_begin = heard.append
+    monkeypatch.setattr(tally_module, "time", SimpleNamespace(monotonic=lambda: next(times)))
+    tally.watch(execution)
+    execution.run()
+    assert of(tally, "wait")[(f"{HERE}.succeed", "default", SUM)] >= 42
+    assert heard == [execution]
 
 
 def test_a_task_that_never_began_has_no_time_and_no_start() -> None:
