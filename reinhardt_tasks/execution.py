@@ -27,6 +27,7 @@ from .options import BackendOptions
 from .registry import registry
 from .results import TaskResult, fill_result
 from .retries import RetryStrategy
+from .schedules.slots import scheduled_for
 from .serialization import decode_call, dumps
 from .tasks import TaskContext, in_context
 
@@ -177,7 +178,12 @@ class Execution:
             logger.error("Task id=%s path=%s failed: %s", job.id, job.name, exc)
             return Failed(claim=self.claim, attempt=self._attempt(exc))
         self.task = task
-        self._context = TaskContext(task_result=self._result, annotate=self._save, stopped_by=lambda: self.stopped_by)
+        self._context = TaskContext(
+            task_result=self._result,
+            annotate=self._save,
+            stopped_by=lambda: self.stopped_by,
+            scheduled_for=scheduled_for(self.headers),
+        )
         if task.takes_context:
             self._args = [self._context, *self._args]
         return None

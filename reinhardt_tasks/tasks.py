@@ -176,6 +176,8 @@ class TaskContext(CoreTaskContext):
     annotate: Callable[[dict[str, Any], Progress | None], None] | None = field(default=None, repr=False)
     #: Returns why the task was told to stop, or None; set by whoever runs the task.
     stopped_by: Callable[[], BaseException | None] = field(default=lambda: None, repr=False)
+    #: The time for which a schedule has sent this task, in UTC; None where no schedule has.
+    scheduled_for: datetime | None = None
 
     @property
     def cancel_requested(self) -> bool:

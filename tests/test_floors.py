@@ -32,6 +32,7 @@ SEES = {"worker": {"brokers.base"}}
 OUTSIDE = {
     "redis": {"brokers.redis"},
     "django_redis": {"brokers.redis"},
+    "croniter": {"schedules"},
     "django.tasks": {"_compat"},
     "django_tasks": {"_compat"},
     "django.db.models": {"models", "fields", "brokers.database", "scheduling", "workflows", "admin", "migrations"},
