@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         BackendError,
         DuplicateTask,
         ExecutionFailed,
+        InvalidSchedule,
         MaxRetriesExceeded,
         QueueError,
         Retry,
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from .registry import TaskRegistry
     from .results import MemoryResultBackend, ResultBackend, TaskOutput, TaskResult, TaskResultMetadata
     from .retries import RetryState, RetryStrategy
+    from .schedules import At, CronSchedule, IntervalSchedule, Schedule, scheduled
+    from .scheduling import Scheduler
     from .tasks import Task, TaskContext, get_current_context, task
 
 #: Public name → the module that has it. Loaded when asked for: most need settings, which may not be there yet.
@@ -38,6 +41,7 @@ _PLACES = {
         "BackendError",
         "DuplicateTask",
         "ExecutionFailed",
+        "InvalidSchedule",
         "MaxRetriesExceeded",
         "QueueError",
         "Retry",
@@ -54,14 +58,20 @@ _PLACES = {
     "registry": ["TaskRegistry"],
     "results": ["MemoryResultBackend", "ResultBackend", "TaskOutput", "TaskResult", "TaskResultMetadata"],
     "retries": ["RetryState", "RetryStrategy"],
+    "schedules": ["At", "CronSchedule", "IntervalSchedule", "Schedule", "scheduled"],
+    "scheduling": ["Scheduler"],
     "tasks": ["Task", "TaskContext", "get_current_context", "task"],
 }
 _PLACE_OF = {name: module for module, names in _PLACES.items() for name in names}
 
 __all__ = [
+    "At",
     "BackendError",
+    "CronSchedule",
     "DuplicateTask",
     "ExecutionFailed",
+    "IntervalSchedule",
+    "InvalidSchedule",
     "MaxRetriesExceeded",
     "MemoryResultBackend",
     "Progress",
@@ -71,6 +81,8 @@ __all__ = [
     "Retry",
     "RetryState",
     "RetryStrategy",
+    "Schedule",
+    "Scheduler",
     "SerializationFailed",
     "Task",
     "TaskCancelled",
@@ -90,6 +102,7 @@ __all__ = [
     "TaskTimeout",
     "WorkerLost",
     "get_current_context",
+    "scheduled",
     "task",
 ]
 

@@ -32,7 +32,8 @@ def due_at(schedule: str, slot: datetime, jitter: timedelta) -> datetime:
     if not jitter:
         return slot
     digest = hashlib.sha256(f"jitter\n{schedule}\n{to_micros(slot)}".encode()).digest()
-    return slot + jitter * int.from_bytes(digest[:6]) // (1 << 48)
+    micros = jitter // timedelta(microseconds=1)
+    return slot + timedelta(microseconds=micros * int.from_bytes(digest[:6]) >> 48)
 
 
 def slot_headers(schedule: str, slot: datetime) -> dict[str, Any]:

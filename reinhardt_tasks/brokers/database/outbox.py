@@ -42,7 +42,8 @@ class Outbox:
         now = datetime.now(UTC)
         with transaction.atomic(using=self.database):
             OutboxRow.objects.using(self.database).bulk_create(
-                [OutboxRow(id=job.id, alias=self.alias, job=_text(job), created_at=now) for job in jobs], batch_size=500
+                [OutboxRow(id=job.id, alias=self.alias, job=job_as_text(job), created_at=now) for job in jobs],
+                batch_size=500,
             )
             transaction.on_commit(lambda: self._send_now([job.id for job in jobs]), using=self.database)
         return [as_enqueued(job, now) for job in jobs]
@@ -77,12 +78,13 @@ class Outbox:
                 ]
             )
             if some:
-                self.broker.enqueue([_job(row.job) for row in some])
+                self.broker.enqueue([job_from_text(row.job) for row in some])
                 OutboxRow.objects.using(self.database).filter(pk__in=[row.pk for row in some]).delete()
         return len(some)
 
 
-def _text(job: Job) -> str:
+def job_as_text(job: Job) -> str:
+    """Return a new job as text, for a table in which it waits to be sent."""
     return json.dumps(
         {
             "id": job.id,
@@ -99,7 +101,8 @@ def _text(job: Job) -> str:
     )
 
 
-def _job(text: str) -> Job:
+def job_from_text(text: str) -> Job:
+    """Return the job that `job_as_text` wrote."""
     values = json.loads(text)
     run_after = values.pop("run_after")
     return Job(run_after=None if run_after is None else from_micros(run_after), **values)

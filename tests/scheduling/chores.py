@@ -1,0 +1,13 @@
+"""Tasks for schedules."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from reinhardt_tasks.tasks import task
+
+
+@task(takes_context=True)
+def tell_slot(context: Any) -> str | None:
+    """Return the slot for which it runs."""
+    return context.scheduled_for and context.scheduled_for.isoformat()
