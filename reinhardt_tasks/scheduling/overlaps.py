@@ -84,7 +84,7 @@ def _release(session: Session, ended: dict[int, Any], now: datetime) -> list[Slo
     for row in rows:
         if row.last_task == ended[row.pk] and (slot := _let_go(session, row, now)) is not None:
             released.append(slot)
-    return released
+    return [slot for slot in released if slot.state == SlotRow.SENDING]
 
 
 def _let_go(session: Session, row: ScheduleRow, now: datetime) -> SlotRow | None:
@@ -109,6 +109,12 @@ def _start(session: Session, slot: SlotRow, now: datetime) -> None:
         backend = None
     broker = broker_of(backend)
     if broker is not None and broker.traits.is_transactional and backend.database == session.alias:
-        broker.enqueue([job_from_text(slot.job or "")])
+        try:
+            job = job_from_text(slot.job or "")
+        except (ValueError, TypeError):
+            # Damaged by hand: whoever sends it says so.
+            slot.save(using=session.alias, update_fields=["state", "pending_at"])
+            return
+        broker.enqueue([job])
         slot.state, slot.pending_at, slot.job = SlotRow.SENT, None, None
     slot.save(using=session.alias, update_fields=["state", "pending_at", "job"])

@@ -99,6 +99,7 @@ class Sender:
             )
             return
         broker = broker_of(backend)
+        slots = [slot for slot in slots if self._is_whole(slot)]
         if broker is None:
             for slot in slots:
                 self._hand_over(backend, slot)
@@ -108,6 +109,14 @@ class Sender:
         if slots:
             broker.enqueue([job_from_text(slot.job or "") for slot in slots])
             self._mark(slots, SlotRow.SENT)
+
+    def _is_whole(self, slot: SlotRow) -> bool:
+        try:
+            job_from_text(slot.job or "")
+        except (ValueError, TypeError):
+            self._refuse([slot], "what was kept of its task is damaged")
+            return False
+        return True
 
     def _without_doubtful(self, broker: Broker, backend: Any, slots: Sequence[SlotRow], now: datetime) -> list[SlotRow]:
         """Take out what has arrived, and what may have arrived and been forgotten."""
