@@ -11,3 +11,13 @@ from reinhardt_tasks.tasks import task
 def tell_slot(context: Any) -> str | None:
     """Return the slot for which it runs."""
     return context.scheduled_for and context.scheduled_for.isoformat()
+
+
+#: What `count` was given, in this process.
+counted: list[int] = []
+
+
+@task
+def count(number: int) -> int:
+    counted.append(number)
+    return number
