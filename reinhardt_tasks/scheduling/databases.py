@@ -1,4 +1,4 @@
-"""Where schedules are kept: in the database of the backend `default`, if it has one, so that a slot and its task commit as one."""
+"""Where schedules are kept: in the database that the backend `default` has or names, so that a slot and its task commit as one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ def schedules_database() -> str:
         backend: Any = task_backends[DEFAULT_TASK_BACKEND_ALIAS]
     except InvalidTaskBackend:
         backend = None
-    own = getattr(backend, "database", None)
+    # A Redis backend may name the database of the transactions that it sends after.
+    own = getattr(backend, "database", None) or getattr(getattr(backend, "settings", None), "database", None)
     return own if isinstance(own, str) else router.db_for_write(ScheduleRow) or "default"
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any
 
 from django.db.models import Min
@@ -20,10 +21,12 @@ from ..jobs import as_enqueued
 from ..models import ScheduleRow, SlotRow
 from ..results import fill_result
 from ..schedules import Declaration, ScheduleRegistry, declaration_of, declared
+from ..schedules.declarations import PEOPLE
 from .databases import clock_of, schedules_database
 from .firing import BATCH, REST, Batch, Firing, due_rows, fire_due, give_up
 from .overlaps import release
-from .planning import LATE
+from .people import list_schedules
+from .planning import LATE, slots_of
 from .sending import Sender
 from .synchronising import collect, synchronise
 
@@ -122,6 +125,23 @@ class Scheduler:
         for note in synchronise(self.session, self._clock(), declarations):
             logger.info("%s", note)
         self._is_synchronised = True
+
+    def preview(self, number: int) -> Iterator[tuple[str, str, list[datetime]]]:
+        """Yield name, words and next slots of all that would be fired: rows, and what is declared and not taken over yet.
+
+        Writes nothing.
+        """
+        now = self._clock()
+        declarations, _ = collect(self._registry)
+        declared_now = {declaration.name: declaration for declaration in declarations}
+        known = set()
+        for view in list_schedules(number, database=self.session.alias):
+            known.add(view.row.name)
+            if view.state == "on" and (view.row.source == PEOPLE or view.row.name in declared_now):
+                yield view.row.name, view.words, list(view.next)
+        for declaration in declarations:
+            if declaration.name not in known and declaration.enabled:
+                yield declaration.name, str(declaration.schedule), list(islice(slots_of(declaration, now), number))
 
     def turn(self) -> Turn:
         """See to all that is due now. Raise QueueError where the database does not answer; what was done before is done."""
