@@ -94,6 +94,7 @@ def test_each_slot_is_one_task_whoever_is_killed(
 ) -> None:
     expected, killed = fire_and_kill(setting, settings.TASKS, seconds, rng)
     with SchedulerProcess(tasks=settings.TASKS) as survivor:
+        survivor.ready()
         wait_until(lambda: all_fired_and_sent(setting), "all is fired", timeout=DONE_WITHIN, interval=0.1)
         survivor.terminate()
         assert survivor.ended() == 0, survivor.stderr
