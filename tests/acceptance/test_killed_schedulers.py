@@ -13,14 +13,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import connections
 
 from reinhardt_tasks._compat import task_backends
 from reinhardt_tasks.models import ScheduleRow, SlotRow
 from reinhardt_tasks.schedules import IntervalSchedule
 from reinhardt_tasks.scheduling import create
+from tests import databases
 from tests.backends.redis_doors import Door, door  # noqa: F401
 from tests.scheduling.simulated import TASK, every, slots_of_jobs
-from tests.servers import wait_until
+from tests.servers import PostgresServer, ServerMissing, wait_until
 from tests.worker.processes import SchedulerProcess, tasks_on
 
 SLOW = pytest.mark.skipif(os.environ.get("REINHARDT_TESTS_SLOW") != "1", reason="slow: set REINHARDT_TESTS_SLOW=1")
@@ -103,6 +105,41 @@ def test_each_slot_is_one_task_whoever_is_killed(
     assert slots_of_jobs() == expected
 
 
+@pytest.fixture
+def own_postgres(django_db_blocker: Any) -> Iterator[PostgresServer]:
+    """A server that may be killed, with tables, as the database `mortal`."""
+    try:
+        server = PostgresServer(own=True)
+    except ServerMissing as missing:
+        pytest.skip(str(missing))
+    with server:
+        server.create_database("mortal")
+        with databases.added("mortal", server.settings_of("mortal"), django_db_blocker), django_db_blocker.unblock():
+            yield server
+
+
+def test_a_scheduler_outlives_its_database(own_postgres: PostgresServer, settings: Any) -> None:
+    settings.TASKS = tasks_on("mortal")
+    broker: Any = task_backends["default"].broker
+    create("often", TASK, IntervalSchedule(1), args=("/dev/null", "x"), catch_up="all", database="mortal")
+    with SchedulerProcess(tasks=settings.TASKS) as scheduler:
+        wait_until(lambda: scheduler.stdout.count("often  ") > 3, "it fires", timeout=DONE_WITHIN)
+        broker.close()
+        own_postgres.kill()
+        scheduler.says("The scheduler could not do its work")
+        own_postgres.start()
+        connections["mortal"].close()
+        scheduler.says("The scheduler works again")
+        before = scheduler.stdout.count("often  ")
+        wait_until(lambda: scheduler.stdout.count("often  ") > before + 2, "it fires again", timeout=DONE_WITHIN)
+        scheduler.terminate()
+        assert scheduler.ended() == 0, scheduler.stderr
+    counted = slots_of_jobs()
+    moments = sorted(slot for _, slot in counted)
+    assert moments == every(SECOND, moments[0], moments[-1]) and set(counted.values()) == {1}
+    broker.close()
+
+
 @pytest.mark.parametrize("seconds", [SHORT, LONG])
 def test_so_it_is_where_tasks_lie_in_redis(
     sqlite_database: str,
@@ -112,8 +149,6 @@ def test_so_it_is_where_tasks_lie_in_redis(
     seconds: int,
     rng: random.Random,
 ) -> None:
-    from tests import databases
-
     database = sqlite_database
     door(DATABASE=database)
     with django_db_blocker.unblock():

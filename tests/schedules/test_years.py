@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from reinhardt_tasks.schedules import CronSchedule
+from reinhardt_tasks.schedules.localtimes import next_fixed, next_running
 
 from .independent import Fields, Stretch, moments, stretches
 
@@ -108,6 +110,21 @@ def test_a_leap_day_comes_every_four_years(zone: str) -> None:
     found = series(CronSchedule("0 0 29 2 *", zone), datetime(2019, 1, 1, tzinfo=UTC), datetime(2041, 1, 1, tzinfo=UTC))
     walls = [moment.astimezone(ZoneInfo(zone)).replace(tzinfo=None) for moment in found]
     assert walls == [datetime(number, 2, 29) for number in range(2020, 2041, 4)]
+
+
+@pytest.mark.parametrize("change", [datetime(2026, 3, 29, 1, tzinfo=UTC), datetime(2026, 10, 25, 1, tzinfo=UTC)])
+@pytest.mark.parametrize("find_next", [next_fixed, next_running])
+def test_seconds_are_not_gone_through_one_by_one_where_the_clock_was_changed(find_next: Any, change: datetime) -> None:
+    asked = []
+
+    def every_second(wall: datetime) -> datetime:
+        asked.append(wall)
+        return wall + timedelta(seconds=1)
+
+    for minutes in range(-1, 62):
+        asked.clear()
+        assert find_next(every_second, change + timedelta(minutes=minutes), ZoneInfo("Europe/Berlin")) is not None
+        assert len(asked) <= 3
 
 
 @pytest.mark.parametrize("fields", [*EXPRESSIONS, DENSE[1]], ids=lambda fields: fields.expression)

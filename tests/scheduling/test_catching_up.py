@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
 from reinhardt_tasks.schedules import CronSchedule, Declaration, IntervalSchedule, Schedule
+from reinhardt_tasks.scheduling import firing, scheduler
 from reinhardt_tasks.scheduling.planning import COUNTED, plan, slot_after
 
 from .simulated import DAY, HOUR, MINUTE, NOON, Simulation, every, jobs, slots_of_jobs
@@ -84,6 +86,21 @@ def test_what_catches_up_does_not_keep_others_waiting(simulation: Simulation) ->
     assert len(slots_of_jobs()) == 6 * 10 + 6
 
 
+@ONE_DATABASE
+def test_so_it_is_when_there_are_more_of_them_than_one_batch_holds(
+    simulation: Simulation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(firing, "BATCH", 2)
+    monkeypatch.setattr(scheduler, "BATCH", 2)
+    for name in ("one", "two", "three"):
+        simulation.declare("* * * * *", name, catch_up="all")
+    simulation.fired()
+    simulation.new_scheduler(max_catchup=10)
+    for _ in range(3):
+        found = Counter(each.schedule for each in simulation.turn(HOUR).fired)
+        assert found == {"one": 10, "two": 10, "three": 10}
+
+
 def test_a_year_of_minutes_is_caught_up_slot_by_slot() -> None:
     """By the pure function: half a million rows would say no more."""
     declaration = Declaration(name="one", task="t", schedule=CronSchedule("* * * * *", "UTC"), catch_up="all")
@@ -149,6 +166,21 @@ def test_a_clock_that_is_set_back_fires_nothing_twice_and_one_that_runs_again_go
     assert simulation.walk(5 * MINUTE, MINUTE) == []
     assert simulation.walk(3 * MINUTE, MINUTE) == every(MINUTE, NOON + 11 * MINUTE, NOON + 13 * MINUTE)
     assert set(slots_of_jobs().values()) == {1}
+
+
+@ONE_DATABASE
+def test_what_begins_anew_while_the_clock_is_set_back_does_not_come_again(simulation: Simulation) -> None:
+    declaration = simulation.declare("* * * * *")
+    simulation.fired()
+    simulation.walk(10 * MINUTE, MINUTE)
+    simulation.registry.clear()
+    simulation.new_scheduler().synchronise()
+    simulation.clock.pass_(-5 * MINUTE)
+    simulation.registry.register(declaration)
+    simulation.new_scheduler()
+    simulation.fired()
+    assert simulation.row().next_slot == NOON + 11 * MINUTE
+    assert simulation.walk(7 * MINUTE, MINUTE) == every(MINUTE, NOON + 11 * MINUTE, NOON + 12 * MINUTE)
 
 
 @ONE_DATABASE

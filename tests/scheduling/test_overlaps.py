@@ -12,7 +12,7 @@ from reinhardt_tasks.brokers.base import WorkerInfo
 from reinhardt_tasks.exceptions import QueueError
 from reinhardt_tasks.jobs import Attempt, Failed, Succeeded
 from reinhardt_tasks.models import ScheduleRow, SlotRow
-from reinhardt_tasks.scheduling import firing
+from reinhardt_tasks.scheduling import firing, overlaps
 
 from .simulated import DAY, HOUR, MINUTE, NOON, Simulation, every, jobs, slots_of_jobs
 
@@ -145,6 +145,57 @@ def test_whether_the_last_run_has_ended_is_not_guessed(
     broker.cancel([job.id for job in jobs()])
     fired = [each.slot for each in simulation.turn(MINUTE).fired if each.schedule == "one"]
     assert fired[0] == NOON + 2 * MINUTE
+
+
+@pytest.fixture
+def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Let something happen between the question whether the last run has ended and the use of the answer."""
+
+    def arrange(place: Any, happens: Any) -> None:
+        true = place.last_ones_going
+
+        def ask(rows: Any, session: Any) -> Any:
+            answer = true(rows, session)
+            monkeypatch.setattr(place, "last_ones_going", true)
+            happens()
+            return answer
+
+        monkeypatch.setattr(place, "last_ones_going", ask)
+
+    return arrange
+
+
+@pytest.mark.parametrize("database_alias", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("overlap", ["skip", "queue"])
+def test_another_scheduler_that_is_quicker_is_noticed(simulation: Simulation, overlap: str, meanwhile: Any) -> None:
+    simulation.declare("* * * * *", overlap=overlap)
+    simulation.fired()
+    slow, quick = simulation.scheduler, simulation.new_scheduler()
+    quick.turn()
+    simulation.clock.pass_(MINUTE)
+
+    def fire_and_go_on() -> None:
+        quick.turn()
+        # And the next slot is due by the time the slow one has locked the row.
+        ScheduleRow.objects.using("sqlite").update(next_slot=NOON + 2 * MINUTE, next_at=NOON + MINUTE)
+
+    meanwhile(firing, fire_and_go_on)
+    assert slow.turn().fired == []
+    assert slots() == [NOON + MINUTE]
+
+
+@pytest.mark.parametrize("database_alias", ["sqlite"], indirect=True)
+def test_another_scheduler_that_lets_go_first_is_noticed(simulation: Simulation, meanwhile: Any) -> None:
+    simulation.declare("* * * * *", overlap="queue")
+    simulation.fired()
+    simulation.walk(3 * MINUTE, MINUTE)
+    quick = simulation.new_scheduler()
+    slow = simulation.new_scheduler()
+    slow.synchronise()
+    end(claim())
+    meanwhile(overlaps, lambda: quick.turn())
+    slow.turn()
+    assert slots() == [NOON + MINUTE, NOON + 2 * MINUTE], "the third waits for the second"
 
 
 @pytest.mark.parametrize("database_alias", ["sqlite"], indirect=True)

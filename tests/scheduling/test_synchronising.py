@@ -208,8 +208,8 @@ def test_an_unchanged_declaration_leaves_the_row_alone(simulation: Simulation) -
 def test_other_times_count_from_the_change_on_and_what_was_due_is_not_lost(simulation: Simulation) -> None:
     simulation.declare("0 13 * * *", catch_up="all")
     simulation.fired()
-    # While no scheduler ran, 13:00 passed; then other times were deployed, of which 12:30 lies in the past.
-    simulation.declare("30 12,15 * * *", catch_up="all")
+    # While no scheduler ran, 13:00 passed; then other times were deployed, of which 12:30 and 13:30 lie in the past.
+    simulation.declare("30 12,13,15 * * *", catch_up="all")
     simulation.new_scheduler()
     assert simulation.fired(2 * HOUR) == [NOON + HOUR]
     assert simulation.walk(2 * HOUR, 10 * MINUTE) == [NOON + 3 * HOUR + 30 * MINUTE]
