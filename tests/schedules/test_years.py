@@ -121,9 +121,9 @@ def test_seconds_are_not_gone_through_one_by_one_where_the_clock_was_changed(fin
         asked.append(wall)
         return wall + timedelta(seconds=1)
 
-    for minutes in range(-1, 62):
+    for seconds in (-61, -1, 0, 1, 1800, 3599, 3600):
         asked.clear()
-        assert find_next(every_second, change + timedelta(minutes=minutes), ZoneInfo("Europe/Berlin")) is not None
+        assert find_next(every_second, change + timedelta(seconds=seconds), ZoneInfo("Europe/Berlin")) is not None
         assert len(asked) <= 3
 
 

@@ -12,7 +12,7 @@ from reinhardt_tasks.brokers.base import WorkerInfo
 from reinhardt_tasks.exceptions import QueueError
 from reinhardt_tasks.jobs import Attempt, Failed, Succeeded
 from reinhardt_tasks.models import ScheduleRow, SlotRow
-from reinhardt_tasks.scheduling import firing, overlaps
+from reinhardt_tasks.scheduling import Scheduler, firing, overlaps
 
 from .simulated import DAY, HOUR, MINUTE, NOON, Simulation, every, jobs, slots_of_jobs
 
@@ -170,16 +170,12 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_another_scheduler_that_is_quicker_is_noticed(simulation: Simulation, overlap: str, meanwhile: Any) -> None:
     simulation.declare("* * * * *", overlap=overlap)
     simulation.fired()
-    slow, quick = simulation.scheduler, simulation.new_scheduler()
-    quick.turn()
-    simulation.clock.pass_(MINUTE)
-
-    def fire_and_go_on() -> None:
-        quick.turn()
-        # And the next slot is due by the time the slow one has locked the row.
-        ScheduleRow.objects.using("sqlite").update(next_slot=NOON + 2 * MINUTE, next_at=NOON + MINUTE)
-
-    meanwhile(firing, fire_and_go_on)
+    slow = simulation.scheduler
+    # It was at it a minute before, when the second slot was not due.
+    quick = Scheduler("sqlite", clock=lambda: NOON + MINUTE, registry=simulation.registry)
+    quick.synchronise()
+    simulation.clock.pass_(2 * MINUTE)
+    meanwhile(firing, quick.turn)
     assert slow.turn().fired == []
     assert slots() == [NOON + MINUTE]
 
