@@ -12,7 +12,7 @@ from ..jobs import Job, new_id
 from ..registry import registry
 from ..schedules.declarations import Declaration, check_arguments
 from ..schedules.slots import slot_headers, slot_id, slot_key
-from ..serialization import encode_call
+from ..serialization import decode_call, encode_call
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,9 +72,11 @@ def extra_job(declaration: Declaration, address: Address, now: datetime) -> Job:
 
 
 def _job(declaration: Declaration, address: Address, slot: datetime, **changes: Any) -> Job:
-    headers = slot_headers(declaration.name, slot)
-    payload = encode_call(declaration.task, declaration.args, declaration.kwargs, headers)
+    args, kwargs, headers = declaration.args, declaration.kwargs, slot_headers(declaration.name, slot)
     if address.broker is None:
+        payload = encode_call(declaration.task, args, kwargs, headers)
         return Job(name=declaration.task, payload=payload, backend=address.alias, **changes)
-    job: Job = address.backend.jobs_of(address.task, [(declaration.args, declaration.kwargs)])[0]
-    return replace(job, payload=payload, **changes)
+    job: Job = address.backend.jobs_of(address.task, [(args, kwargs)])[0]
+    # What travels with every task travels with this one too.
+    headers = {**decode_call(job.payload).headers, **headers}
+    return replace(job, payload=encode_call(declaration.task, args, kwargs, headers), **changes)

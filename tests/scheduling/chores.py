@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from typing import Any
 
 from reinhardt_tasks.tasks import task
@@ -21,3 +22,7 @@ counted: list[int] = []
 def count(number: int) -> int:
     counted.append(number)
     return number
+
+
+#: Whose task it is, where that travels.
+tenant: ContextVar[str | None] = ContextVar("tenant", default=None)

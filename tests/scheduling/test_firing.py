@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from django.db import connections
 
+from reinhardt_tasks import carriers
 from reinhardt_tasks._compat import task_backends
 from reinhardt_tasks.exceptions import QueueError
 from reinhardt_tasks.jobs import TaskStatus
@@ -17,10 +18,11 @@ from reinhardt_tasks.models import ScheduleRow, SlotRow
 from reinhardt_tasks.schedules import At, CronSchedule, IntervalSchedule
 from reinhardt_tasks.schedules.slots import due_at, slot_id
 from reinhardt_tasks.scheduling import firing
+from reinhardt_tasks.serialization import decode_call
 from reinhardt_tasks.signals import task_enqueued
 from tests.backends.working import work_off
 
-from . import chores  # noqa: F401 - registers its tasks
+from . import chores
 from .simulated import DAY, HOUR, MINUTE, NOON, Simulation, every, jobs, slots_of_jobs
 
 SECOND = timedelta(seconds=1)
@@ -53,6 +55,21 @@ def test_a_task_that_no_schedule_has_sent_has_no_slot(simulation: Simulation) ->
     work_off(task_backends["default"])
     result.refresh()
     assert result.return_value is None
+
+
+def test_what_travels_with_every_task_travels_with_these_too(simulation: Simulation) -> None:
+    carrier = carriers.travels(chores.tenant)
+    token = chores.tenant.set("acme")
+    try:
+        simulation.declare("* * * * *")
+        simulation.fired()
+        simulation.fired(MINUTE)
+    finally:
+        chores.tenant.reset(token)
+        carriers.remove_carrier(carrier)
+    (job,) = jobs()
+    headers = {"tenant": "acme", "scheduled_for": (NOON + MINUTE).isoformat(), "schedule": "one"}
+    assert decode_call(job.payload).headers == headers
 
 
 def test_a_schedule_of_every_second_loses_none(simulation: Simulation) -> None:
