@@ -66,6 +66,11 @@ class Firing:
     state: str
     schedule_id: int
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether its task is stored only when the run before it has ended."""
+        return self.state == SlotRow.WAITING
+
 
 @dataclass(kw_only=True)
 class Batch:

@@ -8,9 +8,8 @@ from typing import Any
 
 from ..exceptions import InvalidSchedule
 from ..models import ScheduleRow
-from ..schedules import CronSchedule, IntervalSchedule, Schedule, declared, schedule_as_text, schedule_from_text
+from ..schedules import Schedule, declared, schedule_as_text, schedule_from_text
 from ..schedules.declarations import CODE, Declaration
-from ..schedules.intervals import At
 from ..schedules.slots import due_at
 from .planning import slot_after
 
@@ -54,13 +53,14 @@ def columns_of(declaration: Declaration) -> dict[str, Any]:
 
 
 def text_of(declaration: Declaration) -> str:
-    schedule = declaration.schedule
-    if isinstance(schedule, (CronSchedule, IntervalSchedule, At)):
-        return schedule_as_text(schedule)
-    if declaration.source != CODE:
-        # Says why it cannot be.
-        return schedule_as_text(schedule)
-    return json.dumps({"kind": "code", "words": str(schedule)})
+    """Return a declaration's schedule as its row keeps it. Raise InvalidSchedule for one that cannot be kept."""
+    try:
+        return schedule_as_text(declaration.schedule)
+    except InvalidSchedule:
+        if declaration.source != CODE:
+            raise
+        # Its row says only that code has it.
+        return json.dumps({"kind": "code", "words": str(declaration.schedule)})
 
 
 def declaration_of_row(row: ScheduleRow) -> Declaration:

@@ -63,7 +63,8 @@ class Command(BaseCommand):
 
         def tell(firing: Firing) -> None:
             if verbosity > 0:
-                self._say(f"{firing.schedule}  {_shown(firing.slot)}  {firing.job.name}  id={firing.job.id}")
+                waits = "  (waits for the run before it)" if firing.is_waiting else ""
+                self._say(f"{firing.schedule}  {_shown(firing.slot)}  {firing.job.name}  id={firing.job.id}{waits}")
 
         scheduler = Scheduler(max_catchup=options["max_catchup"], on_fired=tell)
         if scheduler.session.alias not in connections.settings:
