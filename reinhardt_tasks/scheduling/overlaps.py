@@ -60,7 +60,10 @@ def _going(alias: str, ids: Sequence[str], session: Session) -> set[str]:
 
 
 def release(session: Session, now: datetime) -> list[SlotRow]:
-    """Let the next slot go of each schedule whose last task has ended; return those that are on their way to their store."""
+    """Let the next slot go of each schedule whose last task has ended; return these slots, each with its task as `job`.
+
+    Those in the state SENDING have yet to be sent.
+    """
     released: list[SlotRow] = []
     after = 0
     while True:
@@ -84,7 +87,7 @@ def _release(session: Session, ended: dict[int, Any], now: datetime) -> list[Slo
     for row in rows:
         if row.last_task == ended[row.pk] and (slot := _let_go(session, row, now)) is not None:
             released.append(slot)
-    return [slot for slot in released if slot.state == SlotRow.SENDING]
+    return released
 
 
 def _let_go(session: Session, row: ScheduleRow, now: datetime) -> SlotRow | None:
@@ -116,5 +119,7 @@ def _start(session: Session, slot: SlotRow, now: datetime) -> None:
             slot.save(using=session.alias, update_fields=["state", "pending_at"])
             return
         broker.enqueue([job])
-        slot.state, slot.pending_at, slot.job = SlotRow.SENT, None, None
-    slot.save(using=session.alias, update_fields=["state", "pending_at", "job"])
+        slot.state, slot.pending_at = SlotRow.SENT, None
+        # Of the row only: whoever tells of the task has it here.
+        SlotRow.objects.using(session.alias).filter(pk=slot.pk).update(job=None)
+    slot.save(using=session.alias, update_fields=["state", "pending_at"])

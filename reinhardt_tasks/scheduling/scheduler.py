@@ -12,12 +12,14 @@ from itertools import islice
 from typing import Any
 
 from .. import signals
-from .._compat import CoreTask
+from .._compat import CoreTask, InvalidTaskBackend, task_backends
+from ..brokers.database.outbox import job_from_text
 from ..brokers.database.session import Session
-from ..exceptions import QueueError
+from ..exceptions import QueueError, TaskNotFound
+from ..execution import task_of
 from ..jobs import as_enqueued
 from ..models import ScheduleRow, SlotRow
-from ..results import fill_result
+from ..results import fill_result, result_of
 from ..schedules import Declaration, ScheduleRegistry, declaration_of, declared
 from ..schedules.declarations import PEOPLE
 from .databases import clock_of, schedules_database
@@ -156,7 +158,10 @@ class Scheduler:
                 break
             # So far nobody may say that we were not there.
             self._alive_at = self._clock()
-        self._sender.send(release(self.session, now))
+        released = release(self.session, now)
+        self._sender.send([slot for slot in released if slot.state == SlotRow.SENDING])
+        for slot in released:
+            _announce_released(slot, now)
         self._sender.relay(now)
         self._prune(now)
         self._ran_at = self._alive_at = now
@@ -263,7 +268,17 @@ def _announce(firing: Firing, now: datetime) -> None:
     if firing.address.broker is None or firing.state != SlotRow.SENDING:
         return
     declaration = firing.declaration
-    result = fill_result(
-        as_enqueued(firing.job, now), firing.address.task, list(declaration.args), dict(declaration.kwargs)
-    )
+    job = as_enqueued(firing.job, now)
+    result = fill_result(job, firing.address.task, list(declaration.args), dict(declaration.kwargs))
     signals.task_enqueued.send_robust(sender=type(firing.address.backend), task_result=result)
+
+
+def _announce_released(slot: SlotRow, now: datetime) -> None:
+    """The same for a slot that waited. Where its task or its backend is gone since, there is nobody to speak of."""
+    try:
+        job = as_enqueued(job_from_text(slot.job or ""), now)
+        result = result_of(job, task_of(job))
+        sender = type(task_backends[slot.alias])
+    except (ValueError, TypeError, TaskNotFound, InvalidTaskBackend):
+        return
+    signals.task_enqueued.send_robust(sender=sender, task_result=result)

@@ -255,6 +255,30 @@ def test_an_outage_of_the_database_undoes_a_batch_and_nothing_is_lost(
     assert len(jobs()) == 1
 
 
+def test_the_loop_lives_on_whatever_happens_in_a_turn(simulation: Simulation, monkeypatch: pytest.MonkeyPatch) -> None:
+    scheduler = simulation.scheduler
+    told: list[Exception] = []
+
+    def fail() -> None:
+        if len(told) == 3:
+            scheduler.shutdown()
+        raise (RuntimeError, QueueError, ZeroDivisionError, KeyError)[len(told)]("It happened.")
+
+    def failed(exc: Exception) -> float:
+        told.append(exc)
+        return 0.0
+
+    monkeypatch.setattr(scheduler, "turn", fail)
+    monkeypatch.setattr(scheduler, "_failed", failed)
+    scheduler.run()
+    assert [type(exc).__name__ for exc in told] == ["RuntimeError", "QueueError", "ZeroDivisionError", "KeyError"]
+
+
+def test_pauses_grow_while_the_database_is_away_and_are_bounded(simulation: Simulation) -> None:
+    pauses = [simulation.scheduler._failed(QueueError("It is away.")) for _ in range(20)]
+    assert pauses[0] < 0.3 < pauses[4] < pauses[9] <= 10 and max(pauses) <= 10
+
+
 # What is broken
 
 

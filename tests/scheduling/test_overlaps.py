@@ -12,7 +12,9 @@ from reinhardt_tasks.brokers.base import WorkerInfo
 from reinhardt_tasks.exceptions import QueueError
 from reinhardt_tasks.jobs import Attempt, Failed, Succeeded
 from reinhardt_tasks.models import ScheduleRow, SlotRow
+from reinhardt_tasks.schedules.slots import slot_id
 from reinhardt_tasks.scheduling import Scheduler, firing, overlaps
+from reinhardt_tasks.signals import task_enqueued
 
 from .simulated import DAY, HOUR, MINUTE, NOON, Simulation, every, jobs, slots_of_jobs
 
@@ -145,6 +147,27 @@ def test_whether_the_last_run_has_ended_is_not_guessed(
     broker.cancel([job.id for job in jobs()])
     fired = [each.slot for each in simulation.turn(MINUTE).fired if each.schedule == "one"]
     assert fired[0] == NOON + 2 * MINUTE
+
+
+@pytest.mark.parametrize("database_alias", ["sqlite"], indirect=True)
+def test_receivers_hear_of_a_task_when_it_is_stored_and_not_while_it_waits(simulation: Simulation) -> None:
+    heard: list[str] = []
+
+    def hear(sender: Any, task_result: Any, **kwargs: Any) -> None:
+        heard.append(task_result.id)
+
+    simulation.declare("* * * * *", overlap="queue")
+    simulation.fired()
+    task_enqueued.connect(hear)
+    try:
+        simulation.walk(2 * MINUTE, MINUTE)
+        assert heard == [slot_id("one", NOON + MINUTE)]
+        end(claim())
+        simulation.fired()
+        assert heard == [slot_id("one", NOON + MINUTE), slot_id("one", NOON + 2 * MINUTE)]
+    finally:
+        task_enqueued.disconnect(hear)
+    assert not SlotRow.objects.using("sqlite").exclude(job=None).exists()
 
 
 @pytest.fixture
