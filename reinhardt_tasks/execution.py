@@ -78,6 +78,8 @@ class Execution:
         self._sender = sender
         self._annotate = annotate
         self._propagate = propagate
+        #: Set by whoever has to commit a success first, and calls `tell_success` when that is done.
+        self.holds_success_back = False
         #: What travelled with the call, unseen by the task; known once it is prepared.
         self.headers: dict[str, Any] = {}
         self._args: list[Any] = []
@@ -158,6 +160,12 @@ class Execution:
         """Return what follows when it failed after all: its success could not be committed."""
         return self._end(self._failed(exc, is_final=is_final))
 
+    def tell_success(self) -> None:
+        """Tell of the success that was held back."""
+        assert self._context is not None
+        with in_context(self._context):
+            self._tell(signals.task_finished)
+
     def use(self, task: CoreTask) -> None:
         """Run this very task, without looking its name up: the caller has it in hand."""
         self._given = task
@@ -224,7 +232,8 @@ class Execution:
 
     def _end(self, ending: _Ending) -> Outcome:
         self._save_changes()
-        self._tell(ending.signal, **ending.facts)
+        if not (self.holds_success_back and isinstance(ending.outcome, Succeeded)):
+            self._tell(ending.signal, **ending.facts)
         return ending.outcome
 
     async def _aend(self, ending: _Ending) -> Outcome:

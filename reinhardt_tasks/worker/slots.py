@@ -16,7 +16,7 @@ from asgiref.sync import sync_to_async
 from ..brokers.base import Broker
 from ..exceptions import ExecutionFailed
 from ..execution import Execution
-from ..jobs import Outcome, Succeeded
+from ..jobs import Outcome, Released, Succeeded
 from .connections import tidy_connections
 
 logger = logging.getLogger("reinhardt_tasks")
@@ -133,8 +133,13 @@ class _RollBack(Exception):
 
 
 def run_atomically(execution: Execution, broker: Broker) -> Outcome | None:
-    """Run a task in one transaction with the record of its success; return None where that is settled."""
+    """Run a task in one transaction with the record of its success; return None where that is settled.
+
+    Its success is told when it is committed, and only then. Where the store was away before the task began, that is no
+    attempt of the task.
+    """
     outcome: Outcome | None = None
+    execution.holds_success_back = True
     try:
         with broker.transaction():
             outcome = execution.run()
@@ -148,8 +153,11 @@ def run_atomically(execution: Execution, broker: Broker) -> Outcome | None:
     except NotImplementedError as exc:
         return execution.fail(ExecutionFailed(f"atomic=True needs a database backend: {exc}"), is_final=True)
     except Exception as exc:
+        if execution.began_at is None:
+            return Released(claim=execution.claim)
         # The commit failed, or its answer was lost. If it did happen, what follows here is refused by its fence.
         return execution.fail(exc)
+    execution.tell_success()
     return None
 
 
