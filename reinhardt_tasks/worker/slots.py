@@ -117,7 +117,7 @@ class Threads:
         except BaseException as exc:
             # Not the task's exception, which its execution has caught: one that was to stop it and came too late.
             outcome = execution.fail(execution.stopped_by or exc)
-        tidy_connections()
+        tidy_connections(interrupted=execution.stopped_by is not None)
         self._ended(execution, outcome, time.perf_counter() - began)
 
     def _outcome(self, execution: Execution) -> Outcome | None:
