@@ -74,7 +74,7 @@ class Command(BaseCommand):
             default=4,
             help="Ordinary tasks at one time, in threads (default: %(default)s).",
         )
-        add("--async-concurrency", type=whole, default=100, help="Coroutine tasks at one time (default: %(default)s).")
+        add("--async-concurrency", type=whole, default=250, help="Coroutine tasks at one time (default: %(default)s).")
         add(
             "--poll-interval",
             type=seconds,
