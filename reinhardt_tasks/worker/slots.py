@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection
 from contextvars import Context
+from typing import TypeVar
 
 from asgiref.sync import sync_to_async
 
@@ -20,6 +21,8 @@ from ..jobs import Outcome, Released, Succeeded
 from .connections import tidy_connections
 
 logger = logging.getLogger("reinhardt_tasks")
+
+T = TypeVar("T")
 
 #: Told of a task that has ended: its execution, its outcome (None: it is settled already), the seconds that it took.
 Ended = Callable[[Execution, "Outcome | None", float], None]
@@ -41,7 +44,7 @@ class Threads:
         self.size = size
         self._broker = broker
         self._ended = ended
-        self._line: deque[Execution] = deque()
+        self._line: deque[tuple[float, Execution]] = deque()
         self._news = threading.Condition()
         self._idle = 0
         self._closed = False
@@ -50,13 +53,21 @@ class Threads:
             threading.Thread(target=self._serve, args=(slot,), name=f"reinhardt-task-{number}", daemon=True).start()
 
     def put(self, executions: Collection[Execution]) -> None:
+        now = time.monotonic()
         with self._news:
-            self._line.extend(executions)
+            self._line.extend((now, execution) for execution in executions)
             self._news.notify(min(self._idle, len(executions)))
 
     def take_back(self) -> list[Execution]:
         """Return what has not been started, and will not be."""
-        return _emptied(self._line)
+        return [execution for _, execution in _emptied(self._line)]
+
+    def waits_since(self) -> float | None:
+        """Return since when the first of the line waits, by the monotonic clock; None where the line is empty."""
+        try:
+            return self._line[0][0]
+        except IndexError:
+            return None
 
     def waiting(self) -> int:
         return len(self._line)
@@ -92,7 +103,7 @@ class Threads:
         slot.ident = threading.get_ident()
         while not self._closed:
             try:
-                execution = self._line.popleft()
+                _, execution = self._line.popleft()
             except IndexError:
                 with self._news:
                     if not self._line and not self._closed:
@@ -235,7 +246,7 @@ class Loop:
         self._start()
 
 
-def _emptied(line: deque[Execution]) -> list[Execution]:
+def _emptied(line: deque[T]) -> list[T]:
     back = []
     while True:
         try:

@@ -24,7 +24,7 @@ from .listener import Listener
 from .maintenance import Maintenance
 from .order import QueueOrder
 from .outages import Outages
-from .prefetch import Prefetch
+from .prefetch import LATE, Prefetch
 from .quarantine import Quarantine
 from .slots import Loop, Threads
 from .tally import Tally
@@ -206,6 +206,7 @@ class Worker:
     def _turn(self) -> None:
         self.turns += 1
         self._enforce_deadlines()
+        self._give_back_late()
         try:
             self._settle_and_claim()
         finally:
@@ -339,6 +340,13 @@ class Worker:
                 name, timeout = execution.claim.job.name, execution.timeout
                 self._halt(execution, TaskTimeout(f"{name} ran for longer than its {timeout:g} s."))
 
+    def _give_back_late(self) -> None:
+        """Let others have what was claimed ahead, and waits behind tasks that are longer than those before them were."""
+        since = self._threads.waits_since()
+        if since is not None and (waited := time.monotonic() - since) >= LATE:
+            self._prefetch.was_too_much(waited)
+            self._give_back(self._threads.take_back())
+
     def _halt(self, execution: Execution, reason: BaseException) -> None:
         if self._threads.stop(execution, reason) or (self._loop is not None and self._loop.stop(execution, reason)):
             return
@@ -408,6 +416,8 @@ class Worker:
             return max(0.001, min(1.0, self._outages.retry_at - now))
         if self._untold:
             naps.append(self._first_ended + LINGER - now)
+        if (since := self._threads.waits_since()) is not None:
+            naps.append(since + LATE - now)
         naps += [deadline - now for execution in self._timed.values() if (deadline := execution.deadline) is not None]
         return min(naps)
 
