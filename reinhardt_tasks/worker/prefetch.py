@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 #: Seconds of work that may be claimed beyond the free slots, and the most jobs that is.
-AHEAD, MOST = 0.05, 500
+AHEAD, MOST = 0.03, 500
 #: Seconds after which what was claimed ahead and has not begun is given back: tasks take longer than was believed.
-LATE = 1.5 * AHEAD
+LATE = 0.05
 _WEIGHT = 0.1
 
 

@@ -61,7 +61,7 @@ def test_nothing_is_claimed_ahead_before_anything_is_known() -> None:
 
 def test_work_for_a_moment_is_claimed_ahead() -> None:
     assert learned(0.001).extra() == int(AHEAD * 4 / 0.001)
-    assert learned(0.01, concurrency=1).extra() == 5
+    assert learned(0.01, concurrency=1).extra() == 3
 
 
 def test_there_is_a_most() -> None:
