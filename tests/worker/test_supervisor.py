@@ -456,5 +456,5 @@ def test_supervisor_and_processes_outlive_a_restart_of_the_store(
         until(_beats(1), "both processes are signed in again")
         assert worker.complete() == pids
         worker.stopped()
-    assert {(job.status, job.token) for job in [*jobs, *late]} == {(TaskStatus.SUCCESS, 1)}
+    assert {(job.status, job.history) for job in [*jobs, *late]} == {(TaskStatus.SUCCESS, ())}
     assert len(lines_of(lines, "began")) == 4
