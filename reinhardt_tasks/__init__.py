@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         WorkerLost,
     )
     from .jobs import Progress, TaskId, TaskPriority, TaskStatus
+    from .limits import Concurrency, Debounce, RateLimit, Unique
     from .queues import QueueConfig, TaskQueue
     from .registry import TaskRegistry
     from .results import MemoryResultBackend, ResultBackend, TaskOutput, TaskResult, TaskResultMetadata
@@ -54,6 +55,7 @@ _PLACES = {
         "WorkerLost",
     ],
     "jobs": ["Progress", "TaskId", "TaskPriority", "TaskStatus"],
+    "limits": ["Concurrency", "Debounce", "RateLimit", "Unique"],
     "queues": ["QueueConfig", "TaskQueue"],
     "registry": ["TaskRegistry"],
     "results": ["MemoryResultBackend", "ResultBackend", "TaskOutput", "TaskResult", "TaskResultMetadata"],
@@ -67,7 +69,9 @@ _PLACE_OF = {name: module for module, names in _PLACES.items() for name in names
 __all__ = [
     "At",
     "BackendError",
+    "Concurrency",
     "CronSchedule",
+    "Debounce",
     "DuplicateTask",
     "ExecutionFailed",
     "IntervalSchedule",
@@ -77,6 +81,7 @@ __all__ = [
     "Progress",
     "QueueConfig",
     "QueueError",
+    "RateLimit",
     "ResultBackend",
     "Retry",
     "RetryState",
@@ -100,6 +105,7 @@ __all__ = [
     "TaskResultStatus",
     "TaskStatus",
     "TaskTimeout",
+    "Unique",
     "WorkerLost",
     "get_current_context",
     "scheduled",

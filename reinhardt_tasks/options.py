@@ -157,7 +157,7 @@ def did_you_mean(name: Any, known: Any) -> str:
 class BackendOptions:
     """The options that every backend has."""
 
-    #: Rules of single queues: {"emails": {"max_retries": 5, "timeout": 60}}.
+    #: Rules of single queues: {"emails": {"max_retries": 5, "timeout": 60, "concurrency": 10, "rate_limit": "600/m"}}.
     queues: Mapping[str, QueueConfig] = option(dict, queue_configs)
     #: Attempts of a task for which neither it nor its queue says how many; 4 are one run and three retries.
     max_attempts: int | None = option(None, a_number(1, none=True))

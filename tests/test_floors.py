@@ -14,9 +14,10 @@ PACKAGE = Path(reinhardt_tasks.__path__[0])
 
 FLOORS = [
     "_compat exceptions timestamps __version__",
-    "jobs tasks registry retries results serialization execution schedules options queues redaction signals logs carriers",
+    "jobs gates limits tasks registry retries results serialization execution schedules options queues redaction signals logs "
+    "carriers",
     "brokers.base brokers.lookups brokers.wakes",
-    "brokers.memory brokers.database brokers.redis brokers.archiving fields models",
+    "brokers.memory brokers.memory_gates brokers.database brokers.redis brokers.archiving fields models",
     "worker scheduling workflows backends",
     "operations",
     "apps checks discovery admin testing management contrib",

@@ -12,6 +12,7 @@ from reinhardt_tasks.jobs import new_id
 
 from .contract import BrokerContract
 from .promises.base import new_job
+from .promises.limits import Limits
 
 
 class Clock:
@@ -25,7 +26,7 @@ class Clock:
         return self.time
 
 
-class TestMemoryBroker(BrokerContract):
+class TestMemoryBroker(BrokerContract, Limits):
     walks_everything = True
 
     @pytest.fixture
