@@ -137,7 +137,8 @@ class Broker(ABC):
 
         Jobs of paused queues are left. A job passes its `limits` before it is seen here: those that wait for one are not
         looked at. Of one key's waiting jobs the first by the same order goes next, as soon as one has left or time allows; what
-        is held counts, so a dead worker's jobs keep their slots until they are rescued and settled. A worker that has never sent a heartbeat gets its first lease with this.
+        is held counts, so a dead worker's jobs keep their slots until they are rescued and settled. A worker that has never
+        sent a heartbeat gets its first lease with this.
         """
 
     @abstractmethod
