@@ -13,11 +13,10 @@ from reinhardt_tasks.jobs import Released, Retrying, Succeeded, TaskStatus
 
 from .contract import BrokerContract
 from .promises.base import attempt_of, claimed, ids_of, new_job, new_worker, running, signed_in, stored_job
-from .promises.limits import Limits
 from .promises.waiting import WaitingThread, begun
 
 
-class TestDatabaseBroker(BrokerContract, Limits):
+class TestDatabaseBroker(BrokerContract):
     @pytest.fixture
     def broker(self, database_alias: str) -> Iterator[Broker]:
         self.database = database_alias

@@ -12,7 +12,6 @@ from reinhardt_tasks.jobs import new_id
 
 from .contract import BrokerContract
 from .promises.base import new_job
-from .promises.limits import Limits
 
 
 class Clock:
@@ -26,7 +25,7 @@ class Clock:
         return self.time
 
 
-class TestMemoryBroker(BrokerContract, Limits):
+class TestMemoryBroker(BrokerContract):
     walks_everything = True
 
     @pytest.fixture

@@ -14,6 +14,7 @@ from typing import Any
 from django.db import connections, router, transaction
 
 from ...exceptions import QueueError
+from ...gates import Until, decode_limits, encode_limits
 from ...jobs import Job, as_enqueued
 from ...models import OutboxRow
 from ...timestamps import from_micros, to_micros
@@ -95,6 +96,10 @@ def job_as_text(job: Job) -> str:
             "priority": job.priority,
             "run_after": None if job.run_after is None else to_micros(job.run_after),
             "once_key": job.once_key,
+            "once_until": job.once_until,
+            "limits": encode_limits(job.limits),
+            "debounce": job.debounce,
+            "max_wait": job.max_wait,
             "max_attempts": job.max_attempts,
             "metadata": dict(job.metadata),
         }
@@ -104,5 +109,10 @@ def job_as_text(job: Job) -> str:
 def job_from_text(text: str) -> Job:
     """Return the job that `job_as_text` wrote."""
     values = json.loads(text)
-    run_after = values.pop("run_after")
-    return Job(run_after=None if run_after is None else from_micros(run_after), **values)
+    run_after, until = values.pop("run_after"), values.pop("once_until", None)
+    return Job(
+        run_after=None if run_after is None else from_micros(run_after),
+        once_until=None if until is None else Until(until),
+        limits=decode_limits(values.pop("limits", None)),
+        **values,
+    )
