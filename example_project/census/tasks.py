@@ -75,7 +75,7 @@ async def measure_tree(run_id: int) -> int:
     return sum(sizes)
 
 
-@task(max_attempts=600, backoff=every_second)
+@task(max_attempts=600, backoff=every_second, unique=True)
 def write_headline(run_id: int) -> str:
     """Sum up the census in a sentence once every file is counted; until then, come again in a second."""
     run = Run.objects.get(pk=run_id)

@@ -192,6 +192,17 @@ def test_who_settles_in_a_transaction_leaves_the_slot_to_others_when_it_commits(
     other.close()
 
 
+def test_what_has_a_slot_to_give_back_is_not_pruned(broker: DatabaseBroker) -> None:
+    claim = running(broker, limits=LIMITED)
+    (second,) = broker.enqueue([new_job(limits=LIMITED)])
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    with broker.transaction():
+        broker.settle([Succeeded(claim=claim)])
+        assert broker.prune(tomorrow, 10) == 0
+    assert claimed(broker).job.id == second.id
+    assert broker.prune(tomorrow, 10) == 1
+
+
 def test_a_row_that_somebody_deletes_by_hand_keeps_no_slot(broker: DatabaseBroker) -> None:
     claim = running(broker, limits=LIMITED)
     broker.enqueue([new_job(limits=LIMITED)])
@@ -236,3 +247,14 @@ def test_a_limited_job_moves_to_another_lane_with_its_place_in_line(broker: Brok
     assert broker.change([job.id], Changes(queue="other")) == [job.id]
     assert broker.claim(["default"], 10, new_worker()) == []
     assert ids_of(broker.claim(["other"], 10, new_worker())) == [job.id]
+
+
+def test_limits_work_in_the_transaction_around_a_test(broker: DatabaseBroker) -> None:
+    atomic = transaction.atomic(using=broker.session.alias)
+    atomic._from_testcase = True
+    with atomic:
+        first, second = broker.enqueue([new_job(limits=LIMITED) for _ in range(2)])
+        claim = claimed(broker)
+        assert claim.job.id == first.id
+        broker.settle([Succeeded(claim=claim)])
+        assert claimed(broker).job.id == second.id

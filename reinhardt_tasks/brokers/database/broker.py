@@ -108,7 +108,7 @@ class DatabaseBroker(Broker):
         if limit <= 0:
             return []
         self._sign_in(worker)
-        heeds = not self.session.connection.in_atomic_block
+        heeds = not self.session.is_in_transaction
         claims = self._run(
             lambda cursor: self._claim(cursor, queues, limit, worker, heeds=heeds), together=queues is None
         )
@@ -132,7 +132,7 @@ class DatabaseBroker(Broker):
             return self.settle(outcomes_), self.claim(queues, limit, worker)
         self._sign_in(worker)
 
-        heeds = not self.session.connection.in_atomic_block
+        heeds = not self.session.is_in_transaction
 
         def both(cursor: Any) -> tuple[list[Claim], list[Claim]]:
             return self._settle(cursor, outcomes_), self._claim(cursor, queues, limit, worker, heeds=heeds)
@@ -341,7 +341,7 @@ class DatabaseBroker(Broker):
     def attend(self) -> bool:
         """Attend to limited jobs that were seen to knock. Return whether there were some."""
         # In a transaction of the caller's a key would be locked for as long as that takes: others will see the knock.
-        if not self._is_knocked_at or self.session.connection.in_atomic_block:
+        if not self._is_knocked_at or self.session.is_in_transaction:
             return False
         self._is_knocked_at = False
         try:
@@ -362,12 +362,16 @@ class DatabaseBroker(Broker):
         worker: WorkerInfo | None,
     ) -> list[Claim]:
         """Attend to limited jobs, if there were any; claim what that has made ready, up to `limit`."""
+        is_told = False
         if any(limit.every for claim in claims for limit in claim.job.limits) or any(
             outcome.claim.job.limits or isinstance(outcome, Succeeded) and any(job.limits for job in outcome.then)
             for outcome in given
         ):
-            self._is_knocked_at = True
-        if not self.attend() or limit <= 0 or worker is None:
+            self._is_knocked_at = is_told = True
+        has_attended = self.attend()
+        # Somebody who sleeps may take what is ready now, or has to rise earlier.
+        self._notify_now(is_told and has_attended)
+        if not has_attended or limit <= 0 or worker is None:
             return []
         more = self._run(lambda cursor: self._claim(cursor, queues, limit, worker), together=queues is None)
         return more + self._attend(more, (), queues, limit - len(more), worker) if more else []
