@@ -195,3 +195,24 @@ def test_a_lost_jobs_slot_comes_back_from_the_shard_of_limits(redis_server: Redi
     assert len(rescued) == 6
     assert broker.settle([Failed(claim=claim, attempt=attempt_of(claim, lost=True)) for claim in rescued]) == []
     assert sorted(ids_of(broker.claim(None, 10, rescuer))) == ids_of(waiting)
+
+
+@pytest.mark.parametrize("until", list(Until))
+def test_a_key_that_is_given_back_while_another_asks_for_it_loses_no_job(
+    redis_server: RedisServer, make: Make, monkeypatch: pytest.MonkeyPatch, until: Until
+) -> None:
+    broker, worker = make(redis_server.url, shards=4), new_worker()
+    (first,) = broker.enqueue([new_job(once_key="key", once_until=until)])
+    shard = broker.place_of(first)
+    store = shard.enqueue
+
+    def store_late(*args: Any) -> Any:
+        # The first was there when it was asked for; now it runs to its end.
+        monkeypatch.undo()
+        assert broker.settle([Succeeded(claim=claimed(broker, worker))]) == []
+        return store(*args)
+
+    monkeypatch.setattr(shard, "enqueue", store_late)
+    (second,) = broker.enqueue([new_job(once_key="key", once_until=until)])
+    assert second.id != first.id
+    assert claimed(broker, worker).job.id == second.id
