@@ -20,6 +20,7 @@ from reinhardt_tasks.jobs import Claim, Failed, Retrying, Succeeded, TaskStatus
 from reinhardt_tasks.models import JobRow, LimitRow, TicketRow
 
 from .promises.base import attempt_of, claimed, ids_of, new_job, new_worker, running
+from .promises.waiting import WaitingThread, begun
 
 LIMITED = (Limit(key="key", size=1),)
 TABLES = (TicketRow._meta.db_table, LimitRow._meta.db_table)
@@ -258,3 +259,16 @@ def test_limits_work_in_the_transaction_around_a_test(broker: DatabaseBroker) ->
         assert claim.job.id == first.id
         broker.settle([Succeeded(claim=claim)])
         assert claimed(broker).job.id == second.id
+
+
+def test_an_idle_worker_hears_of_a_slot_that_another_frees(broker: DatabaseBroker) -> None:
+    if connections[broker.session.alias].vendor == "mysql":
+        pytest.skip("MariaDB and MySQL tell nobody anything: there it polls.")
+    patient = DatabaseBroker("default", broker.session.alias)
+    patient.poll_interval = 3600
+    claim = running(broker, limits=LIMITED)
+    broker.enqueue([new_job(limits=LIMITED)])
+    assert broker.claim(None, 10, new_worker()) == []
+    with begun(WaitingThread(patient)):
+        broker.settle([Succeeded(claim=claim)])
+    patient.close()

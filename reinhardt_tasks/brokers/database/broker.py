@@ -369,8 +369,9 @@ class DatabaseBroker(Broker):
         ):
             self._is_knocked_at = is_told = True
         has_attended = self.attend()
-        # Somebody who sleeps may take what is ready now, or has to rise earlier.
-        self._notify_now(is_told and has_attended)
+        if is_told and has_attended:
+            # Somebody who sleeps may take what is ready now, or has to rise earlier.
+            self._tell_sleepers()
         if not has_attended or limit <= 0 or worker is None:
             return []
         more = self._run(lambda cursor: self._claim(cursor, queues, limit, worker), together=queues is None)
@@ -481,5 +482,14 @@ class DatabaseBroker(Broker):
         if not is_due:
             return
         self.wake()
+        self._notify_listeners()
+
+    def _tell_sleepers(self) -> None:
+        """Let whoever sleeps look again; whoever is about to does so anyway."""
+        for ear in list(self._all_ears):
+            ear.wake()
+        self._notify_listeners()
+
+    def _notify_listeners(self) -> None:
         if self._notify and self.session.connection.vendor == "postgresql":
             self._run(lambda cursor: cursor.execute("SELECT pg_notify(%s, '')", [self._channel]))

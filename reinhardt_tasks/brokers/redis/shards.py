@@ -266,7 +266,7 @@ class ShardedBroker(Broker):
         return self._edit(ids, lambda shard, some: shard.change(some, changes))
 
     def rewrite(self, id_: str, payload: str) -> bool:
-        return self.shard_of(id_).rewrite(id_, payload)
+        return self.shard_of(id_).rewrite(id_, payload) or self.home.rewrite(id_, payload)
 
     def search(self, query: Query, after: str | None = None, limit: int = 100) -> Page:
         return merged((shard.search(query, after, limit) for shard in self.shards), limit)

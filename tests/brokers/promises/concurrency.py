@@ -153,6 +153,9 @@ class ConcurrencyKeys(Promises):
         found = broker.find(Query(statuses=(TaskStatus.PENDING,)))
         assert sorted(ids_of(found)) == sorted(ids_of(jobs))
         assert found[0].limits == one_of()
+        assert ids_of(broker.find(Query(statuses=(TaskStatus.PENDING,), queue="other"))) == []
+        assert broker.rewrite(jobs[1].id, '"other"')
+        assert stored_job(broker, jobs[1]).payload == '"other"'
 
     def test_a_later_job_waits_for_its_time_before_it_stands_in_line(self, broker: Broker) -> None:
         broker.enqueue([new_job(limits=one_of(), run_after=self.now() + timedelta(seconds=0.3))])

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from reinhardt_tasks.brokers.base import Broker
+from reinhardt_tasks.brokers.lookups import Query
 from reinhardt_tasks.jobs import Job, Retrying, Succeeded, TaskStatus
 from tests.servers import wait_until
 
@@ -76,6 +77,9 @@ class Rates(Promises):
         second, third = broker.enqueue([new_job(limits=paced()) for _ in range(2)])
         broker.wait(None, 0)
         assert stored_job(broker, second).status is TaskStatus.PENDING
+        assert len(broker.find(Query(statuses=(TaskStatus.PENDING,)))) == 2
+        (counts,) = broker.counts()
+        assert (counts.counts[TaskStatus.PENDING], counts.counts[TaskStatus.SCHEDULED]) == (2, 0)
         broker.cancel([second.id])
         assert ids_of(self.claim_all(broker, 1)) == [third.id]
 
