@@ -62,7 +62,15 @@ def broker_of(backend: Any) -> Broker | None:
 def slot_job(declaration: Declaration, address: Address, slot: datetime) -> Job:
     """Return the job of a slot: whoever makes it makes the same one."""
     return _job(
-        declaration, address, slot, id=slot_id(declaration.name, slot), once_key=slot_key(declaration.name, slot)
+        declaration,
+        address,
+        slot,
+        id=slot_id(declaration.name, slot),
+        # A slot's key is kept, whatever its task is unique by: that is what it fires once by.
+        once_key=slot_key(declaration.name, slot),
+        once_until=None,
+        debounce=None,
+        max_wait=None,
     )
 
 

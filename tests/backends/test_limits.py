@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,6 +14,9 @@ from reinhardt_tasks._compat import task_backends
 from reinhardt_tasks.backends import DatabaseBackend, DummyBackend, ImmediateBackend, RedisBackend
 from reinhardt_tasks.gates import Limit, Until
 from reinhardt_tasks.jobs import TaskStatus
+from reinhardt_tasks.schedules import IntervalSchedule
+from reinhardt_tasks.schedules.declarations import Declaration
+from reinhardt_tasks.scheduling.addresses import address_of, slot_job
 from tests.servers import wait_until
 
 from .redis_doors import Door, door
@@ -184,3 +188,14 @@ def test_without_a_store_every_call_is_its_own(settings: Any, kind: type) -> Non
     assert len(ids) == 4
     with pytest.raises(TypeError, match="cannot be made"):
         call.using(concurrency=Concurrency(1, key=lambda user: 1 / 0)).enqueue(1)
+
+
+def test_a_slot_of_a_schedule_is_kept_whatever_its_task_is_unique_by(backend: DatabaseBackend) -> None:
+    for limited in (index, preview):
+        arguments = (1,) if limited is index else (1, "a")
+        declaration = Declaration(
+            name=limited.name, task=limited.module_path, schedule=IntervalSchedule(timedelta(hours=1)), args=arguments
+        )
+        job = slot_job(declaration, address_of(declaration), datetime(2030, 1, 1, tzinfo=UTC))
+        assert (job.once_until, job.debounce, job.max_wait) == (None, None, None)
+        assert job.once_key is not None and job.once_key.startswith("schedule:")
