@@ -5,16 +5,18 @@ from __future__ import annotations
 import re
 import smtplib
 import tempfile
+from datetime import timedelta
 from pathlib import Path
 from unittest import mock
 
 from django.contrib.auth import get_user_model
 from django.test import TestCase, override_settings
 from django.urls import reverse
-from django.utils import timezone
+
+from reinhardt_tasks.testing import CapturedTasksMixin
 
 from .models import Letter, Run, Step
-from .runs import MISSING_FILE, READERS, NothingToCount, start
+from .runs import MISSING_FILE, READERS, NothingToCount, refresh, start
 from .tasks import NotCountedYet, count_file, count_missing_file, send_letter, write_headline
 from .verification import differences
 
@@ -25,7 +27,7 @@ SOURCES = {
 }
 
 
-class CensusTestCase(TestCase):
+class CensusTestCase(CapturedTasksMixin, TestCase):
     @classmethod
     def setUpTestData(cls) -> None:
         folder = tempfile.TemporaryDirectory()
@@ -39,18 +41,14 @@ class CensusTestCase(TestCase):
         cls.run_ = start(cls.root)
 
     def count_everything(self) -> None:
-        """Do what a worker does, and leave the run as it is when all has ended."""
-        for step in self.run_.steps.filter(kind=Step.Kind.FILE):
-            count_file.call(self.run_.pk, step.label)
-        for letter in self.run_.letters.all():
-            self.send(letter)
-        headline = write_headline.call(self.run_.pk)
-        size = sum(len(source.encode()) for source in SOURCES.values())
-        self.run_.steps.update(state="SUCCESS", attempts=1)
-        error = f"FileNotFoundError: {MISSING_FILE}"
-        self.run_.steps.filter(kind=Step.Kind.MISSING).update(state="FAILURE", error=error, traceback=error)
-        Run.objects.filter(pk=self.run_.pk).update(finished_at=timezone.now(), size=size, headline=headline)
-        self.run_.refresh_from_db()
+        """Run all that the census has enqueued, with its retries, until it is over."""
+        backend = "census.postoffice.GreylistingBackend"
+        with override_settings(EMAIL_BACKEND=backend, EMAIL_FILE_PATH=self.mail_folder):
+            # One task is meant to fail.
+            self.tasks.drain(raise_failures=False)
+            self.tasks.travel(timedelta(seconds=5))
+            self.tasks.drain()
+        refresh(self.run_)
 
     def send(self, letter: Letter) -> int:
         """Try to send the letter until it is sent; return the number of refusals."""
@@ -76,6 +74,12 @@ class StartTests(CensusTestCase):
             start(Path(empty))
         self.assertEqual(Run.objects.count(), 1)
 
+    def test_every_file_is_enqueued_once_and_the_headline_for_later(self) -> None:
+        for path in ("__init__.py", "deep/down/broken.py", "people.py"):
+            self.tasks.assert_enqueued(count_file, args=[self.run_.pk, path], queue_name="files", count=1)
+        self.tasks.drain(raise_failures=False)
+        self.assertEqual(self.tasks.assert_enqueued(write_headline)[0].state, "SCHEDULED")
+
 
 class TaskTests(CensusTestCase):
     def test_a_file_counted_twice_is_one_row(self) -> None:
@@ -83,6 +87,11 @@ class TaskTests(CensusTestCase):
         self.assertEqual(count_file.call(self.run_.pk, "people.py"), 5)
         row = self.run_.file_counts.get()
         self.assertEqual((row.package, row.classes, row.functions, row.imports), ("town", 1, 1, 1))
+
+    def test_every_task_bears_a_worker_that_dies_before_it_can_tell(self) -> None:
+        with self.tasks.kill_before_settle():
+            self.count_everything()
+        self.assertEqual(differences(self.run_, self.mail_folder), [])
 
     def test_the_post_office_refuses_as_often_as_it_is_told(self) -> None:
         for letter in self.run_.letters.all():

@@ -15,6 +15,7 @@ from ..brokers.database import DatabaseBroker
 from ..options import BackendOptions, a_flag, a_text_or_none, option
 from .base import ReinhardtBackend
 from .databases import database_messages
+from .stand_ins import stand_in_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,9 +43,11 @@ class DatabaseBackend(ReinhardtBackend):
 
     @property
     def broker(self) -> Broker:
-        return _broker_of(self.alias, self.params, self)
+        return stand_in_of(self) or _broker_of(self.alias, self.params, self)
 
     def why_waiting_is_hopeless(self) -> str | None:
+        if (stand_in := stand_in_of(self)) is not None:
+            return stand_in.why_waiting_is_hopeless()
         if connections[self.database].in_atomic_block and not _is_test_transaction(self.database):
             return (
                 "it was enqueued in a transaction that is still open, and no worker sees it before that commits. "

@@ -22,6 +22,7 @@ from ..results import TaskResult, fill_result, result_of
 from ..tasks import Call
 from .base import ReinhardtBackend
 from .places import Place, a_mapping, nodes, place_of
+from .stand_ins import stand_in_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +70,7 @@ class RedisBackend(ReinhardtBackend):
 
     @property
     def broker(self) -> Broker:
-        return self._place.broker
+        return stand_in_of(self) or self._place.broker
 
     def enqueue(self, task: CoreTask, args: Sequence[Any], kwargs: Mapping[str, Any]) -> TaskResult[Any]:
         """Send the task: now, or when the caller's transaction commits; a rollback sends nothing.
@@ -92,7 +93,7 @@ class RedisBackend(ReinhardtBackend):
 
     async def aenqueue_many(self, task: CoreTask, calls: Sequence[Call]) -> list[TaskResult[Any]]:
         """See aenqueue()."""
-        if _is_under_sync_code() or self.settings.outbox:
+        if _is_under_sync_code() or self.settings.outbox or stand_in_of(self) is not None:
             # Sync code waits for us, and its transaction lives in its thread.
             return await sync_to_async(self.enqueue_many, thread_sensitive=True)(task, calls)
         with carriers.enqueueing(task, len(calls)):
@@ -101,17 +102,23 @@ class RedisBackend(ReinhardtBackend):
 
     async def aget_result(self, result_id: str) -> TaskResult[Any]:
         """See get_result(); without a thread."""
+        if stand_in_of(self) is not None:
+            return self.get_result(result_id)
         job = await self._place.aget(str(result_id))
         if job is None:
             raise TaskResultDoesNotExist(result_id)
         return result_of(job, task_of(job))
 
     def why_waiting_is_hopeless(self) -> str | None:
+        if (stand_in := stand_in_of(self)) is not None:
+            return stand_in.why_waiting_is_hopeless()
         if self.settings.enqueue_on_commit and self._open_database() is not None:
             return "it is sent when the transaction that is open here commits. Wait after the transaction."
         return None
 
     def _send(self, task: CoreTask, jobs: list[Job], calls: Sequence[Call]) -> list[TaskResult[Any]]:
+        if (stand_in := stand_in_of(self)) is not None:
+            return self._announce(task, stand_in.enqueue(jobs), calls)
         database = self._open_database() if self.settings.enqueue_on_commit else None
         if self.settings.outbox:
             return self._announce(task, self._place.outbox.send(jobs), calls)

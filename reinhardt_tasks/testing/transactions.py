@@ -1,0 +1,95 @@
+"""Transactions as a test sees them: what Django's TestCase holds around a test counts as none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.db import DatabaseError, connections
+
+
+def open_blocks(connection: Any) -> list[Any]:
+    """Return the transactions that are open here, but for those of a TestCase."""
+    return [block for block in connection.atomic_blocks if not _is_of_test(block)]
+
+
+def _is_of_test(block: Any) -> bool:
+    return bool(getattr(block, "_from_testcase", False))
+
+
+class Commit:
+    """Knows what became of the transaction that was open on a connection when this was made."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        self._blocks = open_blocks(connection)
+        self._happened = False
+        # Django throws it away with whatever savepoint is rolled back.
+        connection.on_commit(self._happens)
+
+    @property
+    def is_open(self) -> bool:
+        still = [id(block) for block in self._connection.atomic_blocks]
+        return not self._happened and not self.is_rolled_back and any(id(block) in still for block in self._blocks)
+
+    @property
+    def is_rolled_back(self) -> bool:
+        return not self._happened and all(entry[1] != self._happens for entry in self._connection.run_on_commit)
+
+    def _happens(self) -> None:
+        self._happened = True
+
+
+def waiting_callbacks() -> list[tuple[Any, int, Callable[[], Any]]]:
+    """Return what waits for the commit that a TestCase never makes: connection, position, function."""
+    found = []
+    for connection in _in_test(connections.all(initialized_only=True)):
+        for index, (_, func, _) in enumerate(connection.run_on_commit):
+            if func is not _has_run and not isinstance(getattr(func, "__self__", None), Commit):
+                found.append((connection, index, func))
+    return found
+
+
+def run_callbacks() -> int:
+    """Run what waits for the commit that a TestCase never makes, and what that adds; return how many these were."""
+    number = 0
+    while waiting := waiting_callbacks():
+        connection, index, func = waiting[0]
+        sids, _, robust = connection.run_on_commit[index]
+        # In its place: captureOnCommitCallbacks() counts.
+        connection.run_on_commit[index] = (sids, _has_run, robust)
+        func()
+        number += 1
+    return number
+
+
+def _in_test(connections: Iterable[Any]) -> Iterator[Any]:
+    """Return the connections on which nothing is open but what a TestCase holds."""
+    return (each for each in connections if each.in_atomic_block and not open_blocks(each))
+
+
+def _has_run() -> None:
+    """Stands where a callback was that has run."""
+
+
+@contextmanager
+def savepoints(failure: Callable[[], BaseException | None]) -> Iterator[None]:
+    """Keep a TestCase's transaction usable: a task that broke it loses its changes; `failure` tells how the task ended.
+
+    Outside of tests such a task breaks nothing, since nothing is around it.
+    """
+    points = [
+        (connection, connection.savepoint())
+        for connection in _in_test(connections.all(initialized_only=True))
+        if not connection.needs_rollback
+    ]
+    yield
+    for connection, sid in points:
+        if sid is None or connection.connection is None:
+            continue
+        if connection.needs_rollback or isinstance(failure(), DatabaseError):
+            connection.needs_rollback = False
+            connection.savepoint_rollback(sid)
+        else:
+            connection.savepoint_commit(sid)

@@ -1,0 +1,229 @@
+"""What transactions do to captured tasks: in Django's TestCase, in its TransactionTestCase, and on each kind of alias."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.contrib.auth.models import Group
+from django.db import IntegrityError, transaction
+from django.test import TestCase, TransactionTestCase, override_settings
+
+from reinhardt_tasks.jobs import TaskStatus
+from reinhardt_tasks.testing import CapturedTasks, CapturedTasksMixin
+
+from .chores import (
+    amake_group,
+    make_group,
+    make_group_atomically,
+    make_group_once,
+    note,
+    note_on_commit,
+    noted,
+)
+
+REDIS = {
+    "default": {
+        "BACKEND": "reinhardt_tasks.backends.RedisBackend",
+        "QUEUES": [],
+        "OPTIONS": {"URL": "redis://127.0.0.1:1/0"},
+    }
+}
+AT_ONCE = {"default": {**REDIS["default"], "OPTIONS": {"URL": "redis://127.0.0.1:1/0", "ENQUEUE_ON_COMMIT": False}}}
+
+
+class _Stop(Exception):
+    pass
+
+
+class Promises:
+    """What holds in either kind of test case."""
+
+    tasks: CapturedTasks
+
+    def test_what_is_enqueued_in_no_transaction_is_there(self) -> None:
+        note.enqueue(1)
+        self.tasks.drain()
+        assert noted == [1]
+
+    def test_what_a_transaction_commits_is_there(self) -> None:
+        with transaction.atomic():
+            note.enqueue(1)
+            with transaction.atomic():
+                note.enqueue(2)
+        self.tasks.drain()
+        assert noted == [1, 2]
+
+    def test_a_rollback_takes_its_tasks_away(self) -> None:
+        with pytest.raises(_Stop), transaction.atomic():
+            note.enqueue(1)
+            raise _Stop
+        self.tasks.assert_nothing_enqueued()
+        assert self.tasks.drain() == []
+
+    def test_an_inner_rollback_takes_only_its_own_tasks_away(self) -> None:
+        with transaction.atomic():
+            note.enqueue(1)
+            with pytest.raises(_Stop), transaction.atomic():
+                note.enqueue(2)
+                raise _Stop
+            note.enqueue(3)
+        self.tasks.drain()
+        assert noted == [1, 3]
+
+    def test_an_outer_rollback_takes_the_inner_ones_too(self) -> None:
+        with pytest.raises(_Stop), transaction.atomic():
+            with transaction.atomic():
+                note.enqueue(1)
+            raise _Stop
+        self.tasks.assert_nothing_enqueued()
+
+    def test_draining_inside_of_the_transaction_is_refused(self) -> None:
+        with transaction.atomic():
+            note.enqueue(1)
+            with pytest.raises(RuntimeError, match="Drain after the transaction"):
+                self.tasks.drain()
+        self.tasks.drain()
+        assert noted == [1]
+
+    def test_an_atomic_task_runs(self) -> None:
+        make_group_atomically.enqueue("a")
+        self.tasks.drain()
+        assert Group.objects.get().name == "a"
+
+    async def test_coroutines_share_the_transaction(self) -> None:
+        await amake_group.aenqueue("a")
+        await make_group.aenqueue("b")
+        await self.tasks.adrain()
+        assert await Group.objects.acount() == 2
+
+    async def test_a_rollback_in_the_thread_of_a_coroutine_counts(self) -> None:
+        def roll_back() -> None:
+            with pytest.raises(_Stop), transaction.atomic():
+                note.enqueue(1)
+                raise _Stop
+
+        await sync_to_async(roll_back)()
+        await note.aenqueue(2)
+        await self.tasks.adrain()
+        assert noted == [2]
+
+
+class TestInTestCase(Promises, CapturedTasksMixin, TestCase):
+    def test_a_callback_waits_for_those_who_run_it(self) -> None:
+        note.enqueue_on_commit(1)
+        assert self.tasks.drain() == []
+        assert len(self.tasks.drain(on_commit=True)) == 1
+        assert self.tasks.drain(on_commit=True) == []
+        assert noted == [1]
+
+    def test_djangos_own_way_to_run_callbacks_is_honoured(self) -> None:
+        with self.captureOnCommitCallbacks(execute=True) as callbacks:
+            note.enqueue_on_commit(1)
+        assert len(callbacks) == 1
+        self.tasks.drain()
+        assert noted == [1]
+
+    def test_callbacks_of_a_task_run_too_where_that_is_wanted(self) -> None:
+        note_on_commit.enqueue("from within")
+        self.tasks.drain()
+        assert noted == []
+        self.tasks.drain(on_commit=True)
+        assert noted == ["from within"]
+
+    def test_a_task_that_breaks_the_transaction_fails_and_the_test_goes_on(self) -> None:
+        Group.objects.create(name="a")
+        make_group_once.enqueue("a")
+        make_group.enqueue("b")
+        ran = self.tasks.drain(raise_failures=False)
+        assert [one.state for one in ran] == [TaskStatus.FAILURE, TaskStatus.SUCCESS]
+        assert "IntegrityError" in ran[0].errors[-1].traceback and noted == ["a", "a"]
+        assert sorted(Group.objects.values_list("name", flat=True)) == ["a", "b"]
+        with pytest.raises(IntegrityError), transaction.atomic():
+            Group.objects.create(name="a")
+
+    async def test_a_coroutine_that_breaks_it_fails_and_the_test_goes_on(self) -> None:
+        await Group.objects.acreate(name="a")
+        await amake_group.using().aenqueue("a")
+        await self.tasks.adrain(raise_failures=False)
+        assert await Group.objects.acount() == 1
+
+
+class TestInTransactionTestCase(Promises, CapturedTasksMixin, TransactionTestCase):
+    def test_callbacks_run_at_the_commit(self) -> None:
+        with transaction.atomic():
+            note.enqueue_on_commit(1)
+            self.tasks.assert_nothing_enqueued()
+        self.tasks.assert_enqueued(note, count=1)
+
+    def test_what_a_task_enqueues_at_its_commit_is_run(self) -> None:
+        note_on_commit.enqueue(1)
+        self.tasks.drain()
+        assert noted == [1]
+
+
+@override_settings(TASKS=REDIS)
+class TestOnRedis(CapturedTasksMixin, TestCase):
+    def test_the_tests_own_transaction_holds_nothing_back(self) -> None:
+        note.enqueue(1)
+        with transaction.atomic():
+            note.enqueue(2)
+        self.tasks.drain()
+        assert noted == [1, 2]
+
+    def test_a_rollback_takes_its_tasks_away(self) -> None:
+        with pytest.raises(_Stop), transaction.atomic():
+            note.enqueue(1)
+            raise _Stop
+        self.tasks.assert_nothing_enqueued()
+
+
+@override_settings(TASKS=AT_ONCE)
+class TestOnRedisAtOnce(CapturedTasksMixin, TestCase):
+    def test_a_rollback_comes_too_late(self) -> None:
+        with pytest.raises(_Stop), transaction.atomic():
+            note.enqueue(1)
+            raise _Stop
+        self.tasks.drain()
+        assert noted == [1]
+
+
+class TestSetUp(CapturedTasksMixin, TestCase):
+    """What a class sets up is there for each of its tests, and what one of them does is not seen by the next."""
+
+    @classmethod
+    def setUpTestData(cls) -> None:
+        note.enqueue("of the class")
+
+    def setUp(self) -> None:
+        note.enqueue("of the test")
+
+    def work(self) -> None:
+        assert [one.args for one in self.tasks.enqueued()] == [["of the class"], ["of the test"]]
+        note.enqueue("in the test")
+        self.tasks.drain()
+        assert noted == ["of the class", "of the test", "in the test"]
+
+    def test_one(self) -> None:
+        self.work()
+
+    def test_another(self) -> None:
+        self.work()
+
+
+def test_without_a_test_case_and_without_a_database(reinhardt_tasks: CapturedTasks) -> None:
+    note.enqueue(1)
+    reinhardt_tasks.drain(on_commit=True)
+    assert noted == [1]
+
+
+@pytest.mark.django_db
+def test_with_the_fixture_in_a_transaction(
+    reinhardt_tasks: CapturedTasks, django_capture_on_commit_callbacks: Any
+) -> None:
+    with django_capture_on_commit_callbacks(execute=True):
+        note.enqueue_on_commit(1)
+    make_group.enqueue("a")
+    reinhardt_tasks.drain()
+    assert noted == [1] and Group.objects.count() == 1
