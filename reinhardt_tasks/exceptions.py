@@ -51,6 +51,10 @@ class SerializationFailed(TaskError, TypeError):
     """Arguments or a return value cannot be stored as JSON."""
 
 
+class InstanceMissing(TaskError):
+    """A model instance that the task was given is gone."""
+
+
 class TaskTimeout(TaskError, TimeoutError):
     """The task ran for longer than its timeout."""
 

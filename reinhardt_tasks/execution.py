@@ -21,7 +21,8 @@ from django.dispatch import Signal
 
 from . import carriers, signals
 from ._compat import CoreTask, TaskError, TaskException, TaskResultStatus
-from .exceptions import Retry, SerializationFailed, TaskCancelled, TaskNotFound, WorkerLost
+from .arguments import converter_of
+from .exceptions import InstanceMissing, Retry, SerializationFailed, TaskCancelled, TaskNotFound, WorkerLost
 from .jobs import Attempt, Cancelled, Claim, Failed, Job, Outcome, Progress, Released, Retrying, Succeeded, TaskStatus
 from .options import BackendOptions
 from .registry import registry
@@ -116,6 +117,7 @@ class Execution:
         self._tell(signals.task_started)
         self._begin()
         try:
+            self._restore()
             value = self.task.call(*self._args, **self._kwargs)
         except self._propagate:
             raise
@@ -138,10 +140,24 @@ class Execution:
         await self._atell(signals.task_started)
         self._begin()
         try:
+            await self._arestore()
             value = await self.task.acall(*self._args, **self._kwargs)
         except BaseException as exc:
             return await self._aend(self._failed(exc))
         return await self._aend(self._succeeded(value))
+
+    def _restore(self) -> None:
+        """Give the arguments the types that the task's annotations ask for; it may ask a database."""
+        assert self.task is not None
+        if (converter := converter_of(self.task)) is not None:
+            first = int(self.task.takes_context)
+            args, self._kwargs = converter.restored(self._args[first:], self._kwargs)
+            self._args[first:] = args
+
+    async def _arestore(self) -> None:
+        converter = converter_of(self.task)
+        if converter is not None:
+            await sync_to_async(self._restore)() if converter.asks_database else self._restore()
 
     def _begin(self) -> None:
         self.began_at = time.monotonic()
@@ -212,6 +228,12 @@ class Execution:
     def _failed(self, exc: BaseException, *, is_final: bool = False) -> _Ending:
         if self.stopped_by is not None:
             exc = _because(self.stopped_by, exc)
+        if isinstance(exc, InstanceMissing):
+            if getattr(self.task, "on_missing", "fail") == "skip":
+                logger.warning("Task id=%s path=%s is skipped: %s", self.claim.job.id, self.claim.job.name, exc)
+                return self._succeeded(None)
+            # It will not come back.
+            is_final = True
         attempt = self._attempt(exc)
         assert self._result is not None
         self._result.errors.append(TaskError(exception_class_path=attempt.exception, traceback=attempt.traceback))

@@ -8,7 +8,7 @@ import json
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -17,6 +17,7 @@ from asgiref.sync import sync_to_async
 
 from ._compat import TASK_REFRESH_ATTRS, TaskError
 from ._compat import TaskResult as CoreTaskResult
+from .arguments import converter_of
 from .exceptions import SerializationFailed
 from .jobs import Job, Progress, TaskStatus
 from .redaction import redacted_call
@@ -134,6 +135,12 @@ def result_of(job: Job, task: CoreTask) -> TaskResult[Any]:
         return fill_result(job, task, call.args, call.kwargs)
     except (SerializationFailed, RecursionError):
         return fill_result(job, task, [], {})
+
+
+def enqueued_result(job: Job, task: CoreTask, args: Sequence[Any], kwargs: Mapping[str, Any]) -> TaskResult[Any]:
+    """Return the result that a caller is given: with the arguments as they were passed, or, where the task converts some,
+    as they are stored and everybody else sees them."""
+    return fill_result(job, task, list(args), dict(kwargs)) if converter_of(task) is None else result_of(job, task)
 
 
 def fill_result(job: Job, task: CoreTask, args: Any, kwargs: Any) -> TaskResult[Any]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date, datetime, time
+from dataclasses import is_dataclass
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from enum import Enum
 from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
@@ -40,6 +42,10 @@ class StoredCall(NamedTuple):
     headers: dict[str, Any]
 
 
+#: How sentences about a call begin.
+CALL = "The arguments of"
+
+
 def encode_call(
     name: str, args: Sequence[Any], kwargs: Mapping[str, Any], headers: Mapping[str, Any] | None = None
 ) -> str:
@@ -47,7 +53,7 @@ def encode_call(
     if not args and not kwargs and not headers:
         return "[[],{}]"
     value = [list(args), dict(kwargs), dict(headers)] if headers else [list(args), dict(kwargs)]
-    return _dumps(value, f"The arguments of {name}", {"args": list(args), **kwargs, "headers": headers})
+    return _dumps(value, f"{CALL} {name}", {"args": list(args), **kwargs, "headers": headers})
 
 
 #: A payload that begins so was refused by its store; the reason follows. No JSON text begins so.
@@ -171,7 +177,8 @@ def _explain(parts: Mapping[str, Any], subject: str, exc: Exception) -> str:
     for name, part in parts.items():
         for path, item in _leaves(part, name):
             if (problem := _problem(item)) is not None:
-                return f"{subject} cannot be stored as JSON: {path or 'the value'} {problem}"
+                hint = _annotation_hint(item) if subject.startswith(CALL) else ""
+                return f"{subject} cannot be stored as JSON: {path or 'the value'} {problem}{hint}"
     return f"{subject} cannot be stored as JSON: {exc}."
 
 
@@ -215,6 +222,14 @@ def _problem(item: Any) -> str | None:
             return None
         case _:
             return f"is {_a(item)}. Pass text, numbers, booleans, None, lists and dictionaries of these."
+
+
+def _annotation_hint(item: Any) -> str:
+    """Return what arguments have for a way out besides, where `arguments` knows the type."""
+    is_known = isinstance(item, (date, time, timedelta, Decimal, UUID, set, frozenset, Enum)) or is_dataclass(item)
+    if not is_known and not (hasattr(item, "_meta") and hasattr(item, "pk")):
+        return ""
+    return f" Or annotate the parameter with {type(item).__name__}: then it arrives as it was."
 
 
 def _a(value: Any) -> str:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, ParamSpec, TypeVar, overload
 
 from django.utils import timezone
 from django.utils.module_loading import import_string
@@ -27,6 +27,7 @@ from ._compat import (
     task_backends,
 )
 from ._compat import TaskContext as CoreTaskContext
+from .arguments import stored_call
 from .jobs import Progress, TaskPriority
 from .limits import (
     Concurrency,
@@ -91,6 +92,8 @@ class Task(CoreTask, Generic[P, R]):  # type: ignore[misc, unused-ignore]
     aliases: tuple[str, ...] = ()
     #: Parameters whose arguments nobody is shown, or True for all of them: see `redaction`.
     redact: tuple[str, ...] | bool = ()
+    #: What becomes of it where a model instance among its arguments is gone when it runs: "fail" for good, or "skip".
+    on_missing: str = "fail"
     #: Kept with the task and given to it as `context.metadata`.
     metadata: dict[str, Any] = field(default_factory=dict, hash=False)
 
@@ -198,7 +201,7 @@ class Task(CoreTask, Generic[P, R]):  # type: ignore[misc, unused-ignore]
         """
         from django.db import transaction
 
-        encode_call(self.module_path, args, kwargs, carriers.pack())
+        encode_call(self.module_path, *stored_call(self, args, kwargs), carriers.pack())
         check_call(self, args, kwargs)
         # Before the copy: a backend that the copy alone has would be another one.
         backend = self.get_backend()
@@ -330,6 +333,7 @@ def _check_options(task: Task[Any, Any]) -> None:
         "atomic is for ordinary functions: a coroutine cannot hold a transaction of Django": task.atomic
         and inspect.iscoroutinefunction(task.func),
         "aliases must be a sequence of names, each with its module: ['shop.jobs.send']": not _are_paths(task.aliases),
+        "on_missing must be 'fail' or 'skip'": task.on_missing not in ("fail", "skip"),
         "run_after must be a datetime": not isinstance(task.run_after, (datetime, type(None))),
         "priority must be a whole number or a TaskPriority": isinstance(task.priority, bool)
         or not isinstance(task.priority, (int, float)),
@@ -396,6 +400,7 @@ def task(
     concurrency: int | Concurrency | None = None,
     rate_limit: str | RateLimit | None = None,
     debounce: float | timedelta | Debounce | None = None,
+    on_missing: Literal["fail", "skip"] = "fail",
 ) -> TaskDecorator: ...
 
 
@@ -404,8 +409,8 @@ def task(function: Any = None, /, **options: Any) -> Any:
 
     `priority` (−100 to 100, or a TaskPriority), `queue_name`, `backend`, `takes_context` as in Django; `max_attempts`,
     `backoff`, `timeout` (seconds), `retry_on`, `give_up_on`, `atomic`, `metadata`, `aliases`, `redact`, `unique`,
-    `concurrency`, `rate_limit`, `debounce`: see `Task`. Raises InvalidTask for what cannot be a task, DuplicateTask for a
-    name that another function has, TypeError for an unknown option.
+    `concurrency`, `rate_limit`, `debounce`, `on_missing`: see `Task`. Raises InvalidTask for what cannot be a task,
+    DuplicateTask for a name that another function has, TypeError for an unknown option.
     """
     if "run_after" in options:
         raise TypeError("run_after cannot be set by @task: it is a moment of one call. Use .using(run_after=…).")

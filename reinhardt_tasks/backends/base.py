@@ -15,6 +15,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from .. import carriers, signals
 from .._compat import DEFAULT_TASK_QUEUE_NAME, BaseTaskBackend, CoreTask, InvalidTask, TaskResultDoesNotExist
+from ..arguments import stored_call
 from ..brokers.base import Broker, Queues, WorkerInfo
 from ..exceptions import BackendError, TaskNotFound
 from ..execution import task_of
@@ -34,7 +35,7 @@ from ..jobs import (
 )
 from ..limits import limits_of, once_of
 from ..options import BackendOptions, Problem, are_names, did_you_mean, read_options
-from ..results import TaskResult, fill_result, result_of
+from ..results import TaskResult, enqueued_result, result_of
 from ..serialization import encode_call
 from ..tasks import Call, Task, check_call
 
@@ -168,7 +169,7 @@ class ReinhardtBackend(BaseTaskBackend):
             raise ImproperlyConfigured(f"{self.problems[0].message} {self.problems[0].hint}")
         self.validate_task(task)
         headers = carriers.pack()
-        return [self._job_of(task, args, kwargs, headers) for args, kwargs in calls]
+        return [self._job_of(task, *stored_call(task, args, kwargs), headers) for args, kwargs in calls]
 
     def _job_of(
         self, task: CoreTask, args: Sequence[Any], kwargs: Mapping[str, Any], headers: Mapping[str, Any] | None
@@ -197,9 +198,7 @@ class ReinhardtBackend(BaseTaskBackend):
         return replace(job, limits=limits) if limits else job
 
     def _announce(self, task: CoreTask, jobs: Sequence[Job], calls: Sequence[Call]) -> list[TaskResult[Any]]:
-        results = [
-            fill_result(job, task, list(args), dict(kwargs)) for job, (args, kwargs) in zip(jobs, calls, strict=True)
-        ]
+        results = [enqueued_result(job, task, args, kwargs) for job, (args, kwargs) in zip(jobs, calls, strict=True)]
         for result in results:
             signals.task_enqueued.send_robust(sender=type(self), task_result=result)
         return results

@@ -10,7 +10,7 @@ from .. import signals
 from .._compat import CoreTask, TaskResultDoesNotExist
 from ..brokers.base import Queues
 from ..jobs import TaskId, TaskStatus
-from ..results import TaskResult, fill_result
+from ..results import TaskResult, enqueued_result
 from ..tasks import Call
 from .base import ReinhardtBackend
 
@@ -28,7 +28,7 @@ class DummyBackend(ReinhardtBackend):
     def enqueue_many(self, task: CoreTask, calls: Sequence[Call]) -> list[TaskResult[Any]]:
         results = []
         for job, (args, kwargs) in zip(self.jobs_of(task, calls), calls, strict=True):
-            result = fill_result(job, task, list(args), dict(kwargs))
+            result = enqueued_result(job, task, args, kwargs)
             self._store(result)
             # What is kept must not change when the caller's copy does.
             results.append(deepcopy(result))

@@ -31,7 +31,7 @@ from ..jobs import (
     as_enqueued,
 )
 from ..options import BackendOptions, a_number, option
-from ..results import TaskResult, fill_result
+from ..results import TaskResult, enqueued_result
 from ..tasks import Call
 from .base import ReinhardtBackend
 
@@ -61,12 +61,12 @@ class ImmediateBackend(ReinhardtBackend):
     def enqueue(self, task: CoreTask, args: Sequence[Any], kwargs: Mapping[str, Any]) -> TaskResult[Any]:
         with carriers.enqueueing(task, 1):
             job = as_enqueued(self.jobs_of(task, [(args, kwargs)])[0], datetime.now(UTC))
-            signals.task_enqueued.send(sender=type(self), task_result=fill_result(job, task, list(args), dict(kwargs)))
+            signals.task_enqueued.send(sender=type(self), task_result=enqueued_result(job, task, args, kwargs))
         job = self._run(job, task)
         self._finished[job.id] = job.status
         if len(self._finished) > _REMEMBERED:
             self._finished.popitem(last=False)
-        return fill_result(job, task, list(args), dict(kwargs))
+        return enqueued_result(job, task, args, kwargs)
 
     async def aenqueue(self, task: CoreTask, args: Sequence[Any], kwargs: Mapping[str, Any]) -> TaskResult[Any]:
         return await sync_to_async(self.enqueue, thread_sensitive=True)(task, args, kwargs)

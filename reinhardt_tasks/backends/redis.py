@@ -18,7 +18,7 @@ from ..exceptions import QueueError
 from ..execution import task_of
 from ..jobs import Job, as_enqueued
 from ..options import BackendOptions, a_flag, a_number, a_text, a_text_or_none, option
-from ..results import TaskResult, fill_result, result_of
+from ..results import TaskResult, enqueued_result, result_of
 from ..tasks import Call
 from .base import ReinhardtBackend
 from .places import Place, a_mapping, nodes, place_of
@@ -165,4 +165,4 @@ def _is_under_sync_code() -> bool:
 
 
 def _result(job: Job, task: CoreTask, call: Call) -> TaskResult[Any]:
-    return fill_result(job, task, list(call[0]), dict(call[1]))
+    return enqueued_result(job, task, *call)

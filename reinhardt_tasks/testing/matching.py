@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .._compat import CoreTask
+from ..arguments import stored_call
 from ..redaction import call_parameters
 from ..results import TaskResult
 from ..serialization import encode_call
@@ -109,5 +110,5 @@ def times_text(number: int) -> str:
 
 def _as_stored(task: CoreTask, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
     """Return arguments as a store would give them back."""
-    stored = json.loads(encode_call(task.module_path, args, kwargs))
+    stored = json.loads(encode_call(task.module_path, *stored_call(task, args, kwargs)))
     return stored[0], stored[1]
