@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from dataclasses import dataclass, field, fields, replace
@@ -377,13 +377,21 @@ def as_classes(classes: Any) -> Any:
 
 
 @overload
+def task(function: Callable[P, Coroutine[Any, Any, R]], /) -> Task[P, R]: ...
+
+
+@overload
 def task(function: Callable[P, R], /) -> Task[P, R]: ...
+
+
+@overload
+def task(*, takes_context: Literal[True], **options: Any) -> ContextTaskDecorator: ...
 
 
 @overload
 def task(
     *,
-    takes_context: bool = False,
+    takes_context: Literal[False] = False,
     priority: int | TaskPriority = 0,
     queue_name: str = DEFAULT_TASK_QUEUE_NAME,
     backend: str = DEFAULT_TASK_BACKEND_ALIAS,
@@ -441,11 +449,22 @@ def _check_backend(alias: str) -> None:
 
 if TYPE_CHECKING:
 
-    class TaskDecorator:
-        """What `@task(…)` gives: it takes the leading `context` off the signature where the function has one."""
+    class ContextTaskDecorator:
+        """What `@task(takes_context=True, …)` gives: it takes the context off the signature."""
 
         @overload
-        def __call__(self, function: Callable[Concatenate[TaskContext, P], R], /) -> Task[P, R]: ...
+        def __call__(self, function: Callable[Concatenate[Any, P], Coroutine[Any, Any, R]], /) -> Task[P, R]: ...
+
+        @overload
+        def __call__(self, function: Callable[Concatenate[Any, P], R], /) -> Task[P, R]: ...
+
+        def __call__(self, function: Any, /) -> Any: ...
+
+    class TaskDecorator:
+        """What `@task(…)` gives otherwise. What a coroutine function returns is what it returns when awaited."""
+
+        @overload
+        def __call__(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> Task[P, R]: ...
 
         @overload
         def __call__(self, function: Callable[P, R], /) -> Task[P, R]: ...

@@ -39,7 +39,6 @@ _PLAIN_KINDS: dict[Any, frozenset[str]] = {
     list: frozenset({LIST}),
     dict: frozenset({OBJECT}),
 }
-_dataclasses: dict[type, DataclassConverter] = {}
 
 
 def resolved(owner: Any, names: Iterable[str]) -> dict[str, Any]:
@@ -77,7 +76,7 @@ def converter_for(annotation: Any) -> Converter | None:
         return EnumConverter(annotation)
     if is_model(annotation):
         return ModelReference(annotation)
-    return _dataclass(annotation) if is_dataclass(annotation) else None
+    return DataclassConverter(annotation, _fields) if is_dataclass(annotation) else None
 
 
 def _unwrapped(annotation: Any) -> Any:
@@ -123,13 +122,6 @@ def _member(annotation: Any) -> Member:
     else:
         kinds = _PLAIN_KINDS.get(typing.get_origin(annotation) or annotation, EVERY_KIND)
     return Member("None" if annotation is type(None) else getattr(annotation, "__name__", str(annotation)), kinds, None)
-
-
-def _dataclass(cls: type) -> DataclassConverter:
-    # Kept before its fields are looked at: one of them may be of this class.
-    if cls not in _dataclasses:
-        _dataclasses[cls] = DataclassConverter(cls, _fields)
-    return _dataclasses[cls]
 
 
 def _fields(cls: type) -> dict[str, Converter | None]:

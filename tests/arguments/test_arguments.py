@@ -64,6 +64,9 @@ GIVEN: list[tuple[Any, Any, Any]] = [
     (chores.moment, datetime(2026, 7, 1, tzinfo=BERLIN), "2026-07-01T00:00:00+02:00[Europe/Berlin]"),
     (chores.moment, datetime(2026, 10, 25, 2, 30, tzinfo=BERLIN), "2026-10-25T02:30:00+02:00[Europe/Berlin]"),
     (chores.moment, datetime(2026, 10, 25, 2, 30, tzinfo=BERLIN, fold=1), "2026-10-25T02:30:00+01:00[Europe/Berlin]"),
+    # Local times that do not exist, since the clock is put forward over them.
+    (chores.moment, datetime(2026, 3, 29, 2, 30, tzinfo=BERLIN), "2026-03-29T02:30:00+01:00[Europe/Berlin]"),
+    (chores.moment, datetime(2026, 3, 29, 2, 30, tzinfo=BERLIN, fold=1), "2026-03-29T02:30:00+02:00[Europe/Berlin]"),
     (
         chores.moment,
         datetime(2026, 1, 1, tzinfo=timezone(timedelta(hours=-3, minutes=-30))),

@@ -34,6 +34,15 @@ def test_an_instance_is_a_reference_and_comes_back_fresh(reinhardt_tasks: Captur
     assert got == [group] and got[0].name == "after"
 
 
+def test_it_may_wait_for_a_commit(reinhardt_tasks: CapturedTasks) -> None:
+    group = Group.objects.create(name="a")
+    chores.group.enqueue_on_commit(group)
+    with pytest.raises(SerializationFailed, match="is an int"):
+        chores.group.enqueue_on_commit(5)
+    reinhardt_tasks.drain(on_commit=True)
+    assert got == [group]
+
+
 def test_instances_inside_of_other_values_are_fetched_too(reinhardt_tasks: CapturedTasks) -> None:
     some = [Group.objects.create(name=name) for name in "ab"]
     chores.groups.enqueue(some)
