@@ -88,8 +88,13 @@ def savepoints(failure: Callable[[], BaseException | None]) -> Iterator[None]:
     for connection, sid in points:
         if sid is None or connection.connection is None:
             continue
-        if connection.needs_rollback or isinstance(failure(), DatabaseError):
+        is_broken = connection.needs_rollback or isinstance(failure(), DatabaseError)
+        if not is_broken:
+            try:
+                connection.savepoint_commit(sid)
+            except DatabaseError:
+                # The task has caught what broke it; PostgreSQL takes nothing more in this transaction.
+                is_broken = True
+        if is_broken:
             connection.needs_rollback = False
             connection.savepoint_rollback(sid)
-        else:
-            connection.savepoint_commit(sid)

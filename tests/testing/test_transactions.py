@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import Group
-from django.db import IntegrityError, transaction
+from django.db import DatabaseError, IntegrityError, connections, transaction
 from django.test import TestCase, TransactionTestCase, override_settings
 
 from reinhardt_tasks.jobs import TaskStatus
 from reinhardt_tasks.testing import CapturedTasks, CapturedTasksMixin
+from reinhardt_tasks.testing.transactions import savepoints
 
 from .chores import (
     amake_group,
@@ -148,6 +150,18 @@ class TestInTestCase(Promises, CapturedTasksMixin, TestCase):
         await amake_group.using().aenqueue("a")
         await self.tasks.adrain(raise_failures=False)
         assert await Group.objects.acount() == 1
+
+
+@pytest.mark.parametrize("how", ["it fails", "it fails with another error", "it goes on"])
+def test_a_broken_transaction_is_mended_on_every_database(database_alias: str, how: str) -> None:
+    around_test: Any = transaction.atomic(using=database_alias)
+    around_test._from_testcase = True
+    with around_test, connections[database_alias].cursor() as cursor:
+        ended: BaseException | None = {"it fails": DatabaseError(), "it goes on": None}.get(how, ValueError())
+        with savepoints(lambda: ended), suppress(DatabaseError):
+            cursor.execute("SELECT * FROM no_such_table")
+        cursor.execute("SELECT 1")
+        assert cursor.fetchone() == (1,)
 
 
 class TestInTransactionTestCase(Promises, CapturedTasksMixin, TransactionTestCase):
