@@ -95,6 +95,14 @@ def stored_call(
     return (args, kwargs) if converter is None else converter.stored(args, kwargs)
 
 
+def restored_call(
+    task: CoreTask, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> tuple[Sequence[Any], Mapping[str, Any]]:
+    """Return stored arguments as one would pass them to `enqueue()`. Raise what CallConverter.restored() raises."""
+    converter = converter_of(task)
+    return (args, kwargs) if converter is None else converter.restored(args, kwargs)
+
+
 def converter_of(task: CoreTask) -> CallConverter | None:
     """Return what converts the arguments of a task, or None where nothing needs it."""
     return _converter(task.func, bool(task.takes_context))
@@ -111,4 +119,4 @@ def _converter(func: Callable[..., Any], takes_context: bool) -> CallConverter |
     return converter if converter.is_needed else None
 
 
-__all__ = ["CallConverter", "Converter", "converter_of", "stored_call"]
+__all__ = ["CallConverter", "Converter", "converter_of", "restored_call", "stored_call"]

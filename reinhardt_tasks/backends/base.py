@@ -163,13 +163,18 @@ class ReinhardtBackend(BaseTaskBackend):
             )
         return [checks.Error(p.message, hint=p.hint, id=f"reinhardt_tasks.{p.code}") for p in problems]
 
-    def jobs_of(self, task: CoreTask, calls: Sequence[Call]) -> list[Job]:
-        """Return the jobs that enqueueing these calls would store. Raise what `enqueue` raises for bad ones."""
+    def jobs_of(self, task: CoreTask, calls: Sequence[Call], *, are_stored: bool = False) -> list[Job]:
+        """Return the jobs that enqueueing these calls would store. Raise what `enqueue` raises for bad ones.
+
+        `are_stored`: the arguments are as they are stored already, and not of the types that annotations ask for.
+        """
         if self.problems:
             raise ImproperlyConfigured(f"{self.problems[0].message} {self.problems[0].hint}")
         self.validate_task(task)
         headers = carriers.pack()
-        return [self._job_of(task, *stored_call(task, args, kwargs), headers) for args, kwargs in calls]
+        if not are_stored:
+            calls = [stored_call(task, args, kwargs) for args, kwargs in calls]
+        return [self._job_of(task, args, kwargs, headers) for args, kwargs in calls]
 
     def _job_of(
         self, task: CoreTask, args: Sequence[Any], kwargs: Mapping[str, Any], headers: Mapping[str, Any] | None

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from .._compat import TASK_MAX_PRIORITY, TASK_MIN_PRIORITY, CoreTask
+from ..arguments import converter_of, stored_call
 from ..exceptions import InvalidSchedule
 from ..jobs import TaskPriority
 from ..serialization import encode_call
@@ -163,6 +164,12 @@ def scheduled(schedule: Any, *, name: str | None = None, **options: Any) -> Call
 
 def declaration_of(task: CoreTask, schedule: Any, name: str | None = None, **options: Any) -> Declaration:
     """Return the declaration of a task's schedule. Raise InvalidSchedule, also for arguments that the task does not take."""
+    if converter_of(task) is not None:
+        try:
+            args, kwargs = stored_call(task, options.get("args", ()), options.get("kwargs", {}))
+        except TypeError as exc:
+            raise InvalidSchedule(f"Schedule {name or task.module_path!r}: {exc}") from exc
+        options |= {"args": args, "kwargs": kwargs}
     made = Declaration(name=name or task.module_path, task=task.module_path, schedule=schedule, **options)
     check_arguments(made, task)
     return made

@@ -84,7 +84,7 @@ def _job(declaration: Declaration, address: Address, slot: datetime, **changes: 
     if address.broker is None:
         payload = encode_call(declaration.task, args, kwargs, headers)
         return Job(name=declaration.task, payload=payload, backend=address.alias, **changes)
-    job: Job = address.backend.jobs_of(address.task, [(args, kwargs)])[0]
+    job: Job = address.backend.jobs_of(address.task, [(args, kwargs)], are_stored=True)[0]
     # What travels with every task travels with this one too.
     headers = {**decode_call(job.payload).headers, **headers}
     return replace(job, payload=encode_call(declaration.task, args, kwargs, headers), **changes)

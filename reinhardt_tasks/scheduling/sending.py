@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from .._compat import InvalidTaskBackend, task_backends
+from ..arguments import restored_call
 from ..brokers.base import Broker
 from ..brokers.database.outbox import job_from_text
 from ..brokers.database.session import Session
@@ -140,7 +141,8 @@ class Sender:
         job = job_from_text(slot.job or "")
         call = decode_call(job.payload)
         try:
-            backend.enqueue(registry.get(job.name).using(backend=backend.alias), call.args, call.kwargs)
+            task = registry.get(job.name).using(backend=backend.alias)
+            backend.enqueue(task, *restored_call(task, call.args, call.kwargs))
         except Exception:
             logger.exception("Task path=%s of a schedule could not be enqueued by TASKS[%r].", job.name, backend.alias)
 

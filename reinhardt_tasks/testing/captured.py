@@ -128,12 +128,23 @@ class CapturedTasks:
             drain.ended(delivery, await drain.arun(delivery))
         return drain.finish(raise_failures)
 
-    def travel(self, to: timedelta | datetime) -> None:
+    def travel(self, to: timedelta | datetime, *, schedules: bool = False) -> None:
         """Move time forward, by a timedelta or to a moment, for captured tasks and `django.utils.timezone.now()`.
 
-        Nothing runs by that: what has become due runs with the next `drain()`.
+        Nothing runs by that: what has become due runs with the next `drain()`. With `schedules`, the project's schedules
+        enqueue their tasks on the way, each slot at its time; it needs their database.
         """
-        self._clock.move(to)
+        moment = self._clock.moment(to)
+        if schedules:
+            from .schedules import travel_by_schedules
+
+            travel_by_schedules(self._clock, moment)
+        else:
+            self._clock.move(moment)
+
+    async def atravel(self, to: timedelta | datetime, *, schedules: bool = False) -> None:
+        """See travel()."""
+        await sync_to_async(self.travel)(to, schedules=schedules)
 
     @contextmanager
     def kill_after_claim(self, task: CoreTask | None = None, *, times: int = 1) -> Iterator[None]:

@@ -21,15 +21,19 @@ class Clock:
     def now(self) -> datetime:
         return datetime.now(UTC) + self.ahead
 
-    def move(self, to: timedelta | datetime) -> None:
-        """Move forward: by a timedelta, or to a moment. Raise ValueError for what lies behind."""
-        if isinstance(to, datetime):
-            if timezone.is_naive(to):
-                raise ValueError(f"travel() needs a moment with its time zone, not {to!r}.")
-            to = to - self.now()
-        if to < timedelta(0):
-            raise ValueError(f"travel() moves time forward only; that lies {-to} back.")
-        self.ahead += to
+    def moment(self, to: timedelta | datetime) -> datetime:
+        """Return a moment, or the one that is so long from now. Raise ValueError for what lies behind."""
+        now = self.now()
+        moment = to if isinstance(to, datetime) else now + to
+        if timezone.is_naive(moment):
+            raise ValueError(f"travel() needs a moment with its time zone, not {to!r}.")
+        if moment < now:
+            raise ValueError(f"travel() moves time forward only; that lies {now - moment} back.")
+        return moment
+
+    def move(self, to: datetime) -> None:
+        """Move forward to a moment."""
+        self.ahead += to - self.now()
         if not self._is_patched:
             self._patch.start()
             self._is_patched = True

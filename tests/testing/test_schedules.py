@@ -1,0 +1,100 @@
+"""Schedules follow the time that a test moves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.test import TestCase
+
+from reinhardt_tasks import CronSchedule, IntervalSchedule, InvalidSchedule, TaskContext, scheduled, task
+from reinhardt_tasks.schedules import declared
+from reinhardt_tasks.testing import CapturedTasks, CapturedTasksMixin
+
+from .chores import noted
+
+
+@task(takes_context=True)
+def tell_slot(context: TaskContext) -> None:
+    noted.append(context.scheduled_for)
+
+
+@task
+def tell_day(day: date) -> None:
+    noted.append(day)
+
+
+@pytest.fixture
+def schedules() -> Iterator[None]:
+    scheduled(CronSchedule("0 3 * * *", tz="Europe/Berlin"), name="nightly")(tell_slot)
+    scheduled(IntervalSchedule(timedelta(hours=6)), name="typed", args=[date(2026, 1, 1)])(tell_day)
+    yield
+    declared.unregister("nightly")
+    declared.unregister("typed")
+
+
+@pytest.mark.django_db
+def test_each_slot_on_the_way_is_a_task(reinhardt_tasks: CapturedTasks, schedules: None) -> None:
+    begun = reinhardt_tasks.now
+    reinhardt_tasks.travel(timedelta(days=3), schedules=True)
+    reinhardt_tasks.assert_enqueued(tell_slot, count=3)
+    reinhardt_tasks.assert_enqueued(tell_day, args=[date(2026, 1, 1)], count=12)
+    reinhardt_tasks.drain()
+    slots = [slot for slot in noted if isinstance(slot, datetime)]
+    assert [slot.astimezone(UTC).hour in (1, 2) for slot in slots] == [True] * 3
+    assert all(begun < slot <= reinhardt_tasks.now for slot in slots)
+    assert noted.count(date(2026, 1, 1)) == 12
+
+
+@pytest.mark.django_db
+def test_without_being_asked_they_do_nothing(reinhardt_tasks: CapturedTasks, schedules: None) -> None:
+    reinhardt_tasks.travel(timedelta(days=3))
+    reinhardt_tasks.assert_nothing_enqueued()
+
+
+@pytest.mark.django_db
+def test_on_redis_they_go_the_same_way(reinhardt_tasks: CapturedTasks, schedules: None, settings: Any) -> None:
+    backend = {
+        "BACKEND": "reinhardt_tasks.backends.RedisBackend",
+        "QUEUES": [],
+        "OPTIONS": {"URL": "redis://127.0.0.1:1"},
+    }
+    settings.TASKS = {"default": backend}
+    reinhardt_tasks.travel(timedelta(days=1), schedules=True)
+    reinhardt_tasks.assert_enqueued(tell_slot, count=1)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_coroutines_travel_too(reinhardt_tasks: CapturedTasks, schedules: None) -> None:
+    asyncio.run(reinhardt_tasks.atravel(timedelta(days=1), schedules=True))
+    reinhardt_tasks.assert_enqueued(tell_slot, count=1)
+
+
+@pytest.mark.django_db
+def test_a_journey_with_too_many_stops_is_ended(
+    reinhardt_tasks: CapturedTasks, schedules: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reinhardt_tasks.testing.schedules.STOPS", 5)
+    with pytest.raises(AssertionError, match="go less far"):
+        reinhardt_tasks.travel(timedelta(days=300), schedules=True)
+
+
+@pytest.mark.usefixtures("schedules")
+class TestInTestCase(CapturedTasksMixin, TestCase):
+    def travel(self) -> None:
+        self.tasks.travel(timedelta(days=1), schedules=True)
+        self.tasks.assert_enqueued(tell_slot, count=1)
+
+    def test_one(self) -> None:
+        self.travel()
+
+    def test_another_that_nothing_of_it_reaches(self) -> None:
+        self.travel()
+
+
+def test_arguments_of_a_schedule_are_of_the_types_that_the_task_asks_for() -> None:
+    with pytest.raises(InvalidSchedule, match="is a str, where its annotation asks for date"):
+        scheduled(IntervalSchedule(timedelta(hours=6)), args=["2026-01-01"])(tell_day)
