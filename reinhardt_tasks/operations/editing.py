@@ -9,6 +9,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from .._compat import CoreTask
+from ..arguments import converter_of
 from ..exceptions import OperationRefused, SerializationFailed, TaskNotFound
 from ..jobs import Job, TaskStatus, new_id
 from ..redaction import ShownCall, restored_call, shown_call
@@ -77,6 +78,9 @@ def _payload(job: Job, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
     new_args, new_kwargs = restored_call(task, (stored_args, stored_kwargs), args, kwargs)
     try:
         check_call(task, new_args, new_kwargs)
+        converter = converter_of(task)
+        if converter is not None and not converter.asks_database:
+            converter.restored(new_args, new_kwargs)
         return encode_call(job.name, new_args, new_kwargs, headers)
     except TypeError as exc:
         raise OperationRefused(str(exc)) from exc

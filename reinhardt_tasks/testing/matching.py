@@ -10,6 +10,7 @@ from typing import Any
 
 from .._compat import CoreTask
 from ..arguments import stored_call
+from ..backends.stand_ins import StandIn
 from ..redaction import call_parameters
 from ..results import TaskResult
 from ..serialization import encode_call
@@ -81,7 +82,7 @@ def complaint(
     """Return what a failed assertion says: what was expected, and what was there instead, nearest first."""
     has = "was not enqueued" if not found else f"was enqueued {times_text(len(found))}, not {times}"
     near = sorted(every, key=expected.nearness, reverse=True)
-    return f"{expected} {has}. {listing(near, ' (nearest first)')}{waiting_note()}"
+    return f"{expected} {has}. {listing(near, ' (nearest first)')}{waiting_note()}{_backend_note(expected.task)}"
 
 
 def listing(results: Sequence[TaskResult[Any]], order: str = "") -> str:
@@ -101,6 +102,21 @@ def waiting_note() -> str:
     return (
         f"\n{number} on_commit callback{'s wait' if number > 1 else ' waits'} for a commit, which a TestCase never makes: "
         "drain(on_commit=True) runs them, and so does captureOnCommitCallbacks(execute=True)."
+    )
+
+
+def _backend_note(task: CoreTask) -> str:
+    """Return why the task cannot have been captured, or nothing where it can."""
+    backend = task.get_backend()
+    try:
+        is_captured = isinstance(getattr(backend, "broker", None), StandIn)
+    except NotImplementedError:
+        is_captured = False
+    if is_captured:
+        return ""
+    return (
+        f"\nTASKS[{task.backend!r}] is {type(backend).__name__}, which keeps no tasks, so none are captured there: let the "
+        "tests' settings name the backend that production has. It needs no store here."
     )
 
 

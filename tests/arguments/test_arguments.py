@@ -14,7 +14,9 @@ import pytest
 
 from reinhardt_tasks import SerializationFailed, TaskId, task
 from reinhardt_tasks.arguments import converter_of
+from reinhardt_tasks.exceptions import OperationRefused
 from reinhardt_tasks.jobs import TaskStatus
+from reinhardt_tasks.operations import edit, store_of
 from reinhardt_tasks.testing import CapturedTasks, captured_tasks
 
 from . import chores
@@ -260,3 +262,13 @@ def test_uuid_keys_come_back_in_a_set_of_any_order(tasks: CapturedTasks) -> None
     some = {uuid4() for _ in range(5)}
     assert chores.keys.enqueue(some).args == [sorted(map(str, some))]
     assert run(chores.keys, some) == some
+
+
+def test_people_edit_what_is_stored_and_it_is_checked(tasks: CapturedTasks) -> None:
+    store = store_of("default")
+    id_ = chores.day.enqueue(date(2026, 1, 1)).id
+    with pytest.raises(OperationRefused, match=r"args\[0\] of tests.arguments.chores.day is no date: ValueError"):
+        edit(store, id_, ["soon"], {})
+    edit(store, id_, ["2026-02-02"], {})
+    tasks.drain()
+    assert got == [date(2026, 2, 2)]

@@ -124,6 +124,17 @@ def test_a_failure_tells_of_callbacks_that_wait_for_a_commit(reinhardt_tasks: Ca
         reinhardt_tasks.assert_nothing_enqueued()
 
 
+@pytest.mark.parametrize("name", ["Dummy", "Immediate"])
+def test_a_failure_tells_of_a_backend_that_keeps_nothing(
+    reinhardt_tasks: CapturedTasks, settings: Any, name: str
+) -> None:
+    settings.TASKS = {"default": {"BACKEND": f"reinhardt_tasks.backends.{name}Backend", "QUEUES": []}}
+    note.enqueue(1)
+    with pytest.raises(AssertionError, match=rf"TASKS\['default'\] is {name}Backend, which keeps no tasks"):
+        reinhardt_tasks.assert_enqueued(note)
+    reinhardt_tasks.assert_nothing_enqueued()
+
+
 def test_a_function_is_no_task(reinhardt_tasks: CapturedTasks) -> None:
     with pytest.raises(TypeError, match="Name the task itself"):
         reinhardt_tasks.assert_enqueued(note.func)

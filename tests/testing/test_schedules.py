@@ -12,6 +12,7 @@ from django.test import TestCase
 
 from reinhardt_tasks import CronSchedule, IntervalSchedule, InvalidSchedule, TaskContext, scheduled, task
 from reinhardt_tasks.schedules import declared
+from reinhardt_tasks.scheduling import run_now
 from reinhardt_tasks.testing import CapturedTasks, CapturedTasksMixin
 
 from .chores import noted
@@ -65,6 +66,19 @@ def test_on_redis_they_go_the_same_way(reinhardt_tasks: CapturedTasks, schedules
     settings.TASKS = {"default": backend}
     reinhardt_tasks.travel(timedelta(days=1), schedules=True)
     reinhardt_tasks.assert_enqueued(tell_slot, count=1)
+
+
+@pytest.mark.django_db
+def test_a_backend_that_keeps_no_tasks_is_given_the_types_too(reinhardt_tasks: CapturedTasks) -> None:
+    scheduled(IntervalSchedule(timedelta(hours=6)), name="typed", args=[date(2026, 1, 1)], backend="immediate")(
+        tell_day
+    )
+    try:
+        reinhardt_tasks.travel(timedelta(hours=6), schedules=True)
+        run_now("typed")
+    finally:
+        declared.unregister("typed")
+    assert noted == [date(2026, 1, 1)] * 2
 
 
 @pytest.mark.django_db(transaction=True)
