@@ -95,7 +95,7 @@ def stored_call(
     return (args, kwargs) if converter is None else converter.stored(args, kwargs)
 
 
-def restored_call(
+def passed_call(
     task: CoreTask, args: Sequence[Any], kwargs: Mapping[str, Any]
 ) -> tuple[Sequence[Any], Mapping[str, Any]]:
     """Return stored arguments as one would pass them to `enqueue()`. Raise what CallConverter.restored() raises."""
@@ -119,4 +119,4 @@ def _converter(func: Callable[..., Any], takes_context: bool) -> CallConverter |
     return converter if converter.is_needed else None
 
 
-__all__ = ["CallConverter", "Converter", "converter_of", "restored_call", "stored_call"]
+__all__ = ["CallConverter", "Converter", "converter_of", "passed_call", "stored_call"]

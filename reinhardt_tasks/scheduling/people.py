@@ -14,7 +14,7 @@ from typing import Any
 
 from django.db import transaction
 
-from ..arguments import restored_call
+from ..arguments import passed_call
 from ..brokers.database.session import Session
 from ..exceptions import InvalidSchedule
 from ..models import ScheduleRow, SlotRow
@@ -129,7 +129,7 @@ def run_now(name: str, *, database: str | None = None) -> str:
     job = extra_job(declaration, address, now)
     if address.broker is None:
         call = decode_call(job.payload)
-        result: Any = address.backend.enqueue(address.task, *restored_call(address.task, call.args, call.kwargs))
+        result: Any = address.backend.enqueue(address.task, *passed_call(address.task, call.args, call.kwargs))
         return str(result.id)
     return address.broker.enqueue([job])[0].id
 

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from .._compat import InvalidTaskBackend, task_backends
-from ..arguments import restored_call
+from ..arguments import passed_call
 from ..brokers.base import Broker
 from ..brokers.database.outbox import job_from_text
 from ..brokers.database.session import Session
@@ -142,7 +142,7 @@ class Sender:
         call = decode_call(job.payload)
         try:
             task = registry.get(job.name).using(backend=backend.alias)
-            backend.enqueue(task, *restored_call(task, call.args, call.kwargs))
+            backend.enqueue(task, *passed_call(task, call.args, call.kwargs))
         except Exception:
             logger.exception("Task path=%s of a schedule could not be enqueued by TASKS[%r].", job.name, backend.alias)
 
