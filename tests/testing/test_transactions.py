@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from django.contrib.auth.models import Group
 from django.db import DatabaseError, IntegrityError, connections, transaction
 from django.test import TestCase, TransactionTestCase, override_settings
 
-from reinhardt_tasks.jobs import TaskStatus
+from reinhardt_tasks.jobs import TaskStatus, new_id
 from reinhardt_tasks.testing import CapturedTasks, CapturedTasksMixin
 from reinhardt_tasks.testing.transactions import savepoints
 
@@ -80,6 +81,16 @@ class Promises:
                 note.enqueue(1)
             raise _Stop
         self.tasks.assert_nothing_enqueued()
+
+    def test_a_rollback_leaves_what_was_there_under_the_same_key(self) -> None:
+        note.enqueue(0)
+        broker = note.get_backend().broker
+        first, second = (replace(broker.jobs()[0], id=new_id(), once_key="key") for _ in range(2))
+        broker.enqueue([first])
+        with pytest.raises(_Stop), transaction.atomic():
+            assert [job.id for job in broker.enqueue([second])] == [first.id]
+            raise _Stop
+        assert first.id in broker.get([first.id])
 
     def test_draining_inside_of_the_transaction_is_refused(self) -> None:
         with transaction.atomic():
