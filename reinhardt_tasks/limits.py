@@ -16,6 +16,7 @@ from datetime import timedelta
 from difflib import get_close_matches
 from typing import Any
 
+from .arguments import stored_call
 from .gates import Limit, Until
 from .serialization import dumps
 
@@ -177,7 +178,7 @@ def key_of(key: Key | None, task: Any, args: Sequence[Any], kwargs: Mapping[str,
 
 def call_text(task: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
     """Return a task's name with the call's arguments, the same text however they were passed."""
-    bound = _bound(task, args, kwargs)
+    bound = _bound(task, *stored_call(task, *_complete(task, args, kwargs)))
     # In one order, at all depths: JSON keeps that in which a dictionary was written.
     text = dumps(_sorted(bound), f"The arguments of {task.module_path}")
     return f"{task.module_path}:{hashlib.sha256(text.encode()).hexdigest()}"
@@ -217,6 +218,14 @@ def limits_of(task: Any, queue: Any, args: Sequence[Any], kwargs: Mapping[str, A
     if queue is not None and (rule := read_rate_limit(queue.rate_limit)) is not None:
         found.append(Limit(key=short(f"queue-rate:{queue.name}"), size=rule.burst, every=rule.every))
     return tuple(found)
+
+
+def _complete(task: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[Sequence[Any], Mapping[str, Any]]:
+    """Return the same call with the defaults of the function in it."""
+    leading = (None,) if task.takes_context else ()
+    bound = inspect.signature(task.func).bind(*leading, *args, **kwargs)
+    bound.apply_defaults()
+    return bound.args[len(leading) :], bound.kwargs
 
 
 def _bound(task: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:

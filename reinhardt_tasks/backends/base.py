@@ -15,7 +15,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from .. import carriers, signals
 from .._compat import DEFAULT_TASK_QUEUE_NAME, BaseTaskBackend, CoreTask, InvalidTask, TaskResultDoesNotExist
-from ..arguments import stored_call
+from ..arguments import passed_call, stored_call
 from ..brokers.base import Broker, Queues, WorkerInfo
 from ..exceptions import BackendError, TaskNotFound
 from ..execution import task_of
@@ -172,19 +172,20 @@ class ReinhardtBackend(BaseTaskBackend):
             raise ImproperlyConfigured(f"{self.problems[0].message} {self.problems[0].hint}")
         self.validate_task(task)
         headers = carriers.pack()
-        if not are_stored:
-            calls = [stored_call(task, args, kwargs) for args, kwargs in calls]
+        if are_stored:
+            calls = [passed_call(task, args, kwargs) for args, kwargs in calls]
         return [self._job_of(task, args, kwargs, headers) for args, kwargs in calls]
 
     def _job_of(
         self, task: CoreTask, args: Sequence[Any], kwargs: Mapping[str, Any], headers: Mapping[str, Any] | None
     ) -> Job:
         check_call(task, args, kwargs)
+        stored_args, stored_kwargs = stored_call(task, args, kwargs)
         metadata = getattr(task, "metadata", {})
         job = Job(
             id=new_id(),
             name=task.module_path,
-            payload=encode_call(task.module_path, args, kwargs, headers),
+            payload=encode_call(task.module_path, stored_args, stored_kwargs, headers),
             backend=self.alias,
             queue=task.queue_name,
             priority=int(task.priority),

@@ -65,6 +65,11 @@ def go_on_for_ever() -> None:
     go_on_for_ever.enqueue()
 
 
+@task(rate_limit="1/m")
+def note_slowly(value: Any) -> None:
+    noted.append(value)
+
+
 @task
 def tell_time() -> str:
     return timezone.now().isoformat()

@@ -15,7 +15,7 @@ from reinhardt_tasks.signals import task_finished, task_retried
 from reinhardt_tasks.testing import CapturedTasks, TasksFailed, captured_tasks
 
 from . import chores
-from .chores import anote, count_down, fail, go_on_for_ever, note, noted, send, succeed_at, tell_time
+from .chores import anote, count_down, fail, go_on_for_ever, note, note_slowly, noted, send, succeed_at, tell_time
 
 
 def test_nothing_runs_before_and_everything_runs_by_drain(reinhardt_tasks: CapturedTasks) -> None:
@@ -121,6 +121,15 @@ def test_what_is_for_later_waits_until_time_has_moved(reinhardt_tasks: CapturedT
     reinhardt_tasks.travel(reinhardt_tasks.now + timedelta(hours=1))
     reinhardt_tasks.drain()
     assert noted == ["later", "later still"]
+
+
+def test_what_a_rate_holds_back_waits_too(reinhardt_tasks: CapturedTasks) -> None:
+    note_slowly.enqueue(1)
+    note_slowly.enqueue(2)
+    assert len(reinhardt_tasks.drain()) == 1
+    reinhardt_tasks.travel(timedelta(minutes=1))
+    assert len(reinhardt_tasks.drain()) == 1
+    assert noted == [1, 2]
 
 
 def test_djangos_clock_goes_along_and_comes_back() -> None:
