@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         BackendError,
         DuplicateTask,
         ExecutionFailed,
+        InvalidWorkflow,
         MaxRetriesExceeded,
         QueueError,
         Retry,
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
         TaskNotFound,
         TaskTimeout,
         WorkerLost,
+        WorkflowNotFound,
     )
     from .jobs import Progress, TaskId, TaskPriority, TaskStatus
     from .queues import QueueConfig, TaskQueue
@@ -30,6 +32,13 @@ if TYPE_CHECKING:
     from .results import MemoryResultBackend, ResultBackend, TaskOutput, TaskResult, TaskResultMetadata
     from .retries import RetryState, RetryStrategy
     from .tasks import Task, TaskContext, get_current_context, task
+    from .workflow_states import ChainStatus
+    from .workflows.chains import TaskChain, TaskChainBuilder
+    from .workflows.graphs import Workflow
+    from .workflows.groups import group
+    from .workflows.placeholders import failure, previous_result, result_of
+    from .workflows.runs import WorkflowRun, get_workflow
+    from .workflows.steps import step
 
 #: Public name → the module that has it. Loaded when asked for: most need settings, which may not be there yet.
 _PLACES = {
@@ -38,6 +47,7 @@ _PLACES = {
         "BackendError",
         "DuplicateTask",
         "ExecutionFailed",
+        "InvalidWorkflow",
         "MaxRetriesExceeded",
         "QueueError",
         "Retry",
@@ -48,6 +58,7 @@ _PLACES = {
         "TaskNotFound",
         "TaskTimeout",
         "WorkerLost",
+        "WorkflowNotFound",
     ],
     "jobs": ["Progress", "TaskId", "TaskPriority", "TaskStatus"],
     "queues": ["QueueConfig", "TaskQueue"],
@@ -55,13 +66,28 @@ _PLACES = {
     "results": ["MemoryResultBackend", "ResultBackend", "TaskOutput", "TaskResult", "TaskResultMetadata"],
     "retries": ["RetryState", "RetryStrategy"],
     "tasks": ["Task", "TaskContext", "get_current_context", "task"],
+    "workflow_states": ["ChainStatus"],
+    "workflows": [
+        "TaskChain",
+        "TaskChainBuilder",
+        "Workflow",
+        "WorkflowRun",
+        "failure",
+        "get_workflow",
+        "group",
+        "previous_result",
+        "result_of",
+        "step",
+    ],
 }
 _PLACE_OF = {name: module for module, names in _PLACES.items() for name in names}
 
 __all__ = [
     "BackendError",
+    "ChainStatus",
     "DuplicateTask",
     "ExecutionFailed",
+    "InvalidWorkflow",
     "MaxRetriesExceeded",
     "MemoryResultBackend",
     "Progress",
@@ -74,6 +100,8 @@ __all__ = [
     "SerializationFailed",
     "Task",
     "TaskCancelled",
+    "TaskChain",
+    "TaskChainBuilder",
     "TaskContext",
     "TaskError",
     "TaskExecutionError",
@@ -89,7 +117,16 @@ __all__ = [
     "TaskStatus",
     "TaskTimeout",
     "WorkerLost",
+    "Workflow",
+    "WorkflowNotFound",
+    "WorkflowRun",
+    "failure",
     "get_current_context",
+    "get_workflow",
+    "group",
+    "previous_result",
+    "result_of",
+    "step",
     "task",
 ]
 

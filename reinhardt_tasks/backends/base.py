@@ -32,6 +32,7 @@ from ..jobs import (
     new_id,
 )
 from ..options import BackendOptions, Problem, are_names, did_you_mean, read_options
+from ..registry import registry
 from ..results import TaskResult, fill_result, result_of
 from ..serialization import encode_call
 from ..tasks import Call, Task, check_call
@@ -45,6 +46,9 @@ class ReinhardtBackend(BaseTaskBackend):
     supports_priority = True
     supports_defer = True
     supports_get_result = True
+
+    #: What is enqueued lies in a store until a worker takes it.
+    keeps_jobs: ClassVar[bool] = True
 
     options_class: ClassVar[type[BackendOptions]] = BackendOptions
 
@@ -88,6 +92,14 @@ class ReinhardtBackend(BaseTaskBackend):
         """Store one task for each call, all or none, in one round trip; see enqueue()."""
         with carriers.enqueueing(task, len(calls)):
             return self._announce(task, self.broker.enqueue(self.jobs_of(task, calls)), calls)
+
+    def enqueue_jobs(self, jobs: Sequence[Job]) -> None:
+        """Store jobs that were made before, under the ids that they have; those whose ids are known are there already."""
+        self._announce_jobs(self.broker.enqueue(jobs))
+
+    def commits_with(self, database: str) -> bool:
+        """Return whether what is enqueued in a transaction of this database is part of it."""
+        return False
 
     async def aenqueue_many(self, task: CoreTask, calls: Sequence[Call]) -> list[TaskResult[Any]]:
         """See enqueue_many()."""
@@ -192,6 +204,11 @@ class ReinhardtBackend(BaseTaskBackend):
         for result in results:
             signals.task_enqueued.send_robust(sender=type(self), task_result=result)
         return results
+
+    def _announce_jobs(self, jobs: Sequence[Job]) -> None:
+        for job in jobs:
+            if registry.has(job.name):
+                signals.task_enqueued.send_robust(sender=type(self), task_result=result_of(job, task_of(job)))
 
     def _get(self, task_id: str | TaskId) -> Job:
         job = self.broker.get([str(task_id)]).get(str(task_id))

@@ -44,6 +44,9 @@ class DatabaseBackend(ReinhardtBackend):
     def broker(self) -> Broker:
         return _broker_of(self.alias, self.params, self)
 
+    def commits_with(self, database: str) -> bool:
+        return self.database == database
+
     def why_waiting_is_hopeless(self) -> str | None:
         if connections[self.database].in_atomic_block and not _is_test_transaction(self.database):
             return (
