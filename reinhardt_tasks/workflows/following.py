@@ -33,24 +33,21 @@ class StepFollower:
         """Put results in their places. Return the recorded outcome of a step that has ended, or a cancellation where nobody
         wants the step any more."""
         workflow, position = note["id"], note["step"]
-        row = (
-            StepRow.objects.using(database())
-            .select_related("workflow")
-            .defer("payload", "followers", "workflow__output", "workflow__names")
-            .filter(pk=step_id(workflow, position))
-            .first()
-        )
-        if row is None:
+        using = database()
+        rows = StepRow.objects.using(using).filter(pk=step_id(workflow, position))
+        found = next(iter(rows.values_list("status", "round", "workflow__status")), None)
+        if found is None:
             return _cancelled(claim, f"Workflow {workflow} is deleted.")
-        if job_id(workflow, position, row.round) != claim.job.id:
-            return _cancelled(claim, f"Step {row} of workflow {workflow} was started anew, by another task.")
-        if StepStatus(row.status).is_finished:
+        status, round_, state = found
+        if job_id(workflow, position, round_) != claim.job.id:
+            return _cancelled(claim, f"This step of workflow {workflow} was started anew, by another task.")
+        if StepStatus(status).is_finished:
             logger.info("Task id=%s path=%s has ended before: that is settled now.", claim.job.id, claim.job.name)
-            return _outcome(claim, ending_of(row))
-        if row.workflow.status not in ACTIVE:
-            return self.ended(note, _cancelled(claim, f"Workflow {row.workflow} is {row.workflow.status}."))
-        if row.workflow.status == ChainStatus.PENDING:
-            WorkflowRow.objects.using(database()).filter(pk=workflow, status=ChainStatus.PENDING.value).update(
+            return _outcome(claim, ending_of(rows.get()))
+        if state not in ACTIVE:
+            return self.ended(note, _cancelled(claim, f"Workflow {workflow} is {state}."))
+        if state == ChainStatus.PENDING:
+            WorkflowRow.objects.using(using).filter(pk=workflow, status=ChainStatus.PENDING.value).update(
                 status=ChainStatus.RUNNING.value, started_at=datetime.now(UTC)
             )
         _fill(note, [args, kwargs])

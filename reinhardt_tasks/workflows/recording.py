@@ -64,18 +64,18 @@ def record(workflow: str, position: int, job: str, ending: Ending) -> Ending | N
 
 
 def _record(using: str, workflow: str, position: int, job: str, ending: Ending, post: Post) -> Ending | None:
-    row = (
-        StepRow.objects.using(using).select_for_update().defer("payload").filter(pk=step_id(workflow, position)).first()
-    )
+    rows = StepRow.objects.using(using).filter(pk=step_id(workflow, position))
+    locked = rows.select_for_update().only("id", "status", "round", "on_failure", "followers")
+    row = next(iter(locked), None)
     if row is None or job_id(workflow, position, row.round) != job:
         return None
     if StepStatus(row.status).is_finished:
-        return ending_of(row)
+        return ending_of(rows.get())
     has_failed = ending.status is not StepStatus.SUCCESS
     is_active = not has_failed or is_still_active(using, workflow)
     is_through = is_active and not (has_failed and row.on_failure == STOP)
     now = datetime.now(UTC)
-    StepRow.objects.using(using).filter(pk=row.pk).update(
+    rows.update(
         status=ending.status.value,
         result=ending.result,
         error=ending.error,
