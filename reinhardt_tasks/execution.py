@@ -92,7 +92,8 @@ class Execution:
     @property
     def timeout(self) -> float | None:
         """Seconds that this attempt may take, or None."""
-        return self._options.timeout_of(self.task, self.claim.job)
+        own: float | None = self.headers.get("timeout")
+        return own if own is not None else self._options.timeout_of(self.task, self.claim.job)
 
     @property
     def deadline(self) -> float | None:

@@ -108,6 +108,8 @@ class Task(CoreTask, Generic[P, R]):  # type: ignore[misc, unused-ignore]
         run_after: datetime | timedelta | None = None,
         backend: str | None = None,
         metadata: Mapping[str, Any] | None = None,
+        max_attempts: int | None = None,
+        timeout: float | None = None,
     ) -> Task[P, R]:
         """Return a copy with other defaults. `run_after` is a moment, or a timedelta from now."""
         if isinstance(run_after, timedelta):
@@ -118,6 +120,8 @@ class Task(CoreTask, Generic[P, R]):  # type: ignore[misc, unused-ignore]
             "run_after": run_after,
             "backend": backend,
             "metadata": None if metadata is None else dict(metadata),
+            "max_attempts": max_attempts,
+            "timeout": timeout,
         }
         return replace(self, **{name: value for name, value in changes.items() if value is not None})
 

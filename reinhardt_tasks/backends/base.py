@@ -177,8 +177,18 @@ class ReinhardtBackend(BaseTaskBackend):
         if self.problems:
             raise ImproperlyConfigured(f"{self.problems[0].message} {self.problems[0].hint}")
         self.validate_task(task)
-        headers = carriers.pack()
+        headers = self.headers_of(task)
         return [self._job_of(task, args, kwargs, headers) for args, kwargs in calls]
+
+    def headers_of(self, task: CoreTask) -> dict[str, Any]:
+        """Return what travels with a call of `task` from here: what carriers pack, and a timeout of this call's own."""
+        headers = dict(carriers.pack() or {})
+        timeout = getattr(task, "timeout", None)
+        if timeout is not None and registry.has(task.module_path):
+            # The task's own the worker knows.
+            if timeout != getattr(registry.get(task.module_path), "timeout", None):
+                headers["timeout"] = timeout
+        return headers
 
     def _job_of(
         self, task: CoreTask, args: Sequence[Any], kwargs: Mapping[str, Any], headers: Mapping[str, Any] | None

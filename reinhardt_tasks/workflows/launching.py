@@ -83,7 +83,9 @@ def _job(workflow: str, planned: PlannedStep) -> Job:
     note: dict[str, Any] = {"id": workflow, "step": planned.position}
     if planned.places:
         note["places"] = planned.places
-    object.__setattr__(job, "payload", encode_call(task.module_path, args, kwargs, {HEADER: note}))
+    object.__setattr__(
+        job, "payload", encode_call(task.module_path, args, kwargs, {HEADER: note, **backend.headers_of(task)})
+    )
     return job
 
 

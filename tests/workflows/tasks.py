@@ -88,3 +88,10 @@ def say_atomically(word: str) -> str:
 @task(atomic=True, max_attempts=1)
 def fail_atomically() -> None:
     raise ValueError("atomic")
+
+
+@task
+def linger(seconds: float) -> None:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        time.sleep(0.01)
