@@ -12,6 +12,7 @@ import time
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from enum import Enum
 from typing import Any
 
 from django.db import connections, transaction
@@ -111,56 +112,106 @@ def _look(rows: Sequence[StepRow]) -> None:
         if backend is None:
             logger.warning("TASKS has no backend %r any more: %d steps of workflows wait for it.", alias, len(some))
             continue
-        jobs = backend.broker.get([job_id(row.workflow_id, row.position, row.round) for row in some])
+        jobs = backend.broker.get([_id(row) for row in some])
         _compare(alias, backend, some, jobs, state)
+
+
+class _Finding(Enum):
+    """What a look at a ready step comes to."""
+
+    UNDER_WAY = "under way"
+    UNSENT = "ready, and not in its queue"
+    TAKEN_AWAY = "was in its queue, and is not there any more"
+    ENDED = "has ended, and that is not on record"
+    UNWANTED = "in its queue, though its workflow has ended"
+    OVER = "will not run, since its workflow has ended"
+
+
+def _finding(row: StepRow, job: Job | None, status: ChainStatus | None) -> _Finding:
+    is_active = status in ACTIVE
+    if job is None:
+        if not is_active:
+            return _Finding.OVER
+        return _Finding.TAKEN_AWAY if row.is_sent else _Finding.UNSENT
+    if job.status is TaskStatus.CANCELLED and not is_active:
+        return _Finding.OVER
+    if job.status.is_finished:
+        return _Finding.ENDED
+    if not is_active and (status is ChainStatus.CANCELLED or job.status.is_waiting):
+        return _Finding.UNWANTED
+    return _Finding.UNDER_WAY
 
 
 def _compare(
     alias: str, backend: Any, rows: Sequence[StepRow], jobs: dict[str, Job], state: dict[Any, ChainStatus]
 ) -> None:
     """Record what has ended unseen, send what is not there, cancel what nobody wants."""
-    unsent: list[Job] = []
-    unwanted: list[str] = []
-    seen: list[Any] = []
+    found: dict[_Finding, list[StepRow]] = defaultdict(list)
     for row in rows:
-        status = state.get(row.workflow_id)
-        id_ = job_id(row.workflow_id, row.position, row.round)
-        job = jobs.get(id_)
-        if job is None and status in ACTIVE and not row.is_sent:
-            unsent.append(job_of(row))
-        elif job is None:
-            _record(row, id_, _gone())
-        elif job.status.is_finished:
-            _record(row, id_, ending_of_job(job))
-        elif status is ChainStatus.CANCELLED or status is ChainStatus.FAILED and job.status is not TaskStatus.RUNNING:
-            unwanted.append(id_)
-        elif not row.is_sent:
-            seen.append(row.pk)
-    if seen:
+        found[_finding(row, jobs.get(_id(row)), state.get(row.workflow_id))].append(row)
+    if seen := [row.pk for row in found[_Finding.UNDER_WAY] if not row.is_sent]:
         StepRow.objects.using(database()).filter(pk__in=seen).update(is_sent=True)
-    if unsent:
+    if unsent := found[_Finding.UNSENT]:
         logger.warning("%d steps of workflows were ready and not in their queue: they are sent now.", len(unsent))
-        send_quietly(alias, unsent)
-    if unwanted:
-        _cancel(backend, rows, unwanted)
+        send_quietly(alias, [job_of(row) for row in unsent])
+    for row in found[_Finding.TAKEN_AWAY]:
+        _record(row, _taken_away())
+    for row in found[_Finding.ENDED]:
+        _record(row, ending_of_job(jobs[_id(row)]))
+    _close(found[_Finding.OVER] + _cancelled(backend, found[_Finding.UNWANTED]))
 
 
-def _cancel(backend: Any, rows: Sequence[StepRow], ids: Sequence[str]) -> None:
+def _cancelled(backend: Any, rows: Sequence[StepRow]) -> list[StepRow]:
+    """Cancel the tasks of steps; return those that are over by this. Such as run are told to stop, and tell of their end."""
+    if not rows:
+        return []
+    ids = [_id(row) for row in rows]
     backend.cancel(ids)
-    # Those that waited have ended by this; those that run tell of their end themselves.
     jobs = backend.broker.get(ids)
+    return [row for row in rows if _id(row) in jobs and jobs[_id(row)].status is TaskStatus.CANCELLED]
+
+
+def _close(rows: Sequence[StepRow]) -> None:
+    """Record steps as cancelled whose workflows have ended: nothing follows, so it is one statement for many."""
+    place = session()
+    by_round: dict[tuple[Any, int], list[StepRow]] = defaultdict(list)
     for row in rows:
-        id_ = job_id(row.workflow_id, row.position, row.round)
-        if id_ in jobs and jobs[id_].status.is_finished:
-            _record(row, id_, ending_of_job(jobs[id_]))
+        by_round[(row.workflow_id, row.round)].append(row)
+    for (workflow, round_), some in by_round.items():
+
+        def work(
+            cursor: Any, workflow: Any = workflow, round_: int = round_, ids: Sequence[Any] = [row.pk for row in some]
+        ) -> bool:
+            # Held still: nobody lets it go on in between.
+            flow = WorkflowRow.objects.using(place.alias).select_for_update().filter(pk=workflow).first()
+            if flow is not None and flow.status in ACTIVE:
+                return False
+            open_steps = StepRow.objects.using(place.alias).filter(
+                pk__in=ids, round=round_, status=StepStatus.READY.value
+            )
+            open_steps.update(
+                status=StepStatus.CANCELLED.value,
+                error=text_of("reinhardt_tasks.exceptions.TaskCancelled", "Its workflow had ended before it began."),
+                finished_at=datetime.now(UTC),
+                look_at=None,
+            )
+            return True
+
+        if not place.run(work, together=True):
+            for row in some:
+                _record(row, _taken_away())
 
 
-def _record(row: StepRow, id_: str, ending: Ending) -> None:
+def _record(row: StepRow, ending: Ending) -> None:
     logger.info("Workflow id=%s: step %s has ended unseen as %s", row.workflow_id, row, ending.status)
-    record(str(row.workflow_id), row.position, id_, ending)
+    record(str(row.workflow_id), row.position, _id(row), ending)
 
 
-def _gone() -> Ending:
+def _id(row: StepRow) -> str:
+    return job_id(row.workflow_id, row.position, row.round)
+
+
+def _taken_away() -> Ending:
     text = text_of("reinhardt_tasks.exceptions.TaskNotFound", "Its task was deleted before it ended.")
     return Ending(status=StepStatus.CANCELLED, error=text)
 
