@@ -375,7 +375,10 @@ def test_a_step_that_only_waits_is_left_alone_ever_longer(database_alias: str) -
     assert ran == [1]
 
 
-def test_a_step_that_became_free_in_an_ended_workflow_is_not_forgotten(database_alias: str) -> None:
+@pytest.mark.parametrize("is_retried_meanwhile", [False, True])
+def test_a_step_that_became_free_in_an_ended_workflow_is_not_forgotten(
+    database_alias: str, is_retried_meanwhile: bool
+) -> None:
     run = TaskChain("late end", [step(say, 1), step(say, 2)]).start()
     worker = ByHand("w")
     (claim,) = worker.claim()
@@ -390,6 +393,12 @@ def test_a_step_that_became_free_in_an_ended_workflow_is_not_forgotten(database_
     StepFollower().ended(note, Succeeded(claim=claim, result="1"))
     row = StepRow.objects.using(database_alias).get(workflow_id=run.id, position=1)
     assert (row.status, row.open_needs) == ("WAITING", 0)
+    if is_retried_meanwhile:
+        # By somebody who has not seen that step, since it became free at the same moment.
+        WorkflowRow.objects.using(database_alias).filter(pk=run.id).update(status="RUNNING", finished_at=None)
+        tend(NOW)
+        assert worked_off(run).status is ChainStatus.COMPLETED
+        return
     tend(NOW)
     assert StepRow.objects.using(database_alias).get(pk=row.pk).look_at is None
     run.retry_failed()
