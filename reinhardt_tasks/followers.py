@@ -42,6 +42,8 @@ class Follower(Protocol):
 
 #: Header → its follower.
 FOLLOWERS: dict[str, Follower] = {}
+#: Header → what kept its follower from tending the last time.
+_complaints: dict[str, str] = {}
 
 
 def begin(claim: Claim, headers: Mapping[str, Any], args: list[Any], kwargs: dict[str, Any]) -> Outcome | None:
@@ -83,7 +85,12 @@ def tend(patience: timedelta, keep: timedelta | None) -> None:
         try:
             follower.tend(patience, keep)
         except Exception as exc:
-            _complain(exc, "What stands still of header %r could not be looked for", name)
+            # Every few seconds for as long as it lasts, or for ever where nobody has migrated: told once.
+            if _complaints.get(name) != str(exc):
+                _complain(exc, "What stands still of header %r could not be looked for", name)
+            _complaints[name] = str(exc)
+        else:
+            _complaints.pop(name, None)
 
 
 def _may_be_followed(outcome: Outcome) -> bool:

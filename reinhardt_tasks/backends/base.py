@@ -12,7 +12,7 @@ from asgiref.sync import sync_to_async
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 
-from .. import carriers, signals
+from .. import carriers, followers, signals
 from .._compat import DEFAULT_TASK_QUEUE_NAME, BaseTaskBackend, CoreTask, InvalidTask, TaskResultDoesNotExist
 from ..brokers.base import Broker, Queues, WorkerInfo
 from ..exceptions import BackendError, TaskNotFound
@@ -152,7 +152,7 @@ class ReinhardtBackend(BaseTaskBackend):
         if status is job.status:
             return
         claim = _HELD.pop((self.alias, job.id), None)
-        if claim is None or self.broker.settle([_outcome(claim, status)]):
+        if claim is None or self.broker.settle(followers.all_ended([_outcome(claim, status)])):
             raise BackendError(
                 f"Task {job.id} ({job.name}) is {job.status}, and not held by this process: dequeue it first."
             )

@@ -83,8 +83,9 @@ def lines(tmp_path: Path) -> Lines:
     return Lines(tmp_path / "lines")
 
 
-def worker(setting: dict[str, Any], **environment: str) -> WorkerProcess:
+def worker(setting: dict[str, Any], *flags: str, **environment: str) -> WorkerProcess:
     return WorkerProcess(
+        *flags,
         "--concurrency",
         "4",
         "--poll-interval",
@@ -132,6 +133,20 @@ def test_a_worker_that_dies_at_a_boundary_repeats_and_loses_nothing(
     assert run.return_value == {"value": "b", "also": None}
     # What was on record did not run again.
     assert lines.ended == {"a": 2 if place == "unrecorded" else 1, "b": 1}
+
+
+@pytest.mark.parametrize("setting", ["sqlite"], indirect=True)
+def test_a_process_that_dies_under_its_supervisor_repeats_and_loses_nothing(
+    setting: dict[str, Any], lines: Lines
+) -> None:
+    path = str(lines.path)
+    names = [f"member{number}" for number in range(20)]
+    run = group(step(note_step, path, name, 0.01) for name in names).then(note_step, path, "callback", 0).start()
+    with worker(setting, "--processes", "2", REINHARDT_TEST_DIE_AT="unsettled:4"):
+        # Each process dies at its fourth step; others take their places, and die too.
+        finished(run)
+    all_is_well(run, lines, {**{name: set() for name in names}, "callback": set(names)})
+    assert set(lines.ended.values()) <= {1, 2}
 
 
 # At random

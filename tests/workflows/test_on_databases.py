@@ -433,6 +433,16 @@ def test_what_ended_long_ago_is_forgotten(database_alias: str, monkeypatch: pyte
     assert not StepRow.objects.using(database_alias).filter(workflow_id=old.id).exists()
 
 
+def test_who_dequeues_by_hand_moves_a_workflow_too(database_alias: str) -> None:
+    backend = task_backends["default"]
+    run = TaskChain("by hand", [step(say, 1), step(keep, previous_result)]).start()
+    task_id = backend.dequeue()
+    assert task_id is not None
+    backend.update_status(task_id, TaskStatus.SUCCESS)
+    assert run.progress() == (1, 2)
+    assert worked_off(run).return_value == {"value": None, "also": None}
+
+
 def test_workflows_are_listed_newest_first_in_pages(database_alias: str) -> None:
     ids = [TaskChain("listed", [step(say, 1)]).start().id for _ in range(3)]
     worked_off(get_workflow(ids[0]))
