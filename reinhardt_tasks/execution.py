@@ -177,6 +177,9 @@ class Execution:
             early = self._ask_followers()
         if early is None:
             self._fill()
+        elif isinstance(early, Failed) and not self.headers:
+            # Without its task it was not read as far as its headers.
+            (early,) = followers.all_ended([early])
         return early
 
     def follow(self, outcome: Outcome) -> Outcome:

@@ -20,6 +20,7 @@ from reinhardt_tasks import (
     result_of,
     step,
 )
+from reinhardt_tasks._compat import InvalidTask, task_backends
 from reinhardt_tasks.models import StepRow, WorkflowRow
 from reinhardt_tasks.workflows import StepStatus, steps_of
 
@@ -175,6 +176,23 @@ def test_an_empty_workflow_is_complete() -> None:
     assert run.return_value is None
     assert run.retry() is True
     assert run.status is ChainStatus.COMPLETED
+
+
+def test_a_dummy_keeps_the_first_steps_and_moves_nothing(settings: Any) -> None:
+    settings.TASKS = {"default": {"BACKEND": "reinhardt_tasks.backends.DummyBackend", "QUEUES": []}}
+    run = TaskChain("dummy", [group(step(say, 1), step(say, 2)), step(say, 3)]).start()
+    assert [result.args for result in task_backends["default"].results] == [[1], [2]]
+    assert [result.id for result in task_backends["default"].results] == [each.job_id for each in run.steps()][:2]
+    assert run.refresh().status is ChainStatus.PENDING
+    assert run.cancel()
+    assert run.status is ChainStatus.CANCELLED
+
+
+def test_a_step_for_a_backend_of_somebody_else_is_refused(settings: Any) -> None:
+    module = type(task_backends["default"]).__mro__[2].__module__.rpartition(".backends")[0]
+    settings.TASKS = {**settings.TASKS, "other": {"BACKEND": f"{module}.backends.dummy.DummyBackend", "QUEUES": []}}
+    with pytest.raises(InvalidTask, match="need a backend of reinhardt_tasks"):
+        TaskChainBuilder("x").add_task(step(say, 1).using(backend="other")).build()
 
 
 def test_starting_twice_starts_once() -> None:

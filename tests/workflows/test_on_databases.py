@@ -16,6 +16,7 @@ from reinhardt_tasks import ChainStatus, TaskChain, get_workflow, group, previou
 from reinhardt_tasks._compat import task_backends
 from reinhardt_tasks.jobs import Cancelled, Failed, Retrying, Succeeded, TaskStatus
 from reinhardt_tasks.models import StepRow, WorkflowRow
+from reinhardt_tasks.registry import registry
 from reinhardt_tasks.worker.maintenance import Maintenance
 from reinhardt_tasks.workflows import aget_workflow, list_workflows
 from reinhardt_tasks.workflows import tending as tending_module
@@ -431,6 +432,22 @@ def test_what_ended_long_ago_is_forgotten(database_alias: str, monkeypatch: pyte
     assert forget(timedelta(0)) == 0, "not twice within a minute"
     assert {str(pk) for pk in rows.values_list("pk", flat=True)} == {young.id, alive.id}
     assert not StepRow.objects.using(database_alias).filter(workflow_id=old.id).exists()
+
+
+@pytest.mark.parametrize("database_alias", ["sqlite"], indirect=True)
+def test_a_step_whose_task_nobody_knows_any_more_has_failed_in_the_end(database_alias: str, settings: Any) -> None:
+    settings.TASKS["default"]["OPTIONS"]["UNKNOWN_TASK_TTL"] = 0.001
+    settings.TASKS = dict(settings.TASKS)
+    run = TaskChain("renamed", [step(say, 1), step(say, 2)]).start()
+    registry.unregister(say.module_path)
+    try:
+        worked_off(run)
+    finally:
+        registry.register(say)
+    assert run.status is ChainStatus.FAILED
+    assert "TaskNotFound" in run.steps()[0].error
+    assert run.retry_failed()
+    assert worked_off(run).status is ChainStatus.COMPLETED
 
 
 def test_who_dequeues_by_hand_moves_a_workflow_too(database_alias: str) -> None:
