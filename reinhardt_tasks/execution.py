@@ -190,7 +190,16 @@ class Execution:
         return followers.ended(self.headers, outcome, in_transaction=self.in_transaction)
 
     def _ask_followers(self) -> Outcome | None:
-        return followers.begin(self.claim, self.headers, self._args, self._kwargs)
+        known = followers.begin(self.claim, self.headers, self._args, self._kwargs)
+        if known is not None:
+            return known
+        assert self._found is not None
+        try:
+            # They may have changed the arguments.
+            self._result = fill_result(self.claim.job, self._found, self._args, self._kwargs)
+        except RecursionError as exc:
+            return self.follow(Failed(claim=self.claim, attempt=self._attempt(exc)))
+        return None
 
     def _read(self) -> Outcome | None:
         job = self.claim.job

@@ -24,6 +24,11 @@ def double(number: int) -> int:
     return 2 * number
 
 
+@task(takes_context=True)
+def show(context: Any, number: int) -> list[Any]:
+    return [number, context.task_result.args]
+
+
 @task
 async def double_later(number: int) -> int:
     return 2 * number
@@ -100,6 +105,12 @@ def test_a_followed_job_gets_its_arguments_and_its_outcome_from_there(watcher: W
     assert isinstance(outcome, Succeeded)
     assert [told.result for told in watcher.told if isinstance(told, Succeeded)] == ["42"]
     assert outcome.result == "7"
+
+
+def test_the_context_shows_the_arguments_that_it_runs_with(watcher: Watcher) -> None:
+    watcher.argument = 21
+    execution_of(claim_of(show, 1)).run()
+    assert [told.result for told in watcher.told if isinstance(told, Succeeded)] == ["[21,[21]]"]
 
 
 def test_a_followed_coroutine_too(watcher: Watcher) -> None:
