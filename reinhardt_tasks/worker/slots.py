@@ -135,26 +135,25 @@ class _RollBack(Exception):
 def run_atomically(execution: Execution, broker: Broker) -> Outcome | None:
     """Run a task in one transaction with the record of its success; return None where that is settled."""
     outcome: Outcome | None = None
-    execution.in_transaction = True
     try:
-        with broker.transaction():
-            outcome = execution.run()
-            if not isinstance(outcome, Succeeded):
-                raise _RollBack
-            if broker.settle([outcome]):
-                # Somebody else holds this task by now: its effects are theirs to make. Its fence refuses our success again.
-                raise _RollBack
+        execution.in_transaction = True
+        try:
+            with broker.transaction():
+                outcome = execution.run()
+                if not isinstance(outcome, Succeeded):
+                    raise _RollBack
+                if broker.settle([outcome]):
+                    # Somebody else holds this task by now: its effects are theirs to make. Its fence refuses our success again.
+                    raise _RollBack
+        finally:
+            execution.in_transaction = False
     except _RollBack:
-        execution.in_transaction = False
         return outcome if outcome is None or isinstance(outcome, Succeeded) else execution.follow(outcome)
     except NotImplementedError as exc:
-        execution.in_transaction = False
         return execution.fail(ExecutionFailed(f"atomic=True needs a database backend: {exc}"), is_final=True)
     except Exception as exc:
         # The commit failed, or its answer was lost. If it did happen, what follows here is refused by its fence.
-        execution.in_transaction = False
         return execution.fail(exc)
-    execution.in_transaction = False
     # To those whose records lie in another database; others have it on record already.
     execution.follow(outcome)
     return None

@@ -178,8 +178,8 @@ class WorkflowRun:
 class StepView:
     """A step for people: what is on record, and what the queue says of a step that is under way.
 
-    `state` is a StepStatus or, of a step that is in its queue, a TaskStatus. `followers` are positions; those of gates are
-    among them (see `all_followers`).
+    `state` is a StepStatus or, of a step that is in its queue, a TaskStatus. `handles` is the position of the step whose
+    failure this one is for. Positions have gaps, where gates are.
     """
 
     position: int
