@@ -18,7 +18,7 @@ from ..workflow_states import ACTIVE, ChainStatus, StepStatus
 from .endings import Ending, error_text
 from .ids import job_id, step_id
 from .placeholders import put
-from .places import database
+from .places import database, steadily
 from .reading import values_of
 from .recording import ending_of, record
 from .tending import forget, tend
@@ -32,8 +32,10 @@ class StepFollower:
     def begin(self, claim: Claim, note: Any, args: list[Any], kwargs: dict[str, Any]) -> Outcome | None:
         """Put results in their places. Return the recorded outcome of a step that has ended, or a cancellation where nobody
         wants the step any more."""
+        return steadily(lambda using: self._begin(using, claim, note, [args, kwargs]))
+
+    def _begin(self, using: str, claim: Claim, note: Any, call: list[Any]) -> Outcome | None:
         workflow, position = note["id"], note["step"]
-        using = database()
         rows = StepRow.objects.using(using).filter(pk=step_id(workflow, position))
         found = next(iter(rows.values_list("status", "round", "workflow__status")), None)
         if found is None:
@@ -50,7 +52,7 @@ class StepFollower:
             WorkflowRow.objects.using(using).filter(pk=workflow, status=ChainStatus.PENDING.value).update(
                 status=ChainStatus.RUNNING.value, started_at=datetime.now(UTC)
             )
-        _fill(note, [args, kwargs])
+        _fill(note, call)
         return None
 
     def ended(self, note: Any, outcome: Outcome) -> Outcome:
@@ -77,9 +79,13 @@ class StepFollower:
 
     def tend(self, patience: timedelta, keep: timedelta | None) -> None:
         """See Follower.tend()."""
-        tend(patience)
-        if keep is not None:
-            forget(keep)
+
+        def look(using: str) -> None:
+            tend(patience)
+            if keep is not None:
+                forget(keep)
+
+        steadily(look)
 
 
 def _fill(note: Any, call: list[Any]) -> None:

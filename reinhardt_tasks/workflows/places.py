@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 from uuid import UUID
 
-from django.db import connections, router
+from django.db import DatabaseError, InterfaceError, connections, router
 from django.db.models import QuerySet
 
 from .._compat import InvalidTaskBackend, task_backends
 from ..brokers.database.session import Session
+from ..exceptions import QueueError
 from ..models import StepRow, WorkflowRow
+
+T = TypeVar("T")
 
 
 def database() -> str:
@@ -28,6 +32,25 @@ def database() -> str:
 def session() -> Session:
     """Return the way to that database: in the caller's transaction where there is one, else with lost races tried again."""
     return Session(database())
+
+
+def steadily(work: Callable[[str], T]) -> T:
+    """Return what `work` does with the database; it must bear to be begun again. Raise QueueError where that is away.
+
+    A connection from before an outage breaks when it is used, and would stay broken where nobody tidies up after us
+    (maintenance, supervisor): it is closed, and a new one tried once.
+    """
+    using = database()
+    for is_last in (False, True):
+        try:
+            return work(using)
+        except (DatabaseError, InterfaceError) as exc:
+            joins = connections[using].in_atomic_block
+            if not joins:
+                connections[using].close()
+            if joins or is_last:
+                raise QueueError(f"The workflows in the database {using!r} cannot be reached: {exc}") from exc
+    raise AssertionError("It has returned or raised.")
 
 
 def steps_in(using: str, workflow: str | UUID) -> QuerySet[StepRow]:

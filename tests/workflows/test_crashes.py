@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import connections
 
 from reinhardt_tasks import ChainStatus, TaskChain, Workflow, WorkflowRun, group, previous_result, result_of, step
 from reinhardt_tasks._compat import task_backends
 from reinhardt_tasks.models import StepRow
 from reinhardt_tasks.workflows.places import database
-from tests.servers import RedisServer, wait_until
+from tests import databases
+from tests.servers import PostgresServer, RedisServer, ServerMissing, wait_until
 from tests.worker.processes import WorkerProcess, tasks_on
 
 from .running import is_sound
@@ -46,8 +48,6 @@ def setting(request: pytest.FixtureRequest, settings: Any, django_db_blocker: An
         server.client().flushall()
         tasks["default"]["BACKEND"] = "reinhardt_tasks.backends.RedisBackend"
         tasks["default"]["OPTIONS"]["URL"] = server.url
-    from tests import databases
-
     with django_db_blocker.unblock():
         databases.emptied(database_alias)
         settings.TASKS = tasks
@@ -147,6 +147,43 @@ def test_a_process_that_dies_under_its_supervisor_repeats_and_loses_nothing(
         finished(run)
     all_is_well(run, lines, {**{name: set() for name in names}, "callback": set(names)})
     assert set(lines.ended.values()) <= {1, 2}
+
+
+@pytest.fixture
+def mortal(settings: Any, redis_server: RedisServer, django_db_blocker: Any) -> Iterator[PostgresServer]:
+    """Steps in Redis, and their workflows in a PostgreSQL that may be killed."""
+    try:
+        server = PostgresServer(own=True)
+    except ServerMissing as missing:
+        pytest.skip(str(missing))
+    with server:
+        server.create_database("mortal")
+        with databases.added("mortal", server.settings_of("mortal"), django_db_blocker), django_db_blocker.unblock():
+            redis_server.client().flushall()
+            tasks = tasks_on("mortal", LEASE=LEASE)
+            tasks["default"]["BACKEND"] = "reinhardt_tasks.backends.RedisBackend"
+            tasks["default"]["OPTIONS"]["URL"] = redis_server.url
+            settings.TASKS = tasks
+            yield server
+
+
+def test_an_outage_of_the_database_makes_no_step_run_twice(mortal: PostgresServer, lines: Lines, settings: Any) -> None:
+    path = str(lines.path)
+    names = [f"member{number}" for number in range(60)]
+    run = group(step(note_step, path, name, 0.1) for name in names).then(note_step, path, "callback", 0).start()
+    with worker(dict(settings.TASKS)) as survivor:
+        wait_until(lambda: len(lines.ended) >= 8, "some have ended", timeout=DONE_WITHIN)
+        connections["mortal"].close()
+        mortal.kill()
+        # Those that run meet the end of it with nobody to record them, and others are claimed that nobody knows.
+        survivor.says("hears of its end later")
+        survivor.says("is put back for 5 s")
+        mortal.start()
+        finished(run)
+        assert survivor.is_running
+    all_is_well(run, lines, {**{name: set() for name in names}, "callback": set(names)})
+    assert set(lines.ended.values()) == {1}
+    connections["mortal"].close()
 
 
 # At random
