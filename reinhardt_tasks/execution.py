@@ -130,7 +130,7 @@ class Execution:
             if (early := self._read()) is None and self.headers:
                 early = await sync_to_async(self._ask_followers)()
             if early is not None:
-                return early
+                return await sync_to_async(self._follow_early)(early) if isinstance(early, Failed) else early
             self._fill()
         assert self._context is not None
         with in_context(self._context), self._surroundings:
@@ -177,9 +177,8 @@ class Execution:
             early = self._ask_followers()
         if early is None:
             self._fill()
-        elif isinstance(early, Failed) and not self.headers:
-            # Without its task it was not read as far as its headers.
-            (early,) = followers.all_ended([early])
+        elif isinstance(early, Failed):
+            early = self._follow_early(early)
         return early
 
     def follow(self, outcome: Outcome) -> Outcome:
@@ -188,6 +187,10 @@ class Execution:
             # A failure is rolled back, and would take what was recorded of it along: it is told afterwards.
             return outcome
         return followers.ended(self.headers, outcome, in_transaction=self.in_transaction)
+
+    def _follow_early(self, outcome: Outcome) -> Outcome:
+        # By its payload: it may not have been read as far as its headers.
+        return followers.all_ended([outcome])[0]
 
     def _ask_followers(self) -> Outcome | None:
         known = followers.begin(self.claim, self.headers, self._args, self._kwargs)
@@ -198,7 +201,7 @@ class Execution:
             # They may have changed the arguments.
             self._result = fill_result(self.claim.job, self._found, self._args, self._kwargs)
         except RecursionError as exc:
-            return self.follow(Failed(claim=self.claim, attempt=self._attempt(exc)))
+            return Failed(claim=self.claim, attempt=self._attempt(exc))
         return None
 
     def _read(self) -> Outcome | None:
