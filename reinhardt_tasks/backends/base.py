@@ -184,11 +184,15 @@ class ReinhardtBackend(BaseTaskBackend):
         """Return what travels with a call of `task` from here: what carriers pack, and a timeout of this call's own."""
         headers = dict(carriers.pack() or {})
         timeout = getattr(task, "timeout", None)
-        if timeout is not None and registry.has(task.module_path):
-            # The task's own the worker knows.
-            if timeout != getattr(registry.get(task.module_path), "timeout", None):
-                headers["timeout"] = timeout
+        # The task's own the worker knows.
+        if timeout is not None and timeout != self._timeout_known_of(task):
+            headers["timeout"] = timeout
         return headers
+
+    def _timeout_known_of(self, task: CoreTask) -> float | None:
+        known = registry.get(task.module_path) if registry.has(task.module_path) else task
+        timeout: float | None = getattr(known, "timeout", None)
+        return timeout
 
     def _job_of(
         self, task: CoreTask, args: Sequence[Any], kwargs: Mapping[str, Any], headers: Mapping[str, Any] | None
