@@ -12,7 +12,7 @@ from django.db import connections
 
 from ..exceptions import QueueError, TaskCancelled
 from ..execution import class_path
-from ..jobs import Attempt, Cancelled, Claim, Failed, Outcome, Succeeded
+from ..jobs import Attempt, Cancelled, Claim, Failed, Outcome, Succeeded, TaskStatus
 from ..models import StepRow, WorkflowRow
 from ..workflow_states import ACTIVE, ChainStatus, StepStatus
 from .endings import Ending, error_text
@@ -21,6 +21,7 @@ from .placeholders import put
 from .places import database, steadily
 from .reading import values_of
 from .recording import ending_of, record
+from .sending import backend_of
 from .tending import forget, tend
 
 logger = logging.getLogger("reinhardt_tasks")
@@ -63,6 +64,9 @@ class StepFollower:
         """
         job = outcome.claim.job
         try:
+            if not isinstance(outcome, Succeeded) and not _is_held(outcome.claim):
+                # Its lease ran out, and the step runs elsewhere: what becomes of it there counts. (A success is one, though.)
+                return outcome
             recorded = record(note["id"], note["step"], job.id, _ending(outcome))
         except QueueError as exc:
             logger.warning("Task id=%s path=%s: its workflow hears of its end later: %s", job.id, job.name, exc)
@@ -86,6 +90,15 @@ class StepFollower:
                 forget(keep)
 
         steadily(look)
+
+
+def _is_held(claim: Claim) -> bool:
+    """Return whether a claim is still its worker's, as far as can be told before it is settled."""
+    backend = backend_of(claim.job.backend)
+    if backend is None or not backend.keeps_jobs:
+        return True
+    job = backend.broker.get([claim.job.id]).get(claim.job.id)
+    return job is not None and job.token == claim.token and job.status is TaskStatus.RUNNING
 
 
 def _fill(note: Any, call: list[Any]) -> None:

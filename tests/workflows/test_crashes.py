@@ -241,9 +241,14 @@ def killed_at_random(
             workers[workers.index(victim)] = worker(setting)
         finished(run)
     finally:
+        told = [each.stderr for each in workers]
         for each in workers:
             each.close()
-    print(f"{run.step_count} steps, {killed} workers killed")
+    print(f"{run.step_count} steps, {killed} workers killed, at {shares}, {run}")
+    unwell = [each for each in run.steps(limit=2000) if each.state != "SUCCESS"]
+    unwell = [each for each in unwell if each.state in ("FAILURE", "CANCELLED")]
+    told = [line for text in told for line in text.splitlines() if any(each.job_id in line for each in unwell[:1])]
+    assert run.status is ChainStatus.COMPLETED, "\n".join([*(each.traceback for each in unwell[:1]), *told])
     assert killed
     return run, killed
 

@@ -14,6 +14,8 @@ from django.test.utils import CaptureQueriesContext
 
 from reinhardt_tasks import ChainStatus, TaskChain, get_workflow, group, previous_result, step
 from reinhardt_tasks._compat import task_backends
+from reinhardt_tasks.exceptions import TaskCancelled
+from reinhardt_tasks.execution import Execution
 from reinhardt_tasks.jobs import Cancelled, Failed, Retrying, Succeeded, TaskStatus
 from reinhardt_tasks.models import StepRow, WorkflowRow
 from reinhardt_tasks.registry import registry
@@ -195,6 +197,29 @@ def test_a_late_workers_second_end_changes_nothing(database_alias: str) -> None:
     assert ran == [1], "the late one found the end on record"
     worked_off(run)
     assert ran == [1, 2, 3]
+    is_sound(run)
+
+
+@pytest.mark.parametrize("ending", ["failed", "halted"])
+def test_a_late_workers_failure_is_not_the_steps(database_alias: str, tmp_path: Path, ending: str) -> None:
+    obstacle = tmp_path / "obstacle"
+    obstacle.touch()
+    run = TaskChain("late", [step(fail_if, str(obstacle)), step(say, 2)]).start()
+    late, other = ByHand("late"), ByHand("other")
+    (claim,) = late.claim()
+    late.dies()
+    for rescued in broker().rescue(10, other.info):
+        other.settle(Retrying(claim=rescued, attempt=_attempt()))
+    if ending == "failed":
+        assert isinstance(late.run(claim), Failed)
+    else:
+        # As the worker does it that hears that its lease ran out.
+        execution = Execution(claim, late.backend.settings, object)
+        assert execution.prepare() is None
+        assert isinstance(execution.stopped(TaskCancelled("The worker's lease ran out.")), Cancelled)
+    assert run.progress() == (0, 2)
+    obstacle.unlink()
+    assert worked_off(run).status is ChainStatus.COMPLETED
     is_sound(run)
 
 
