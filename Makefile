@@ -5,13 +5,16 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check bench soak tox messages clean
+.PHONY: demo test chaos check bench soak tox messages clean
 
 demo: $(STAMP)  ## The main job, end to end, on SQLite: counts a source tree in the background
 	$(BIN)/python example_project/demo.py
 
 test: $(STAMP)  ## All tests, on real servers
 	$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+
+chaos: $(STAMP)  ## 20,000 tasks on each store while everything is killed (ARGS="CHAOS_TASKS=5000 CHAOS_STORE=redis REINHARDT_TEST_SEED=7")
+	env CHAOS_TASKS=20000 $(ARGS) $(BIN)/python -m pytest tests/acceptance/chaos
 
 check: $(STAMP)  ## Lint, format, types, missing migrations
 	$(BIN)/ruff check .

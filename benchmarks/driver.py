@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
@@ -33,7 +33,7 @@ class Driver:
     has_bulk: ClassVar[bool] = False
 
     def __init__(self) -> None:
-        self._process: subprocess.Popen[bytes] | None = None
+        self._processes: list[subprocess.Popen[bytes]] = []
 
     def prepare(self) -> None:
         """Make the store ready, and load all that the first enqueue would load."""
@@ -72,22 +72,24 @@ class Driver:
         """Enqueue `count` tasks in one call; return the seconds."""
         return _timed(lambda: self.enqueue_bulk(count))
 
-    def start(self, log: str, trace: str = "") -> int:
-        """Start one worker as it is run in production; return its process id."""
+    def start(self, log: str, trace: str = "", arguments: Sequence[str] = ()) -> int:
+        """Start one worker as it is run in production, with further arguments; return its process id."""
         environment = {**os.environ, **({"BENCHMARK_TRACE": trace} if trace else {})}
         with open(log, "ab") as output:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", *self.worker],
+            process = subprocess.Popen(
+                [sys.executable, "-m", *self.worker, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
                 env=environment,
                 start_new_session=True,
             )
-        return self._process.pid
+        self._processes.append(process)
+        return process.pid
 
     def is_alive(self) -> bool:
-        return self._process is not None and self._process.poll() is None
+        """Return whether all workers run."""
+        return bool(self._processes) and all(each.poll() is None for each in self._processes)
 
     def delays(self, path: str, count: int, longest_pause: float) -> list[float]:
         """Enqueue one task at a time to the idle worker, after pauses of chance; return the seconds until each began."""
@@ -103,16 +105,16 @@ class Driver:
         return [float(line) for line in begun.read_text().split()]
 
     def stop(self) -> None:
-        """End the worker, by force if it does not go when asked."""
-        process, self._process = self._process, None
-        if process is None:
-            return
-        process.terminate()
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(PATIENCE)
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        """End the workers, by force if they do not go when asked."""
+        processes, self._processes = self._processes, []
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(PATIENCE)
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
     @classmethod
     def serve(cls) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -46,8 +47,9 @@ class Remote:
 
         return ask
 
-    def start_worker(self, *, trace: str = "") -> int:
-        return int(self._ask({"do": "start", "log": str(self.folder / "worker.log"), "trace": trace}))
+    def start_worker(self, *, trace: str = "", arguments: Sequence[str] = ()) -> int:
+        log = str(self.folder / "worker.log")
+        return int(self._ask({"do": "start", "log": log, "trace": trace, "arguments": list(arguments)}))
 
     def __enter__(self) -> Self:
         return self

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         BackendError,
         DuplicateTask,
         ExecutionFailed,
+        InvalidSchedule,
         InvalidWorkflow,
         MaxRetriesExceeded,
         QueueError,
@@ -27,10 +28,13 @@ if TYPE_CHECKING:
         WorkflowNotFound,
     )
     from .jobs import Progress, TaskId, TaskPriority, TaskStatus
+    from .limits import Concurrency, Debounce, RateLimit, Unique
     from .queues import QueueConfig, TaskQueue
     from .registry import TaskRegistry
     from .results import MemoryResultBackend, ResultBackend, TaskOutput, TaskResult, TaskResultMetadata
     from .retries import RetryState, RetryStrategy
+    from .schedules import At, CronSchedule, IntervalSchedule, Schedule, scheduled
+    from .scheduling import Scheduler
     from .tasks import Task, TaskContext, get_current_context, task
     from .workflow_states import ChainStatus
     from .workflows.chains import TaskChain, TaskChainBuilder
@@ -47,6 +51,7 @@ _PLACES = {
         "BackendError",
         "DuplicateTask",
         "ExecutionFailed",
+        "InvalidSchedule",
         "InvalidWorkflow",
         "MaxRetriesExceeded",
         "QueueError",
@@ -61,10 +66,13 @@ _PLACES = {
         "WorkflowNotFound",
     ],
     "jobs": ["Progress", "TaskId", "TaskPriority", "TaskStatus"],
+    "limits": ["Concurrency", "Debounce", "RateLimit", "Unique"],
     "queues": ["QueueConfig", "TaskQueue"],
     "registry": ["TaskRegistry"],
     "results": ["MemoryResultBackend", "ResultBackend", "TaskOutput", "TaskResult", "TaskResultMetadata"],
     "retries": ["RetryState", "RetryStrategy"],
+    "schedules": ["At", "CronSchedule", "IntervalSchedule", "Schedule", "scheduled"],
+    "scheduling": ["Scheduler"],
     "tasks": ["Task", "TaskContext", "get_current_context", "task"],
     "workflow_states": ["ChainStatus"],
     "workflows": [
@@ -83,20 +91,29 @@ _PLACES = {
 _PLACE_OF = {name: module for module, names in _PLACES.items() for name in names}
 
 __all__ = [
+    "At",
     "BackendError",
     "ChainStatus",
+    "Concurrency",
+    "CronSchedule",
+    "Debounce",
     "DuplicateTask",
     "ExecutionFailed",
+    "IntervalSchedule",
+    "InvalidSchedule",
     "InvalidWorkflow",
     "MaxRetriesExceeded",
     "MemoryResultBackend",
     "Progress",
     "QueueConfig",
     "QueueError",
+    "RateLimit",
     "ResultBackend",
     "Retry",
     "RetryState",
     "RetryStrategy",
+    "Schedule",
+    "Scheduler",
     "SerializationFailed",
     "Task",
     "TaskCancelled",
@@ -116,6 +133,7 @@ __all__ = [
     "TaskResultStatus",
     "TaskStatus",
     "TaskTimeout",
+    "Unique",
     "WorkerLost",
     "Workflow",
     "WorkflowNotFound",
@@ -126,6 +144,7 @@ __all__ = [
     "group",
     "previous_result",
     "result_of",
+    "scheduled",
     "step",
     "task",
 ]

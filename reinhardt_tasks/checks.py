@@ -10,7 +10,10 @@ from django.conf import global_settings, settings
 from django.core import checks
 
 from ._compat import TASKS_APP, task_backends
-from .exceptions import QueueError
+from .exceptions import InvalidSchedule, QueueError
+from .options import did_you_mean
+from .registry import registry
+from .schedules.declarations import Declaration, check_arguments
 
 
 @checks.register
@@ -38,6 +41,69 @@ def check_shape(app_configs: Any = None, **kwargs: Any) -> list[checks.CheckMess
             id="reinhardt_tasks.W004",
         )
     ]
+
+
+@checks.register
+def check_schedules(app_configs: Any = None, **kwargs: Any) -> list[checks.CheckMessage]:
+    """Check what code and settings declare to run by the clock, as far as no database has to be asked."""
+    from .schedules import declared, declared_in_settings
+
+    messages: list[checks.CheckMessage] = []
+    found: dict[str, Declaration] = {declaration.name: declaration for declaration in declared}
+    for backend in task_backends.all():
+        given = getattr(getattr(backend, "settings", None), "schedules", None) or {}
+        declarations, problems = declared_in_settings(backend.alias, given)
+        messages += [_error("E030", problem, "Correct the entry in your settings.") for problem in problems]
+        for declaration in declarations:
+            if declaration.name in found:
+                where = f"TASKS[{backend.alias!r}]['OPTIONS']['SCHEDULES']"
+                other = found[declaration.name].source
+                messages.append(
+                    _error("E031", f"{where} has {declaration.name!r}, which {other} has too.", "Rename one of them.")
+                )
+            found.setdefault(declaration.name, declaration)
+    for declaration in found.values():
+        messages += _schedule_messages(declaration)
+    return messages
+
+
+def _schedule_messages(declaration: Declaration) -> list[checks.CheckMessage]:
+    name = declaration.name
+    if not registry.has(declaration.task):
+        near = did_you_mean(declaration.task, registry.list())
+        hint = "Write its module and its function, as in 'shop.tasks.close'; the module is imported at start."
+        return [
+            _error("E032", f"Schedule {name!r} names the task {declaration.task!r}, which is not there{near}.", hint)
+        ]
+    task = registry.get(declaration.task)
+    try:
+        check_arguments(declaration, task)
+    except InvalidSchedule as exc:
+        return [_error("E033", str(exc), "Correct its args and kwargs.")]
+    alias = declaration.backend or task.backend
+    if alias not in task_backends.settings:
+        near = did_you_mean(alias, task_backends.settings)
+        return [
+            _error(
+                "E034", f"Schedule {name!r} names the backend {alias!r}, which TASKS lacks{near}.", "Name one of TASKS."
+            )
+        ]
+    queues = task_backends[alias].queues
+    queue = declaration.queue_name or task.queue_name
+    if queues and queue not in queues:
+        near = did_you_mean(queue, queues)
+        return [
+            _error(
+                "E034",
+                f"Schedule {name!r} names the queue {queue!r}, which is not in TASKS[{alias!r}]['QUEUES']{near}.",
+                "Add it there, or name another one.",
+            )
+        ]
+    return []
+
+
+def _error(code: str, message: str, hint: str) -> checks.CheckMessage:
+    return checks.Error(message, hint=hint, id=f"reinhardt_tasks.{code}")
 
 
 @checks.register(deploy=True)

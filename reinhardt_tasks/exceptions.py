@@ -83,6 +83,10 @@ class Retry(TaskError):
         self.in_ = in_
 
 
+class InvalidSchedule(TaskError, ValueError):
+    """A schedule that cannot be: its expression, its time zone, or what is to run by it."""
+
+
 class TaskExecutionError(TaskError):
     """A backend could not do what was asked of it."""
 

@@ -27,6 +27,7 @@ from .options import BackendOptions
 from .registry import registry
 from .results import TaskResult, fill_result
 from .retries import RetryStrategy
+from .schedules.slots import scheduled_for
 from .serialization import decode_call, dumps
 from .tasks import TaskContext, in_context
 
@@ -77,6 +78,8 @@ class Execution:
         self._sender = sender
         self._annotate = annotate
         self._propagate = propagate
+        #: Set by whoever has to commit a success first, and calls `tell_success` when that is done.
+        self.holds_success_back = False
         #: What travelled with the call, unseen by the task; known once it is prepared.
         self.headers: dict[str, Any] = {}
         #: Set by whoever runs it in a transaction together with the record of its success, and unset afterwards.
@@ -165,6 +168,12 @@ class Execution:
         """Return what follows when it failed after all: its success could not be committed."""
         return self._end(self._failed(exc, is_final=is_final))
 
+    def tell_success(self) -> None:
+        """Tell of the success that was held back."""
+        assert self._context is not None
+        with in_context(self._context):
+            self._tell(signals.task_finished)
+
     def use(self, task: CoreTask) -> None:
         """Run this very task, without looking its name up: the caller has it in hand."""
         self._given = task
@@ -221,7 +230,12 @@ class Execution:
     def _fill(self) -> None:
         assert self._found is not None
         self.task = self._found
-        self._context = TaskContext(task_result=self._result, annotate=self._save, stopped_by=lambda: self.stopped_by)
+        self._context = TaskContext(
+            task_result=self._result,
+            annotate=self._save,
+            stopped_by=lambda: self.stopped_by,
+            scheduled_for=scheduled_for(self.headers),
+        )
         if self.task.takes_context:
             self._args = [self._context, *self._args]
 
@@ -261,7 +275,8 @@ class Execution:
 
     def _end(self, ending: _Ending) -> Outcome:
         self._save_changes()
-        self._tell(ending.signal, **ending.facts)
+        if not (self.holds_success_back and isinstance(ending.outcome, Succeeded)):
+            self._tell(ending.signal, **ending.facts)
         return self.follow(ending.outcome)
 
     async def _aend(self, ending: _Ending) -> Outcome:

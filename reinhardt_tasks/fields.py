@@ -55,12 +55,14 @@ class InstantField(models.BigIntegerField):  # type: ignore[type-arg]
 
 
 class ExactCharField(models.CharField):  # type: ignore[type-arg]
-    """Text that is compared letter by letter: MySQL and MariaDB would take 'Mail' and 'mail' for one queue."""
+    """Text that is compared letter by letter, to the last blank: MySQL and MariaDB would take 'Mail' and 'mail ' for one."""
 
     def db_parameters(self, connection: BaseDatabaseWrapper) -> Any:
         parameters = super().db_parameters(connection)
         if connection.vendor == "mysql":
-            parameters["collation"] = "utf8mb4_bin"
+            # utf8mb4_bin would pad the shorter of two texts with blanks.
+            server: Any = connection
+            parameters["collation"] = "utf8mb4_nopad_bin" if server.mysql_is_mariadb else "utf8mb4_0900_bin"
         elif connection.vendor == "postgresql":
             # Bytes in order: an index in it serves every query, and comparing does not ask the locale.
             parameters["collation"] = "C"

@@ -8,11 +8,12 @@ import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, ClassVar, Self
 
 from ._compat import DEFAULT_TASK_QUEUE_NAME, TaskResultStatus
+from .gates import Limit, Until
 
 
 class TaskId(uuid.UUID):
@@ -173,7 +174,16 @@ class Job:
     queue: str = DEFAULT_TASK_QUEUE_NAME
     priority: int = 0
     run_after: datetime | None = None
+    #: No two jobs hold one key. Once it is free, by `once_until`, this is None.
     once_key: str | None = None
+    #: When the key is free for another; None keeps it until the job is deleted.
+    once_until: Until | None = None
+    #: What it must pass, in this order, before a worker may take it.
+    limits: tuple[Limit, ...] = ()
+    #: Seconds. Enqueued while another with its `once_key` waits, it gives that one its arguments and this time from now, up to
+    #: `max_wait` seconds after that one was enqueued. Said on the way in only: a stored job has None.
+    debounce: float | None = None
+    max_wait: float | None = None
     #: Attempts that the caller's own task or queue asks for; None leaves it to the worker's settings.
     max_attempts: int | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
@@ -212,8 +222,18 @@ class Job:
 
 def as_enqueued(job: Job, now: datetime) -> Job:
     """Return a new job as a store whose clock says `now` would keep it: ready, or waiting for its time."""
+    if job.debounce is not None:
+        job = replace(job, run_after=debounced_to(job, job, now), debounce=None, max_wait=None)
     due = job.run_after or now
     return replace(job, status=TaskStatus.SCHEDULED if due > now else TaskStatus.PENDING, enqueued_at=now, due_at=due)
+
+
+def debounced_to(job: Job, first: Job, now: datetime) -> datetime:
+    """Return until when `job`, enqueued now, makes the `first` of its key wait."""
+    due = now + timedelta(seconds=job.debounce or 0)
+    if job.max_wait is not None:
+        due = min(due, (first.enqueued_at or now) + timedelta(seconds=job.max_wait))
+    return max(due, job.run_after) if job.run_after is not None else due
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

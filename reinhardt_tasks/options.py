@@ -130,6 +130,15 @@ def queue_configs(value: Any) -> dict[str, QueueConfig]:
     return configs
 
 
+def a_mapping_of_schedules(value: Any) -> Mapping[str, Any]:
+    # What is in it is read by `schedules`, when it is wanted.
+    if not isinstance(value, Mapping):
+        raise ValueError(
+            f"must map names to schedules, as in {{'nightly': {{'task': …, 'schedule': …}}}}, not {value!r}"
+        )
+    return dict(value)
+
+
 def are_names(value: Any) -> bool:
     """Return whether a setting is a list of queue names."""
     return (
@@ -148,7 +157,7 @@ def did_you_mean(name: Any, known: Any) -> str:
 class BackendOptions:
     """The options that every backend has."""
 
-    #: Rules of single queues: {"emails": {"max_retries": 5, "timeout": 60}}.
+    #: Rules of single queues: {"emails": {"max_retries": 5, "timeout": 60, "concurrency": 10, "rate_limit": "600/m"}}.
     queues: Mapping[str, QueueConfig] = option(dict, queue_configs)
     #: Attempts of a task for which neither it nor its queue says how many; 4 are one run and three retries.
     max_attempts: int | None = option(None, a_number(1, none=True))
@@ -162,6 +171,8 @@ class BackendOptions:
     max_lost: int = option(3, a_number(1))
     #: Seconds that a finished task is kept; None keeps it for ever.
     result_ttl: float | None = option(7 * DAY, a_duration(none=True))
+    #: Schedules that this alias runs: {"nightly": {"task": "shop.tasks.close", "schedule": "0 3 * * *"}}.
+    schedules: Mapping[str, Any] = option(dict, a_mapping_of_schedules)
     #: Seconds that a task whose name no worker knows is kept trying, as while a deploy is half done.
     unknown_task_ttl: float = option(DAY, a_duration())
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from ._compat import DEFAULT_TASK_QUEUE_NAME
+from .limits import RateLimit, read_concurrency, read_rate_limit
 from .results import TaskResult
 from .retries import RetryStrategy
 from .tasks import Task
@@ -15,12 +16,18 @@ R = TypeVar("R")
 
 @dataclass(frozen=True)
 class QueueConfig:
-    """A queue's name, and what holds for a task on it that does not say so itself. None leaves it to the backend."""
+    """A queue's name, and what holds for a task on it that does not say so itself. None leaves it to the backend.
+
+    `concurrency` is how many of its tasks run at once, on all machines together, `rate_limit` how many start in a time
+    ("600/m"): in `OPTIONS["QUEUES"]` only, since they hold for whoever enqueues.
+    """
 
     name: str = DEFAULT_TASK_QUEUE_NAME
     max_retries: int | None = 3
     #: Seconds that one attempt may take. A worker reads it in OPTIONS["QUEUES"].
     timeout: float | None = None
+    concurrency: int | None = None
+    rate_limit: str | RateLimit | None = None
 
     def __post_init__(self) -> None:
         if not self.name or not isinstance(self.name, str):
@@ -31,6 +38,15 @@ class QueueConfig:
             raise ValueError(
                 f"max_retries of queue {self.name!r} must be a whole number, 0 or more, not {self.max_retries!r}."
             )
+        if isinstance(self.concurrency, bool) or not isinstance(self.concurrency, (int, type(None))):
+            raise ValueError(f"concurrency of queue {self.name!r} must be a whole number, not {self.concurrency!r}.")
+        try:
+            read_concurrency(self.concurrency)
+            rate = read_rate_limit(self.rate_limit)
+        except ValueError as exc:
+            raise ValueError(f"Queue {self.name!r}: {exc}.") from exc
+        if rate is not None and rate.key is not None:
+            raise ValueError(f"Queue {self.name!r}: its rate_limit has no key: the queue is what is counted.")
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,17 @@ from ._compat import (
 )
 from ._compat import TaskContext as CoreTaskContext
 from .jobs import Progress, TaskPriority
+from .limits import (
+    Concurrency,
+    Debounce,
+    RateLimit,
+    Unique,
+    check_key,
+    read_concurrency,
+    read_debounce,
+    read_rate_limit,
+    read_unique,
+)
 from .registry import registry
 from .retries import Backoff, RetryStrategy
 from .serialization import encode_call
@@ -40,6 +51,14 @@ R = TypeVar("R")
 
 #: One call of a task: its positional and its keyword arguments.
 Call = tuple[Sequence[Any], Mapping[str, Any]]
+
+#: Options that limit when a task runs → what reads them.
+_LIMITS: dict[str, Callable[[Any], Any]] = {
+    "unique": read_unique,
+    "concurrency": read_concurrency,
+    "rate_limit": read_rate_limit,
+    "debounce": read_debounce,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +82,11 @@ class Task(CoreTask, Generic[P, R]):  # type: ignore[misc, unused-ignore]
     timeout: float | None = None
     #: The body and the record of its success commit in one transaction (database backends, ordinary functions).
     atomic: bool = False
+    #: Limits, see limits.py; as they are written (True, 3, "100/m", 5.0) or as the classes there, which they become.
+    unique: Unique | None = None
+    concurrency: Concurrency | None = None
+    rate_limit: RateLimit | None = None
+    debounce: Debounce | None = None
     #: Names that it had before: what was enqueued under them, by code that is not replaced yet too, is run by it.
     aliases: tuple[str, ...] = ()
     #: Parameters whose arguments nobody is shown, or True for all of them: see `redaction`.
@@ -83,6 +107,13 @@ class Task(CoreTask, Generic[P, R]):  # type: ignore[misc, unused-ignore]
         if isinstance(self.redact, (list, set, frozenset)):
             object.__setattr__(self, "redact", tuple(self.redact))
         _check_options(self)
+        for name, read in _LIMITS.items():
+            if (value := getattr(self, name)) is not None:
+                object.__setattr__(self, name, _read_limit(self, name, read, value))
+        if self.debounce is not None and self.unique is not None:
+            raise InvalidTask(
+                f"Task {_place(self.func)}: debounce keeps one waiting task for each key by itself: leave unique out."
+            )
         CoreTask.__post_init__(self)
         registry.register(self)
         for alias in self.aliases:
@@ -110,8 +141,12 @@ class Task(CoreTask, Generic[P, R]):  # type: ignore[misc, unused-ignore]
         metadata: Mapping[str, Any] | None = None,
         max_attempts: int | None = None,
         timeout: float | None = None,
+        unique: bool | str | Unique | None = None,
+        concurrency: int | Concurrency | None = None,
+        rate_limit: str | RateLimit | None = None,
+        debounce: float | timedelta | Debounce | None = None,
     ) -> Task[P, R]:
-        """Return a copy with other defaults. `run_after` is a moment, or a timedelta from now."""
+        """Return a copy with other defaults. `run_after` is a moment, or a timedelta from now; False lifts a limit."""
         if isinstance(run_after, timedelta):
             run_after = timezone.now() + run_after
         changes: dict[str, Any] = {
@@ -122,6 +157,10 @@ class Task(CoreTask, Generic[P, R]):  # type: ignore[misc, unused-ignore]
             "metadata": None if metadata is None else dict(metadata),
             "max_attempts": max_attempts,
             "timeout": timeout,
+            "unique": unique,
+            "concurrency": concurrency,
+            "rate_limit": rate_limit,
+            "debounce": debounce,
         }
         return replace(self, **{name: value for name, value in changes.items() if value is not None})
 
@@ -180,6 +219,8 @@ class TaskContext(CoreTaskContext):
     annotate: Callable[[dict[str, Any], Progress | None], None] | None = field(default=None, repr=False)
     #: Returns why the task was told to stop, or None; set by whoever runs the task.
     stopped_by: Callable[[], BaseException | None] = field(default=lambda: None, repr=False)
+    #: The time for which a schedule has sent this task, in UTC; None where no schedule has.
+    scheduled_for: datetime | None = None
 
     @property
     def cancel_requested(self) -> bool:
@@ -265,8 +306,22 @@ def _signature(func: Callable[..., Any]) -> inspect.Signature:
     return inspect.signature(func)
 
 
+def _read_limit(task: Task[Any, Any], name: str, read: Callable[[Any], Any], value: Any) -> Any:
+    try:
+        limit = read(value)
+        if limit is not None:
+            check_key(limit.key, task.func, takes_context=task.takes_context)
+    except (ValueError, TypeError) as exc:
+        raise InvalidTask(f"Task {_place(task.func)}: {name}={value!r}: {exc}.") from exc
+    return limit
+
+
+def _place(func: Any) -> str:
+    return str(getattr(func, "__qualname__", repr(func)))
+
+
 def _check_options(task: Task[Any, Any]) -> None:
-    place = getattr(task.func, "__qualname__", repr(task.func))
+    place = _place(task.func)
     problems = {
         "max_attempts must be a whole number from 1 on": task.max_attempts is not None
         and (isinstance(task.max_attempts, bool) or not isinstance(task.max_attempts, int) or task.max_attempts < 1),
@@ -341,6 +396,10 @@ def task(
     metadata: Mapping[str, Any] | None = None,
     aliases: Sequence[str] = (),
     redact: Sequence[str] | bool = (),
+    unique: bool | str | Unique | None = None,
+    concurrency: int | Concurrency | None = None,
+    rate_limit: str | RateLimit | None = None,
+    debounce: float | timedelta | Debounce | None = None,
 ) -> TaskDecorator: ...
 
 
@@ -348,8 +407,9 @@ def task(function: Any = None, /, **options: Any) -> Any:
     """Make a module-level function, ordinary or `async`, a task; with or without options.
 
     `priority` (−100 to 100, or a TaskPriority), `queue_name`, `backend`, `takes_context` as in Django; `max_attempts`,
-    `backoff`, `timeout` (seconds), `retry_on`, `give_up_on`, `atomic`, `metadata`, `aliases`, `redact`: see `Task`. Raises
-    InvalidTask for what cannot be a task, DuplicateTask for a name that another function has, TypeError for an unknown option.
+    `backoff`, `timeout` (seconds), `retry_on`, `give_up_on`, `atomic`, `metadata`, `aliases`, `redact`, `unique`,
+    `concurrency`, `rate_limit`, `debounce`: see `Task`. Raises InvalidTask for what cannot be a task, DuplicateTask for a
+    name that another function has, TypeError for an unknown option.
     """
     if "run_after" in options:
         raise TypeError("run_after cannot be set by @task: it is a moment of one call. Use .using(run_after=…).")

@@ -18,6 +18,7 @@ from django.db import connections
 
 from reinhardt_tasks._compat import TASKS_APP
 from reinhardt_tasks.backends import databases as database_checks
+from reinhardt_tasks.schedules import Declaration, declared
 from tests.settings import sqlite
 
 DATABASE, DUMMY = "reinhardt_tasks.backends.DatabaseBackend", "reinhardt_tasks.backends.DummyBackend"
@@ -218,6 +219,56 @@ def test_w003_the_tables_are_not_there(settings: Any, path: Path) -> None:
         assert found["W003"].hint == "Run `manage.py migrate --database other`."
         call_command("migrate", database="other", verbosity=0)
         assert messages("other") == {}
+
+
+NIGHTLY = {"task": "tests.tasks.note", "schedule": "0 3 * * *", "args": ["a", "b"]}
+
+
+@pytest.mark.parametrize(
+    ("number", "entry", "sentence", "hint"),
+    [
+        (
+            "E030",
+            {**NIGHTLY, "schedule": "61 3 * * *"},
+            "['SCHEDULES']['nightly']: Schedule 'nightly': Cron",
+            "Correct",
+        ),
+        ("E030", {**NIGHTLY, "overlaps": "skip"}, "has no option 'overlaps'. Did you mean 'overlap'?", "Correct"),
+        ("E031", {**NIGHTLY, "name": "taken"}, "has 'taken', which code has too", "Rename"),
+        (
+            "E032",
+            {**NIGHTLY, "task": "tests.tasks.nite"},
+            "is not there (did you mean 'tests.tasks.note'?)",
+            "function",
+        ),
+        ("E033", {**NIGHTLY, "args": []}, "cannot be called with what was enqueued", "args and kwargs"),
+        ("E034", {**NIGHTLY, "backend": "defualt"}, "TASKS lacks (did you mean 'default'?)", "one of TASKS"),
+        ("E034", {**NIGHTLY, "queue_name": "emials"}, "['QUEUES'] (did you mean 'emails'?)", "Add it"),
+    ],
+)
+def test_what_is_wrong_with_a_schedule(
+    settings: Any, number: str, entry: dict[str, Any], sentence: str, hint: str
+) -> None:
+    name = entry.get("name", "nightly")
+    entry = {key: value for key, value in entry.items() if key != "name"}
+    settings.TASKS = {
+        "default": {"BACKEND": DATABASE, "QUEUES": ["default", "emails"], "OPTIONS": {"SCHEDULES": {"well": NIGHTLY}}},
+        "dummy": {"BACKEND": DUMMY, "QUEUES": ["default", "emails"], "OPTIONS": {"SCHEDULES": {name: entry}}},
+    }
+    taken = Declaration(name="taken", task="tests.tasks.note", schedule="0 3 * * *", args=("a", "b"))
+    declared.register(taken)
+    try:
+        found = messages()
+    finally:
+        declared.unregister("taken")
+    assert list(found) == [number]
+    assert sentence in found[number].msg
+    assert hint in found[number].hint
+
+
+def test_e004_schedules_that_are_no_dictionary(settings: Any) -> None:
+    settings.TASKS = {"default": {"BACKEND": DUMMY, "OPTIONS": {"SCHEDULES": ["nightly"]}}}
+    assert "must map names to schedules" in messages()["E004"].msg
 
 
 @pytest.mark.parametrize("line", ["TASKS = {}", ""])

@@ -25,6 +25,7 @@ from reinhardt_tasks.backends.redis import RedisOptions
 from reinhardt_tasks.management.commands.runworker import Command
 from reinhardt_tasks.options import BackendOptions
 from reinhardt_tasks.registry import registry
+from reinhardt_tasks.schedules import declared
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = sorted((ROOT / "docs").glob("*.md"))
@@ -232,6 +233,7 @@ def test_examples_run(page: Path, settings: Any, monkeypatch: pytest.MonkeyPatch
     module = ModuleType(f"examples_of_{page.stem}")
     monkeypatch.setitem(sys.modules, module.__name__, module)
     known, travelling = set(registry.list()), list(carriers._carriers)
+    schedules = list(declared)
     try:
         for block in blocks(page):
             if block.is_run:
@@ -241,6 +243,8 @@ def test_examples_run(page: Path, settings: Any, monkeypatch: pytest.MonkeyPatch
         carriers._carriers[:] = travelling
         for name in set(registry.list()) - known:
             registry.unregister(name)
+        for declaration in [each for each in declared if each not in schedules]:
+            declared.unregister(declaration.name)
 
 
 @pytest.mark.parametrize("name", ["README.md", "README.ja.md", "docs/quickstart.md"])

@@ -14,10 +14,10 @@ PACKAGE = Path(reinhardt_tasks.__path__[0])
 
 FLOORS = [
     "_compat exceptions timestamps __version__",
-    "jobs tasks registry retries results serialization followers execution schedules options queues redaction signals logs "
-    "carriers workflow_states",
+    "jobs gates limits tasks registry retries results serialization followers execution schedules options queues redaction "
+    "signals logs carriers workflow_states",
     "brokers.base brokers.lookups brokers.wakes",
-    "brokers.memory brokers.database brokers.redis brokers.archiving fields models",
+    "brokers.memory brokers.memory_gates brokers.database brokers.redis brokers.archiving fields models",
     "worker scheduling workflows backends",
     "operations",
     "apps checks discovery admin testing management contrib",
@@ -33,6 +33,7 @@ SEES = {"worker": {"brokers.base"}}
 OUTSIDE = {
     "redis": {"brokers.redis"},
     "django_redis": {"brokers.redis"},
+    "croniter": {"schedules"},
     "django.tasks": {"_compat"},
     "django_tasks": {"_compat"},
     "django.db.models": {"models", "fields", "brokers.database", "scheduling", "workflows", "admin", "migrations"},

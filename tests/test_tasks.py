@@ -197,7 +197,7 @@ def test_a_refused_function_is_not_registered() -> None:
 def test_an_unknown_option_is_answered_with_the_nearest() -> None:
     with pytest.raises(TypeError, match=r"@task has no option 'max_attempt'\. Did you mean 'max_attempts'\?"):
         task(max_attempt=3)
-    with pytest.raises(TypeError, match=r"no option 'zzz'\. Known are aliases, atomic, .*, timeout\."):
+    with pytest.raises(TypeError, match=r"no option 'zzz'\. Known are aliases, atomic, .*, unique\."):
         task(zzz=3)
     with pytest.raises(TypeError, match="no option 'func'"):
         task(func=add)

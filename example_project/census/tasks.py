@@ -10,7 +10,7 @@ from typing import Any
 from django.core.mail import EmailMessage
 from django.utils import timezone
 
-from reinhardt_tasks import RetryStrategy, task
+from reinhardt_tasks import CronSchedule, RetryStrategy, scheduled, task
 
 from .counting import count_source, package_of, python_files
 from .models import FileCount, Letter, Run
@@ -94,6 +94,17 @@ def count_missing_file(run_id: int, path: str) -> int:
     """Count a file that is not there. It fails, twice, and is meant to: it shows what a failure looks like."""
     run = Run.objects.get(pk=run_id)
     return count_source((Path(run.root) / path).read_bytes()).lines
+
+
+@scheduled(CronSchedule("0 3 * * *", tz="Europe/Berlin"), name="nightly-census", overlap="skip")
+@task(takes_context=True)
+def begin_nightly_census(context: Any) -> str:
+    """Begin a census of the installed Django every night; once, though this may run twice."""
+    # It needs the tasks above.
+    from .runs import DEFAULT_ROOT, start
+
+    begun = Run.objects.filter(root=str(DEFAULT_ROOT.resolve()), started_at__gte=context.scheduled_for).first()
+    return str(begun or start(DEFAULT_ROOT))
 
 
 def _size(path: Path) -> int:

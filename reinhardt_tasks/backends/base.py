@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from inspect import isfunction
 from typing import Any, ClassVar
 
@@ -31,6 +32,7 @@ from ..jobs import (
     TaskStatus,
     new_id,
 )
+from ..limits import limits_of, once_of
 from ..options import BackendOptions, Problem, are_names, did_you_mean, read_options
 from ..registry import registry
 from ..results import TaskResult, fill_result, result_of
@@ -199,7 +201,7 @@ class ReinhardtBackend(BaseTaskBackend):
     ) -> Job:
         check_call(task, args, kwargs)
         metadata = getattr(task, "metadata", {})
-        return Job(
+        job = Job(
             id=new_id(),
             name=task.module_path,
             payload=encode_call(task.module_path, args, kwargs, headers),
@@ -210,6 +212,15 @@ class ReinhardtBackend(BaseTaskBackend):
             max_attempts=getattr(task, "max_attempts", None),
             metadata=dict(metadata) if metadata else {},
         )
+        return self._limited(job, task, args, kwargs)
+
+    def _limited(self, job: Job, task: CoreTask, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Job:
+        """Return the job with the limits of its task and its queue; most have none."""
+        queue = self.settings.queues.get(job.queue)
+        limits = limits_of(task, queue, args, kwargs)
+        if getattr(task, "unique", None) is not None or getattr(task, "debounce", None) is not None:
+            job = replace(job, **once_of(task, args, kwargs))
+        return replace(job, limits=limits) if limits else job
 
     def _announce(self, task: CoreTask, jobs: Sequence[Job], calls: Sequence[Call]) -> list[TaskResult[Any]]:
         results = [

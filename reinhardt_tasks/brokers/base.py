@@ -112,8 +112,10 @@ class Broker(ABC):
     def enqueue(self, jobs: Sequence[Job]) -> list[Job]:
         """Store all of `jobs` or none; return them as stored, in order.
 
-        A job whose id or `once_key` was used before is not stored again: the first one stands in its place in the answer.
-        Sending the same jobs twice is therefore harmless. Takes part in the caller's open transaction, where
+        A job whose id was used before, or whose `once_key` another one has, is not stored again: the first one stands in its
+        place in the answer. Sending the same jobs twice is therefore harmless. A key is freed in the same step in which its
+        job starts or ends, as its `once_until` says; a job never takes one back. A job with `debounce` gives the first one,
+        while that waits, its arguments and a later time. Takes part in the caller's open transaction, where
         `traits.is_transactional`.
         """
 
@@ -133,7 +135,10 @@ class Broker(ABC):
     def claim(self, queues: Queues, limit: int, worker: WorkerInfo) -> list[Claim]:
         """Take up to `limit` due jobs under the worker's lease, by priority, `run_after`, age. No other claim gets them.
 
-        Jobs of paused queues are left. A worker that has never sent a heartbeat gets its first lease with this.
+        Jobs of paused queues are left. A job passes its `limits` before it is seen here: those that wait for one are not
+        looked at. Of one key's waiting jobs the first by the same order goes next, as soon as one has left or time allows; what
+        is held counts, so a dead worker's jobs keep their slots until they are rescued and settled. A worker that has never
+        sent a heartbeat gets its first lease with this.
         """
 
     @abstractmethod

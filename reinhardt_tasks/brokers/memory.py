@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from ..gates import Until
 from ..jobs import (
     Attempt,
     Cancelled,
@@ -24,9 +25,12 @@ from ..jobs import (
     Succeeded,
     TaskStatus,
     as_enqueued,
+    debounced_to,
 )
+from ..timestamps import from_micros
 from .base import Broker, BrokerTraits, Changes, Pulse, QueueCounts, Queues, WorkerInfo, WorkerRecord
 from .lookups import Failures, Page, Query, Tallies, chosen, tallied
+from .memory_gates import Gates
 
 
 class MemoryBroker(Broker):
@@ -39,6 +43,7 @@ class MemoryBroker(Broker):
         self._once: dict[str, str] = {}
         self._ready: dict[str, list[tuple[int, datetime, str]]] = defaultdict(list)
         self._waiting: list[tuple[datetime, str]] = []
+        self._gates = Gates(self._jobs.get, _rank, self._open_for)
         self._workers: dict[str, tuple[WorkerInfo, datetime, datetime]] = {}
         self._paused: set[str] = set()
         self._woken = self._sleepers = 0
@@ -71,8 +76,8 @@ class MemoryBroker(Broker):
                     left = deadline - time.monotonic()
                     if left <= 0:
                         return False
-                    if self._waiting:
-                        left = min(left, max(0.0, (self._waiting[0][0] - self._now()).total_seconds()))
+                    if (due := self._next_due()) is not None:
+                        left = min(left, max(0.0, (due - self._now()).total_seconds()))
                     self._lock.wait(left)
             finally:
                 self._sleepers -= 1
@@ -246,26 +251,67 @@ class MemoryBroker(Broker):
             return len(old[:limit])
 
     def _store(self, job: Job) -> Job:
-        first = self._jobs.get(job.id) or self._jobs.get(self._once.get(job.once_key or "", ""))
+        if (same := self._jobs.get(job.id)) is not None:
+            return same
+        first = self._jobs.get(self._once.get(job.once_key or "", ""))
         if first is not None:
-            return first
+            return first if job.debounce is None or not first.status.is_waiting else self._put_off(first, job)
         job = as_enqueued(job, self._now())
         if job.once_key is not None:
             self._once[job.once_key] = job.id
         self._place(job)
         return job
 
+    def _put_off(self, first: Job, job: Job) -> Job:
+        """Let `first` wait longer, with the arguments of `job`, which stands for the same."""
+        due = debounced_to(job, first, self._now())
+        late = due > self._now()
+        if not late and first.status is TaskStatus.PENDING:
+            due = first.due_at or due
+        self._place(
+            replace(
+                first,
+                payload=job.payload,
+                run_after=due,
+                due_at=due,
+                status=TaskStatus.SCHEDULED if late else TaskStatus.PENDING,
+            )
+        )
+        return self._jobs[first.id]
+
     def _place(self, job: Job) -> None:
         """Put a job where its status says that it lies. Entries of its former place are passed over when met."""
+        if job.status.is_finished and job.once_until is not None:
+            job = self._freed(job)
         self._jobs[job.id] = job
         if job.status is TaskStatus.PENDING:
-            heapq.heappush(self._ready[job.queue], _rank(job))
-        elif job.status.is_waiting:
+            if job.limits:
+                self._gates.enter(job, self._now())
+            else:
+                self._open_for(job)
+        elif job.status is not TaskStatus.RUNNING:
+            self._gates.leave(job.id, self._now())
+        if job.status.is_waiting and job.status is not TaskStatus.PENDING:
             assert job.due_at is not None
             heapq.heappush(self._waiting, (job.due_at, job.id))
         self._lock.notify_all()
 
+    def _open_for(self, job: Job) -> None:
+        heapq.heappush(self._ready[job.queue], _rank(job))
+
+    def _freed(self, job: Job) -> Job:
+        """Return the job without its once key, which others may use from now on."""
+        if job.once_key is not None and self._once.get(job.once_key) == job.id:
+            del self._once[job.once_key]
+        return replace(job, once_key=None)
+
+    def _next_due(self) -> datetime | None:
+        micros = self._gates.next_at()
+        dues = [self._waiting[0][0]] if self._waiting else []
+        return min([*dues, *([] if micros is None else [from_micros(micros)])], default=None)
+
     def _promote(self) -> None:
+        self._gates.promote(self._now())
         while self._waiting and self._waiting[0][0] <= self._now():
             due, job_id = heapq.heappop(self._waiting)
             job = self._jobs.get(job_id)
@@ -282,7 +328,13 @@ class MemoryBroker(Broker):
 
     def _is_entry(self, queue: str, entry: tuple[int, datetime, str]) -> bool:
         job = self._jobs.get(entry[2])
-        return job is not None and job.status is TaskStatus.PENDING and job.queue == queue and _rank(job) == entry
+        return (
+            job is not None
+            and job.status is TaskStatus.PENDING
+            and job.queue == queue
+            and _rank(job) == entry
+            and self._gates.is_open(job)
+        )
 
     def _hold(self, job: Job, worker: WorkerInfo) -> Claim:
         job = replace(
@@ -293,7 +345,10 @@ class MemoryBroker(Broker):
             started_at=self._now(),
             first_started_at=job.first_started_at or self._now(),
         )
+        if job.once_until is Until.STARTED:
+            job = self._freed(job)
         self._jobs[job.id] = job
+        self._gates.start(job, self._now())
         return Claim(job=job, token=job.token, worker=worker.id)
 
     def _settle(self, outcome: Outcome) -> bool:
@@ -361,8 +416,9 @@ class MemoryBroker(Broker):
 
     def _forget(self, id_: str) -> None:
         job = self._jobs.pop(id_)
-        if job.once_key is not None:
-            self._once.pop(job.once_key, None)
+        if job.once_key is not None and self._once.get(job.once_key) == id_:
+            del self._once[job.once_key]
+        self._gates.leave(id_, self._now())
 
     def _count(self, queue: str, jobs: list[Job]) -> QueueCounts:
         counts = {status: 0 for status in TaskStatus if not status.is_finished}

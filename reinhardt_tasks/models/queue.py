@@ -39,6 +39,9 @@ class JobRow(models.Model):
     token = models.IntegerField(_("claims"), default=0)
     max_attempts = models.IntegerField(_("attempts at most"), null=True)
     once_key = ExactCharField(_("once key"), max_length=200, null=True)
+    once_until = ExactCharField(_("once key until"), max_length=8, null=True)
+    # Most have none. One that has some knocks, by `wakes_at`, whenever something becomes of it: see brokers/database/gates.py.
+    limits = models.TextField(_("limits"), null=True)
     metadata = models.TextField(_("metadata"), default="{}")
     # Two numbers and a message, of which JSON writes a control character as six letters.
     progress = ExactCharField(_("progress"), max_length=1400, null=True)

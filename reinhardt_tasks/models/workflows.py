@@ -85,6 +85,7 @@ class StepRow(models.Model):
     run_after = InstantField(_("run after"), null=True)
     payload = models.TextField(_("arguments"), default="")
     metadata = models.TextField(_("metadata"), default="{}")
+    limits = models.TextField(_("limits"), null=True)
     # How often it was started anew; each time has a job of its own.
     round = models.IntegerField(_("round"), default=0)
     # Whether its job was seen in the queue, or went there in the transaction that made the step ready.

@@ -20,7 +20,7 @@ class WorkerConfig:
     #: Ordinary functions at one time, each in a thread.
     concurrency: int = 4
     #: Coroutine functions at one time, all on one event loop.
-    async_concurrency: int = 100
+    async_concurrency: int = 250
     #: An idle worker looks for work this often in a store that does not tell it; see `Broker.poll_interval`.
     poll_interval: float = 1.0
     #: The queues to serve; None is all.

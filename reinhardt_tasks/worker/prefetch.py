@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 #: Seconds of work that may be claimed beyond the free slots, and the most jobs that is.
-AHEAD, MOST = 0.05, 500
+AHEAD, MOST = 0.03, 500
+#: Seconds after which what was claimed ahead and has not begun is given back: tasks take longer than was believed.
+LATE = 0.05
 _WEIGHT = 0.1
 
 
@@ -19,6 +21,10 @@ class Prefetch:
         # A long task is believed at once, a short one by and by.
         weight = 1.0 if known is None or seconds > 4 * known and seconds > AHEAD else _WEIGHT
         self._seconds = seconds if known is None else known + weight * (seconds - known)
+
+    def was_too_much(self, seconds: float) -> None:
+        """Take note that tasks take longer than believed: some waited for so many seconds, and none of them has begun."""
+        self._seconds = max(seconds, 2 * (self._seconds or 0.0))
 
     def extra(self) -> int:
         """Return how many jobs to hold beyond one for each slot."""

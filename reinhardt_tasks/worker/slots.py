@@ -10,16 +10,19 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection
 from contextvars import Context
+from typing import TypeVar
 
 from asgiref.sync import sync_to_async
 
 from ..brokers.base import Broker
 from ..exceptions import ExecutionFailed
 from ..execution import Execution
-from ..jobs import Outcome, Succeeded
+from ..jobs import Outcome, Released, Succeeded
 from .connections import tidy_connections
 
 logger = logging.getLogger("reinhardt_tasks")
+
+T = TypeVar("T")
 
 #: Told of a task that has ended: its execution, its outcome (None: it is settled already), the seconds that it took.
 Ended = Callable[[Execution, "Outcome | None", float], None]
@@ -41,7 +44,7 @@ class Threads:
         self.size = size
         self._broker = broker
         self._ended = ended
-        self._line: deque[Execution] = deque()
+        self._line: deque[tuple[float, Execution]] = deque()
         self._news = threading.Condition()
         self._idle = 0
         self._closed = False
@@ -50,13 +53,21 @@ class Threads:
             threading.Thread(target=self._serve, args=(slot,), name=f"reinhardt-task-{number}", daemon=True).start()
 
     def put(self, executions: Collection[Execution]) -> None:
+        now = time.monotonic()
         with self._news:
-            self._line.extend(executions)
+            self._line.extend((now, execution) for execution in executions)
             self._news.notify(min(self._idle, len(executions)))
 
     def take_back(self) -> list[Execution]:
         """Return what has not been started, and will not be."""
-        return _emptied(self._line)
+        return [execution for _, execution in _emptied(self._line)]
+
+    def waits_since(self) -> float | None:
+        """Return since when the first of the line waits, by the monotonic clock; None where the line is empty."""
+        try:
+            return self._line[0][0]
+        except IndexError:
+            return None
 
     def waiting(self) -> int:
         return len(self._line)
@@ -92,7 +103,7 @@ class Threads:
         slot.ident = threading.get_ident()
         while not self._closed:
             try:
-                execution = self._line.popleft()
+                _, execution = self._line.popleft()
             except IndexError:
                 with self._news:
                     if not self._line and not self._closed:
@@ -117,7 +128,7 @@ class Threads:
         except BaseException as exc:
             # Not the task's exception, which its execution has caught: one that was to stop it and came too late.
             outcome = execution.fail(execution.stopped_by or exc)
-        tidy_connections()
+        tidy_connections(interrupted=execution.stopped_by is not None)
         self._ended(execution, outcome, time.perf_counter() - began)
 
     def _outcome(self, execution: Execution) -> Outcome | None:
@@ -133,8 +144,13 @@ class _RollBack(Exception):
 
 
 def run_atomically(execution: Execution, broker: Broker) -> Outcome | None:
-    """Run a task in one transaction with the record of its success; return None where that is settled."""
+    """Run a task in one transaction with the record of its success; return None where that is settled.
+
+    Its success is told when it is committed, and only then. Where the store was away before the task began, that is no
+    attempt of the task.
+    """
     outcome: Outcome | None = None
+    execution.holds_success_back = True
     try:
         execution.in_transaction = True
         try:
@@ -152,8 +168,11 @@ def run_atomically(execution: Execution, broker: Broker) -> Outcome | None:
     except NotImplementedError as exc:
         return execution.fail(ExecutionFailed(f"atomic=True needs a database backend: {exc}"), is_final=True)
     except Exception as exc:
+        if execution.began_at is None:
+            return Released(claim=execution.claim)
         # The commit failed, or its answer was lost. If it did happen, what follows here is refused by its fence.
         return execution.fail(exc)
+    execution.tell_success()
     # To those whose records lie in another database; others have it on record already.
     execution.follow(outcome)
     return None
@@ -233,7 +252,7 @@ class Loop:
         self._start()
 
 
-def _emptied(line: deque[Execution]) -> list[Execution]:
+def _emptied(line: deque[T]) -> list[T]:
     back = []
     while True:
         try:

@@ -24,7 +24,8 @@ from .listener import Listener
 from .maintenance import Maintenance
 from .order import QueueOrder
 from .outages import Outages
-from .prefetch import Prefetch
+from .prefetch import LATE, Prefetch
+from .quarantine import Quarantine
 from .slots import Loop, Threads
 from .tally import Tally
 
@@ -34,7 +35,7 @@ logger = logging.getLogger("reinhardt_tasks")
 LINGER = 0.01
 #: Outcomes that are not let wait for more.
 FULL = 250
-#: Seconds until a job that was running when a worker was lost is offered again, where another such job is running.
+#: Seconds until a suspect is offered again, where another one runs: see `Quarantine`.
 SUSPECT_DELAY = 1.0
 
 
@@ -68,8 +69,7 @@ class Worker:
         self._first_ended = 0.0
         self._timed: dict[str, Execution] = {}
         self._strangers: dict[str, int] = {}
-        #: The one job that is running here of those that were running when a worker was lost.
-        self._suspect: str | None = None
+        self._quarantine = Quarantine(options.max_lost)
         self._is_exchanging = False
         self._order = self.config.order or QueueOrder(self.config.queues)
         self._prefetch = Prefetch(self.config.concurrency)
@@ -206,6 +206,7 @@ class Worker:
     def _turn(self) -> None:
         self.turns += 1
         self._enforce_deadlines()
+        self._give_back_late()
         try:
             self._settle_and_claim()
         finally:
@@ -268,6 +269,8 @@ class Worker:
     def _room(self) -> int:
         if self.is_stopping or self._is_quiet or len(self._coroutines) >= self.config.async_concurrency:
             return 0
+        if self._quarantine.is_closed(is_busy=bool(self._running)):
+            return 0
         in_threads = len(self._held) - len(self._coroutines) - len(self._outcomes)
         room = self.config.concurrency + self._prefetch.extra() - in_threads
         if in_threads > self.config.concurrency and room < self._prefetch.extra() // 2:
@@ -280,7 +283,7 @@ class Worker:
     def _hand_out(self, claims: list[Claim]) -> None:
         ordinary: list[Execution] = []
         coroutines: list[Execution] = []
-        for claim in self._without_suspects(claims):
+        for claim in self._admitted(claims):
             execution = Execution(claim, self.options, self._sender, self.broker.annotate)
             is_async = registry.has(claim.job.name) and iscoroutinefunction(registry.get(claim.job.name).func)
             (coroutines if is_async else ordinary).append(execution)
@@ -304,24 +307,20 @@ class Worker:
         if ordinary:
             self._threads.put(ordinary)
 
-    def _without_suspects(self, claims: list[Claim]) -> list[Claim]:
-        """Keep at most one job that fails when it loses one more worker; give the others of that kind back for a second.
-
-        Two of them side by side are the one that crashes its process and one that was there by chance before: apart, only
-        the first is lost again.
-        """
-        kept = []
-        for claim in claims:
-            is_suspect = claim.job.losses >= self.options.max_lost - 1
-            if is_suspect and self._suspect is not None:
-                self._held[claim.job.id] = claim
-                with self._news:
-                    self._outcomes.append(Released(claim=claim, delay=SUSPECT_DELAY))
-                continue
-            if is_suspect:
-                self._suspect = claim.job.id
-            kept.append(claim)
-        return kept
+    def _admitted(self, claims: list[Claim]) -> list[Claim]:
+        """Return the claims that begin now; give the others back first, since what begins may end this process."""
+        # What has ended and is not recorded would be lost as well.
+        admitted, others = self._quarantine.admit(claims, is_busy=bool(self._running or self._outcomes))
+        if others:
+            # They keep their place, unless the next claim would only bring them here again.
+            delay = 0.0 if self._quarantine.is_closed(is_busy=True) else SUSPECT_DELAY
+            back: list[Outcome] = [Released(claim=claim, delay=delay) for claim in others]
+            self._held.update({claim.job.id: claim for claim in others})
+            try:
+                self._forget(back, self.broker.settle(back))
+            except QueueError as exc:
+                self._put_off(back, exc)
+        return admitted
 
     def _began(self, execution: Execution) -> None:
         """Called in the task's thread, or the loop's."""
@@ -341,6 +340,13 @@ class Worker:
                 name, timeout = execution.claim.job.name, execution.timeout
                 self._halt(execution, TaskTimeout(f"{name} ran for longer than its {timeout:g} s."))
 
+    def _give_back_late(self) -> None:
+        """Let others have what was claimed ahead, and waits behind tasks that are longer than those before them were."""
+        since = self._threads.waits_since()
+        if since is not None and (waited := time.monotonic() - since) >= LATE:
+            self._prefetch.was_too_much(waited)
+            self._give_back(self._threads.take_back())
+
     def _halt(self, execution: Execution, reason: BaseException) -> None:
         if self._threads.stop(execution, reason) or (self._loop is not None and self._loop.stop(execution, reason)):
             return
@@ -358,8 +364,7 @@ class Worker:
             self._untold.append((outcome, execution, seconds))
             if self._running.get(job.id) is execution:
                 del self._running[job.id]
-            if self._suspect == job.id:
-                self._suspect = None
+            self._quarantine.ended(job.id)
             if execution in self._coroutines:
                 self._coroutines.discard(execution)
             else:
@@ -411,6 +416,8 @@ class Worker:
             return max(0.001, min(1.0, self._outages.retry_at - now))
         if self._untold:
             naps.append(self._first_ended + LINGER - now)
+        if (since := self._threads.waits_since()) is not None:
+            naps.append(since + LATE - now)
         naps += [deadline - now for execution in self._timed.values() if (deadline := execution.deadline) is not None]
         return min(naps)
 

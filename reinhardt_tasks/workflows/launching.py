@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from .._compat import InvalidTask
+from ..exceptions import InvalidWorkflow
+from ..gates import encode_limits
 from ..jobs import Job
 from ..models import StepRow, WorkflowRow
 from ..serialization import dumps, encode_call
@@ -80,6 +82,11 @@ def _job(workflow: str, planned: PlannedStep) -> Job:
     args: list[Any] = without_placeholders(step.args)
     kwargs: Mapping[str, Any] = without_placeholders(step.kwargs)
     job: Job = backend.jobs_of(task, [(args, kwargs)])[0]
+    if job.once_key is not None:
+        raise InvalidWorkflow(
+            f"Step {step.label!r} has a task that is unique or debounced: another call could stand in its place, and the "
+            "workflow would wait for ever. Write step(task, …).using(unique=False, debounce=False)."
+        )
     note: dict[str, Any] = {"id": workflow, "step": planned.position}
     if planned.places:
         note["places"] = planned.places
@@ -111,5 +118,6 @@ def _row(workflow: str, planned: PlannedStep, job: Job | None) -> StepRow:
     row.instead = dumps(planned.step.instead, "instead")
     row.alias, row.task, row.queue = job.backend, job.name, job.queue
     row.priority, row.max_attempts, row.run_after = job.priority, job.max_attempts, job.run_after
+    row.limits = encode_limits(job.limits)
     row.payload, row.metadata = job.payload, json.dumps(dict(job.metadata))
     return row

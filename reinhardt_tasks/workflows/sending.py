@@ -13,6 +13,7 @@ from typing import Any
 from django.db import transaction
 
 from .._compat import InvalidTaskBackend, task_backends
+from ..gates import decode_limits
 from ..jobs import Job
 from ..models import StepRow
 from ..workflow_states import StepStatus
@@ -45,6 +46,7 @@ def job_of(row: StepRow) -> Job:
         run_after=row.run_after,
         max_attempts=row.max_attempts,
         metadata=json.loads(row.metadata),
+        limits=decode_limits(row.limits),
     )
 
 

@@ -158,7 +158,7 @@ def test_four_processes_share_one_sqlite_file(setting: dict[str, Any], runs: Run
         assert [each.ended() for each in processes] == [0] * 4
         no_lock_troubles(processes, jobs)
         assert not [line for each in processes for line in each.stderr.splitlines() if " WARNING " in line]
-    assert {(job.status, job.token) for job in jobs} == {(TaskStatus.SUCCESS, 1)}
+    assert {(job.status, job.history) for job in jobs} == {(TaskStatus.SUCCESS, ())}
     assert set(runs.began.values()) == {1}
     assert len({job.worker for job in jobs}) == 4
 

@@ -56,7 +56,7 @@ def test_no_task_is_lost_when_workers_are_killed(setting: dict[str, Any], runs: 
     number_of = {result.id: result.args[1] for result in results}
     assert cut_off
     assert cut_off <= {number_of[id_] for id_ in rescued}
-    assert all(job.token == 1 for job in jobs if job.id not in rescued)
+    assert all(job.history == () for job in jobs if job.id not in rescued)
 
 
 def test_workers_outlive_their_redis(setting: dict[str, Any], server: RedisServer, runs: Runs) -> None:

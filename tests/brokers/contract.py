@@ -17,6 +17,7 @@ from .promises.enqueuing import Enqueuing
 from .promises.fencing import Fencing
 from .promises.interventions import Interventions
 from .promises.leases import Leases
+from .promises.limits import Limits
 from .promises.lives import Lives
 from .promises.lookups import Lookups
 from .promises.orders import Orders
@@ -40,6 +41,7 @@ class BrokerContract(
     Retries,
     Interventions,
     Lookups,
+    Limits,
     Searches,
     Texts,
     Waiting,

@@ -31,6 +31,12 @@ class Proxy:
         with self._lock:
             self._words += [(words.encode(), number < after) for number in range(after + times)]
 
+    def cut(self) -> None:
+        """Cut all connections of now, whatever passes there."""
+        sockets, self._sockets = self._sockets, []
+        for each in sockets:
+            _cut(each)
+
     def __enter__(self) -> Self:
         threading.Thread(target=self._accept, daemon=True).start()
         return self

@@ -30,6 +30,8 @@ def tasks_on(database: str, *, queues: Any = (), **options: Any) -> dict[str, An
 class WorkerProcess:
     """One `runworker`. What it prints goes to files; `close` kills what still runs."""
 
+    command = "runworker"
+
     def __init__(
         self,
         *flags: str,
@@ -42,7 +44,7 @@ class WorkerProcess:
         chosen = {"REINHARDT_TEST_TASKS": json.dumps(tasks)} if tasks is not None else {}
         with self._files[0].open("wb") as stdout, self._files[1].open("wb") as stderr:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "django", "runworker", *flags],
+                [sys.executable, "-m", "django", self.command, *flags],
                 cwd=ROOT,
                 env={
                     **environment_for_processes(),
@@ -104,6 +106,12 @@ class WorkerProcess:
 
     def __exit__(self, *exc_info: object) -> None:
         self.close()
+
+
+class SchedulerProcess(WorkerProcess):
+    """One `runscheduler`."""
+
+    command = "runscheduler"
 
 
 @contextmanager

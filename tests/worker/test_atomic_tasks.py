@@ -7,19 +7,20 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Group
-from django.db import connections, transaction
+from django.contrib.auth.models import Group, Permission
+from django.db import OperationalError, connections, transaction
 
+from reinhardt_tasks._compat import task_finished
 from reinhardt_tasks.brokers.base import WorkerInfo
 from reinhardt_tasks.brokers.database import DatabaseBroker
 from reinhardt_tasks.brokers.memory import MemoryBroker
-from reinhardt_tasks.jobs import Claim, Succeeded, TaskStatus, new_id
+from reinhardt_tasks.jobs import Claim, Job, Succeeded, TaskStatus, new_id
 from reinhardt_tasks.options import BackendOptions
 from reinhardt_tasks.tasks import task
 from tests.databases import emptied
 from tests.servers import wait_until
 
-from .running import AT_ONCE, SOON, ended, enqueued, run_all, stored, working
+from .running import AT_ONCE, SOON, Door, ended, enqueued, run_all, stored, working
 
 ALIAS = "sqlite"
 ONCE = BackendOptions(max_attempts=1)
@@ -158,6 +159,63 @@ def test_a_worker_that_lost_the_task_rolls_back(broker: Hurried, caplog: pytest.
     assert stored(broker, job).result == '"of the other"'
     assert worker.succeeded == 0
     assert "after its lease was lost; nothing is recorded" in caplog.text
+
+
+@task(atomic=True)
+def write_what_cannot_be_committed(name: str) -> None:
+    """Break a constraint that the database looks at when it commits."""
+    Permission.objects.using(ALIAS).create(name=name, codename=name, content_type_id=999_999_999)
+
+
+@pytest.fixture
+def told() -> Iterator[list[tuple[Any, bool]]]:
+    """What is told of ended tasks, and whether that was within a transaction."""
+    heard: list[tuple[Any, bool]] = []
+
+    def hear(task_result: Any, **kwargs: Any) -> None:
+        heard.append((task_result.status, connections[ALIAS].in_atomic_block))
+
+    task_finished.connect(hear, sender=Door)
+    yield heard
+    task_finished.disconnect(hear, sender=Door)
+
+
+def test_a_success_is_told_when_it_is_committed(broker: DatabaseBroker, told: list[tuple[Any, bool]]) -> None:
+    run_all_of(broker, write, new_id())
+    assert told == [(TaskStatus.SUCCESS.django, False)]
+
+
+def test_a_success_that_cannot_be_committed_is_told_as_a_failure_only(
+    broker: DatabaseBroker, told: list[tuple[Any, bool]]
+) -> None:
+    done = run_all_of(broker, write_what_cannot_be_committed, new_id())
+    assert done.status is TaskStatus.FAILURE
+    assert [attempt.exception for attempt in done.history] == ["django.db.utils.IntegrityError"]
+    assert told == [(TaskStatus.FAILURE.django, False)]
+
+
+def test_a_store_that_is_away_before_the_task_begins_costs_no_attempt(
+    broker: Hurried, told: list[tuple[Any, bool]]
+) -> None:
+    times = 0
+
+    def be_away() -> None:
+        nonlocal times
+        times += 1
+        if times <= 2:
+            raise OperationalError("the connection is closed")
+
+    broker.between = be_away
+    done = run_all_of(broker, write, new_id())
+    assert (done.status, done.history, done.token) == (TaskStatus.SUCCESS, (), 3)
+    assert told == [(TaskStatus.SUCCESS.django, False)]
+
+
+def run_all_of(broker: DatabaseBroker, task: Any, *args: Any) -> Job:
+    """Run one task, which has one attempt."""
+    job = enqueued(broker, task, *args)
+    run_all(broker, ONCE)
+    return ended(broker, job)[0]
 
 
 def test_no_transaction_is_left_open(broker: DatabaseBroker) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -117,6 +118,21 @@ def test_an_open_transaction_ends_with_its_task(broker: MemoryBroker, leaves: An
     assert [job.status for job in ended(broker, first, second)] == [TaskStatus.SUCCESS] * 2
     assert not is_there(lost)
     assert is_there(written)
+
+
+@task(timeout=0.1)
+def be_stopped_in_the_middle_of_a_begin() -> None:
+    """As when it is stopped between the statement and Django's note of it: Django knows of no transaction."""
+    connection().cursor().execute("BEGIN IMMEDIATE")
+    while True:
+        time.sleep(0.001)
+
+
+def test_a_transaction_ends_with_its_task_of_which_django_does_not_know(broker: MemoryBroker) -> None:
+    job = enqueued(broker, be_stopped_in_the_middle_of_a_begin)
+    with working(broker, ONCE, concurrency=1):
+        ended(broker, job)
+        Group.objects.using(ALIAS).create(name=new_id())
 
 
 def test_a_broken_transaction_ends_with_its_task(broker: MemoryBroker) -> None:

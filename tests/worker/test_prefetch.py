@@ -8,7 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from reinhardt_tasks.brokers.base import Queues, WorkerInfo
 from reinhardt_tasks.brokers.memory import MemoryBroker
+from reinhardt_tasks.jobs import Claim
 from reinhardt_tasks.tasks import task
 from reinhardt_tasks.worker.prefetch import AHEAD, MOST, Prefetch
 from tests.servers import wait_until
@@ -59,7 +61,7 @@ def test_nothing_is_claimed_ahead_before_anything_is_known() -> None:
 
 def test_work_for_a_moment_is_claimed_ahead() -> None:
     assert learned(0.001).extra() == int(AHEAD * 4 / 0.001)
-    assert learned(0.01, concurrency=1).extra() == 5
+    assert learned(0.01, concurrency=1).extra() == 3
 
 
 def test_there_is_a_most() -> None:
@@ -90,16 +92,27 @@ def test_a_little_noise_changes_little() -> None:
     assert learned(*[0.001] * 50, 0.01).extra() > 50
 
 
+class Asked(MemoryBroker):
+    """Remembers for how many jobs it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.limits: list[int] = []
+
+    def claim(self, queues: Queues, limit: int, worker: WorkerInfo) -> list[Claim]:
+        self.limits.append(limit)
+        return super().claim(queues, limit, worker)
+
+
 def test_a_worker_claims_short_tasks_ahead_and_no_more_than_it_may() -> None:
-    broker = MemoryBroker()
-    with working(broker, concurrency=2) as worker:
+    broker = Asked()
+    with working(broker, concurrency=2):
         ended(broker, *[enqueued(broker, be_quick) for _ in range(200)])
         jobs = broker.enqueue([job_for(wait_for_go) for _ in range(2 * MOST)])
-        wait_until(lambda: len(began) == 2 and len(worker._held) > 2, "it claims ahead", timeout=SOON)
-        held = len(worker._held)
+        wait_until(lambda: len(began) == 2, "both threads are taken", timeout=SOON)
         go.set()
         ended(broker, *jobs)
-    assert 2 < held <= 2 + MOST
+    assert 2 < max(broker.limits) <= 2 + MOST
 
 
 def test_a_worker_claims_long_tasks_one_a_slot() -> None:
@@ -111,3 +124,23 @@ def test_a_worker_claims_long_tasks_one_a_slot() -> None:
         assert len(worker._held) == 2
         go.set()
         ended(broker, *jobs)
+
+
+def test_what_was_claimed_ahead_of_long_tasks_goes_to_whoever_is_idle() -> None:
+    broker = MemoryBroker()
+    with working(broker, concurrency=1):
+        ended(broker, *[enqueued(broker, be_quick) for _ in range(200)])
+        jobs = broker.enqueue([job_for(wait_for_go) for _ in range(20)])
+        with working(broker, concurrency=19):
+            wait_until(lambda: len(began) == 20, "each has a thread", timeout=SOON)
+            go.set()
+            ended(broker, *jobs)
+
+
+def test_less_is_claimed_ahead_when_it_was_too_much() -> None:
+    prefetch = learned(*[0.001] * 50)
+    before = prefetch.extra()
+    prefetch.was_too_much(0.0)
+    assert 0 < prefetch.extra() <= before / 2
+    prefetch.was_too_much(1.0)
+    assert prefetch.extra() == 0

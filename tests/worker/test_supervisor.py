@@ -32,6 +32,8 @@ from .supervised.running import SupervisedProcess, all_gone, is_alive, lines_of,
 
 EXCEPTIONS = "reinhardt_tasks.exceptions"
 ONE_THREAD = ("--concurrency", "1")
+#: What waits behind a long task stays with its worker.
+HOLDING = {"REINHARDT_TEST_LATE": "60"}
 
 
 @pytest.fixture
@@ -96,7 +98,7 @@ def hold(lines: Path, word: str, go: Path) -> Any:
 def test_a_killed_process_is_replaced_and_its_tasks_run_again_at_once(
     setting: dict[str, Any], lines: Path, go: Path
 ) -> None:
-    with SupervisedProcess(*ONE_THREAD, processes=1, tasks=setting) as worker:
+    with SupervisedProcess(*ONE_THREAD, processes=1, tasks=setting, **HOLDING) as worker:
         quick = plain.note.enqueue_many([((str(lines.with_name("quick")), "x"), {}) for _ in range(60)])
         finished(*quick)
         results = tasks.hold.enqueue_many([((str(lines), str(each), str(go)), {}) for each in range(20)])
@@ -294,7 +296,7 @@ def _beats(number: int) -> Any:
 def test_a_cancelled_task_that_had_not_begun_costs_nobody_anything(
     setting: dict[str, Any], lines: Path, go: Path
 ) -> None:
-    with SupervisedProcess(*ONE_THREAD, processes=1, tasks=setting) as worker:
+    with SupervisedProcess(*ONE_THREAD, processes=1, tasks=setting, **HOLDING) as worker:
         finished(*plain.note.enqueue_many([((str(lines.with_name("quick")), "x"), {}) for _ in range(60)]))
         running, waiting = tasks.hold.enqueue_many([((str(lines), word, str(go)), {}) for word in ("a", "b")])
         first = pid_in(lines)
@@ -454,5 +456,5 @@ def test_supervisor_and_processes_outlive_a_restart_of_the_store(
         until(_beats(1), "both processes are signed in again")
         assert worker.complete() == pids
         worker.stopped()
-    assert {(job.status, job.token) for job in [*jobs, *late]} == {(TaskStatus.SUCCESS, 1)}
+    assert {(job.status, job.history) for job in [*jobs, *late]} == {(TaskStatus.SUCCESS, ())}
     assert len(lines_of(lines, "began")) == 4

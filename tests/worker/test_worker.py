@@ -300,9 +300,9 @@ def test_never_more_functions_than_allowed_run_at_once(broker: MemoryBroker) -> 
     assert 1 <= stage.most <= 3
 
 
-def test_a_hundred_coroutines_share_the_loop(broker: MemoryBroker) -> None:
-    jobs = [enqueued(broker, meet_in_loop, 100) for _ in range(100)]
-    run_all(broker, ONCE, concurrency=4, async_concurrency=100)
+def test_two_hundred_coroutines_share_the_loop_by_default(broker: MemoryBroker) -> None:
+    jobs = [enqueued(broker, meet_in_loop, 200) for _ in range(200)]
+    run_all(broker, ONCE)
     assert statuses(ended(broker, *jobs)) == {TaskStatus.SUCCESS}
 
 

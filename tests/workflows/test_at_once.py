@@ -9,6 +9,7 @@ from django.db import transaction
 
 from reinhardt_tasks import (
     ChainStatus,
+    InvalidWorkflow,
     TaskChain,
     TaskChainBuilder,
     Workflow,
@@ -23,6 +24,7 @@ from reinhardt_tasks import (
 from reinhardt_tasks._compat import InvalidTask, task_backends
 from reinhardt_tasks.models import StepRow, WorkflowRow
 from reinhardt_tasks.workflows import StepStatus, steps_of
+from reinhardt_tasks.workflows.sending import job_of
 
 from .tasks import add, fail, fail_later, fail_twice, keep, ran, say, say_later, total
 
@@ -193,6 +195,18 @@ def test_a_step_for_a_backend_of_somebody_else_is_refused(settings: Any) -> None
     settings.TASKS = {**settings.TASKS, "other": {"BACKEND": f"{module}.backends.dummy.DummyBackend", "QUEUES": []}}
     with pytest.raises(InvalidTask, match="need a backend of reinhardt_tasks"):
         TaskChainBuilder("x").add_task(step(say, 1).using(backend="other")).build()
+
+
+def test_a_unique_task_is_no_step_unless_that_is_lifted() -> None:
+    unique = step(say, 1).using(unique=True)
+    with pytest.raises(InvalidWorkflow, match="another call could stand in its place"):
+        TaskChainBuilder("x").add_task(unique).build()
+    TaskChainBuilder("x").add_task(unique.using(unique=False)).build()
+
+
+def test_limits_travel_with_a_step() -> None:
+    run = TaskChain("limited", [step(say, 1).using(concurrency=1)]).start()
+    assert job_of(StepRow.objects.get(workflow_id=run.id, position=0)).limits
 
 
 def test_starting_twice_starts_once() -> None:

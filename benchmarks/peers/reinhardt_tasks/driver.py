@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from typing import Any
+
 from benchmarks.driver import DjangoDriver
 
 
@@ -14,6 +17,13 @@ class ReinhardtTasks(DjangoDriver):
 
     def fill(self, count: int) -> None:
         self.enqueue_bulk(count)
+
+    def enqueue_calls(self, name: str, calls: list[list[Any]]) -> float:
+        """Enqueue calls of a task of `benchmarks.worker`; return the moment at which that was done."""
+        from benchmarks.worker import tasks
+
+        getattr(tasks, name).enqueue_many([(args, {}) for args in calls])
+        return time.time()
 
     def left(self) -> int:
         from django.conf import settings

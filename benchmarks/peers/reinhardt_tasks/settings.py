@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from benchmarks.project import DATABASES, DEBUG, DEFAULT_AUTO_FIELD, REDIS_URL, SECRET_KEY, USE_TZ
 
-INSTALLED_APPS = ["reinhardt_tasks", "benchmarks"]
+INSTALLED_APPS = ["reinhardt_tasks", "benchmarks", "benchmarks.worker"]
 TASKS = {
     "default": {
         "BACKEND": f"reinhardt_tasks.backends.{'RedisBackend' if REDIS_URL else 'DatabaseBackend'}",

@@ -13,6 +13,7 @@ from ...exceptions import QueueError
 from ...jobs import Job
 from ...models import JobRow
 from ...serialization import encode_history, encode_progress
+from .rows import limits_text
 
 _UPDATED = [
     "status",
@@ -62,6 +63,9 @@ def _row(job: Job) -> JobRow:
         status=job.status.value,
         token=job.token,
         max_attempts=job.max_attempts,
+        # For a revival. Its key is free.
+        once_until=None if job.once_until is None else job.once_until.value,
+        limits=limits_text(job.limits),
         metadata=json.dumps(dict(job.metadata)),
         progress=encode_progress(job.progress),
         history=encode_history(job.history) if job.history else None,

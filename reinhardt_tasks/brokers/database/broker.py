@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
 
+from ...exceptions import QueueError
+from ...gates import Until
 from ...jobs import Claim, Job, Outcome, Progress, Released, Retrying, Succeeded, TaskStatus, as_enqueued
 from ...models import lane_of
 from ...timestamps import to_micros
 from ..base import Broker, BrokerTraits, Changes, Pulse, QueueCounts, Queues, WorkerInfo, WorkerRecord
 from ..lookups import Failures, Page, Query, Tallies
-from . import lookups, outcomes, people, waiting
+from . import gates, lookups, once, outcomes, people, waiting
 from .dialects import JOBS, WORKERS, Row
 from .ears import Ear, ear_of
 from .fronts import Fronts
@@ -26,9 +30,15 @@ from .session import Session
 
 T = TypeVar("T")
 
+logger = logging.getLogger("reinhardt_tasks")
+
 #: Jobs that one statement promotes at most, and the least seconds between two looks for such.
 _PROMOTED_AT_ONCE = 500
 _PROMOTE_EVERY = 0.02
+#: How often a job is stored again whose key was free again before it was seen who had it.
+_TRIES = 20
+#: Rounds of attending in a row: a job that has several limits passes one in each.
+_ROUNDS = 5
 
 
 class DatabaseBroker(Broker):
@@ -50,6 +60,9 @@ class DatabaseBroker(Broker):
         self._beats: dict[str, float] = {}
         self._promoted_at = 0.0
         self._notified_at = 0.0
+        # Whether somebody was seen to knock, and how far the rules of limits were swept.
+        self._is_knocked_at = False
+        self._swept = ""
 
     @property
     def traits(self) -> BrokerTraits:
@@ -65,7 +78,13 @@ class DatabaseBroker(Broker):
     def enqueue(self, jobs: Sequence[Job]) -> list[Job]:
         if not jobs:
             return []
-        stored = self._run(lambda cursor: self._insert(cursor, jobs), together=len(jobs) > self._dialect.insert_rows)
+        debounced = any(job.debounce is not None for job in jobs)
+        stored = self._run(
+            lambda cursor: self._insert(cursor, jobs), together=debounced or len(jobs) > self._dialect.insert_rows
+        )
+        if any(job.limits for job in jobs):
+            # They knock: whoever claims here next is to look at once.
+            self._promoted_at = 0.0
         for ear in list(self._all_ears):
             ear.wake()
         return stored
@@ -89,13 +108,20 @@ class DatabaseBroker(Broker):
         if limit <= 0:
             return []
         self._sign_in(worker)
-        return self._run(lambda cursor: self._claim(cursor, queues, limit, worker), together=queues is None)
+        heeds = not self.session.is_in_transaction
+        claims = self._run(
+            lambda cursor: self._claim(cursor, queues, limit, worker, heeds=heeds), together=queues is None
+        )
+        return claims + self._attend(claims, (), queues, limit - len(claims), worker)
 
     def settle(self, outcomes_: Sequence[Outcome]) -> list[Claim]:
         if not outcomes_:
             return []
-        together = len(outcomes_) > outcomes.ROWS or any(isinstance(o, Succeeded) and o.then for o in outcomes_)
+        together = len(outcomes_) > outcomes.ROWS or any(
+            isinstance(o, Succeeded) and o.then or o.claim.job.once_until for o in outcomes_
+        )
         lost = self._run(lambda cursor: self._settle(cursor, outcomes_), together=together)
+        self._attend((), outcomes_, None, 0, None)
         self._tell_of(outcomes_)
         return lost
 
@@ -106,12 +132,15 @@ class DatabaseBroker(Broker):
             return self.settle(outcomes_), self.claim(queues, limit, worker)
         self._sign_in(worker)
 
-        def both(cursor: Any) -> tuple[list[Claim], list[Claim]]:
-            return self._settle(cursor, outcomes_), self._claim(cursor, queues, limit, worker)
+        heeds = not self.session.is_in_transaction
 
-        answer = self._run(both, together=True)
+        def both(cursor: Any) -> tuple[list[Claim], list[Claim]]:
+            return self._settle(cursor, outcomes_), self._claim(cursor, queues, limit, worker, heeds=heeds)
+
+        lost, claims = self._run(both, together=True)
+        claims += self._attend(claims, outcomes_, queues, limit - len(claims), worker)
         self._tell_of(outcomes_)
-        return answer
+        return lost, claims
 
     def heartbeat(self, worker: WorkerInfo) -> Pulse:
         def beat(cursor: Any) -> Pulse:
@@ -191,7 +220,11 @@ class DatabaseBroker(Broker):
         self._notify_now(True)
 
     def prune(self, before: datetime, limit: int) -> int:
-        return self._run(lambda cursor: people.prune(cursor, self._dialect, self.alias, to_micros(before), limit))
+        def work(cursor: Any) -> int:
+            self._swept = gates.sweep(cursor, self._dialect, self._swept, limit)
+            return people.prune(cursor, self._dialect, self.alias, to_micros(before), limit)
+
+        return self._run(work)
 
     def transaction(self) -> AbstractContextManager[None]:
         return self.session.transaction()
@@ -218,15 +251,21 @@ class DatabaseBroker(Broker):
             stored += self._insert_some(cursor, jobs[start : start + step])
         return stored
 
-    def _insert_some(self, cursor: Any, jobs: Sequence[Job]) -> list[Job]:
+    def _insert_some(self, cursor: Any, jobs: Sequence[Job], tries: int = 0) -> list[Job]:
+        if tries > _TRIES:
+            raise QueueError(
+                f"The once key {jobs[0].once_key!r} was taken and given back {tries} times while a job was stored under it. "
+                "In a transaction of isolation level REPEATABLE READ it may be held by one that is not to be seen there."
+            )
         sql, params = insert_sql(self._dialect, self.alias, jobs)
         made = self._dialect.insert(cursor, sql, params, self._channel if self._should_notify() else None)
         now = datetime.now(UTC)
         # What a bulk stores is told without reading it back; only where a row was there already has anybody to look.
         stored = [as_enqueued(job, now) for job in jobs]
-        return stored if made == len(jobs) else self._firsts(cursor, stored)
+        return stored if made == len(jobs) else self._firsts(cursor, stored, jobs, tries)
 
-    def _firsts(self, cursor: Any, jobs: Sequence[Job]) -> list[Job]:
+    def _firsts(self, cursor: Any, jobs: Sequence[Job], given: Sequence[Job], tries: int) -> list[Job]:
+        """Return what stands for each job of which some were not stored: itself, or the first with its id or key."""
         by_id = {job.id: job for job in self._select(cursor, "id", [self._dialect.id_param(job.id) for job in jobs])}
         keys = [job.once_key for job in jobs if job.once_key is not None and job.id not in by_id]
         by_key = {
@@ -234,7 +273,18 @@ class DatabaseBroker(Broker):
             for job in (self._select(cursor, "once_key", keys) if keys else [])
             if job.backend == self.alias
         }
-        return [by_id.get(job.id) or by_key.get(job.once_key, job) for job in jobs]
+        answer = []
+        for job, its in zip(jobs, given, strict=True):
+            first = by_id.get(job.id) or by_key.get(job.once_key)
+            if first is not None and first.id != job.id and its.debounce is not None:
+                first = once.put_off(cursor, self._dialect, first, its)
+            if first is None:
+                # Whoever had the key has given it back in between.
+                (first,) = self._insert_some(cursor, [its], tries + 1)
+            if job.once_key is not None:
+                by_key[job.once_key] = first
+            answer.append(first)
+        return answer
 
     def _select(self, cursor: Any, column: str, values: Sequence[Any]) -> list[Job]:
         found: list[Row] = []
@@ -245,8 +295,13 @@ class DatabaseBroker(Broker):
             found += cursor.fetchall()
         return [job_of(row) for row in found]
 
-    def _claim(self, cursor: Any, queues: Queues, limit: int, worker: WorkerInfo) -> list[Claim]:
+    def _claim(
+        self, cursor: Any, queues: Queues, limit: int, worker: WorkerInfo, *, heeds: bool = False
+    ) -> list[Claim]:
+        """Claim; or nothing, where somebody knocks and the caller `heeds` that: one of those may be more urgent."""
         self.promote(cursor)
+        if heeds and self._is_knocked_at:
+            return []
         lanes = self.lanes(cursor, queues)
         if not lanes:
             return []
@@ -263,6 +318,10 @@ class DatabaseBroker(Broker):
             else:
                 self._fronts.advance(lanes, rows)
         jobs = sorted(map(job_of, rows), key=lambda job: (-job.priority, job.due_at, job.id))
+        started = [job.id for job in jobs if job.once_until is Until.STARTED]
+        if started:
+            once.free_keys(cursor, self._dialect, started)
+            jobs = [replace(job, once_key=None) if job.once_until is Until.STARTED else job for job in jobs]
         return [Claim(job=job, token=job.token, worker=worker.id) for job in jobs]
 
     def lanes(self, cursor: Any, queues: Queues) -> list[str]:
@@ -276,7 +335,47 @@ class DatabaseBroker(Broker):
         """Make ready what is due; at most every few milliseconds, unless it is known to be due."""
         if now or time.monotonic() - self._promoted_at >= _PROMOTE_EVERY:
             self._promoted_at = time.monotonic()
-            self._dialect.promote(cursor, _PROMOTED_AT_ONCE)
+            if self._dialect.promote(cursor, _PROMOTED_AT_ONCE):
+                self._is_knocked_at = True
+
+    def attend(self) -> bool:
+        """Attend to limited jobs that were seen to knock. Return whether there were some."""
+        # In a transaction of the caller's a key would be locked for as long as that takes: others will see the knock.
+        if not self._is_knocked_at or self.session.is_in_transaction:
+            return False
+        self._is_knocked_at = False
+        try:
+            for _ in range(_ROUNDS):
+                if not self._run(lambda cursor: gates.attend(cursor, self._dialect), together=True):
+                    break
+        except QueueError as exc:
+            # The caller has claims in its hands, or others to make; who knocks goes on knocking.
+            logger.warning("Tasks with limits wait a little longer: %s", exc)
+        return True
+
+    def _attend(
+        self,
+        claims: Sequence[Claim],
+        given: Sequence[Outcome],
+        queues: Queues,
+        limit: int,
+        worker: WorkerInfo | None,
+    ) -> list[Claim]:
+        """Attend to limited jobs, if there were any; claim what that has made ready, up to `limit`."""
+        is_told = False
+        if any(limit.every for claim in claims for limit in claim.job.limits) or any(
+            outcome.claim.job.limits or isinstance(outcome, Succeeded) and any(job.limits for job in outcome.then)
+            for outcome in given
+        ):
+            self._is_knocked_at = is_told = True
+        has_attended = self.attend()
+        if is_told and has_attended:
+            # Somebody who sleeps may take what is ready now, or has to rise earlier.
+            self._tell_sleepers()
+        if not has_attended or limit <= 0 or worker is None:
+            return []
+        more = self._run(lambda cursor: self._claim(cursor, queues, limit, worker), together=queues is None)
+        return more + self._attend(more, (), queues, limit - len(more), worker) if more else []
 
     def _settle(self, cursor: Any, given: Sequence[Outcome]) -> list[Claim]:
         lost: list[Claim] = []
@@ -284,6 +383,8 @@ class DatabaseBroker(Broker):
             some = given[start : start + outcomes.ROWS]
             rows = [outcomes.row_of(outcome, self._dialect) for outcome in some]
             written = self._dialect.settle(cursor, rows)
+            if ended := [outcome.claim.job.id for outcome in some if outcome.claim.job.once_until is not None]:
+                once.free_keys(cursor, self._dialect, ended)
             followers: list[Job] = []
             for outcome, row in zip(some, rows, strict=True):
                 status = written.pop(str(row[0]), None)
@@ -347,7 +448,10 @@ class DatabaseBroker(Broker):
         wanted = [id_ for id_ in ids if is_uuid(id_)]
         if not wanted:
             return []
-        return self._run(lambda cursor: edit(cursor, self._dialect, wanted), together=True)
+        done = self._run(lambda cursor: edit(cursor, self._dialect, wanted), together=True)
+        # Whoever has limits knocks now.
+        self._promoted_at = 0.0
+        return done
 
     def _ear(self) -> Ear:
         """Return this thread's ear: two threads must not read one connection."""
@@ -378,5 +482,14 @@ class DatabaseBroker(Broker):
         if not is_due:
             return
         self.wake()
+        self._notify_listeners()
+
+    def _tell_sleepers(self) -> None:
+        """Let whoever sleeps look again; whoever is about to does so anyway."""
+        for ear in list(self._all_ears):
+            ear.wake()
+        self._notify_listeners()
+
+    def _notify_listeners(self) -> None:
         if self._notify and self.session.connection.vendor == "postgresql":
             self._run(lambda cursor: cursor.execute("SELECT pg_notify(%s, '')", [self._channel]))

@@ -9,11 +9,13 @@ from typing import Any
 from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from .rows import COLUMNS
+from .rows import COLUMNS, RATED
 
 JOBS = "reinhardt_tasks_job"
 WORKERS = "reinhardt_tasks_worker"
 PAUSES = "reinhardt_tasks_pause"
+LIMITS = "reinhardt_tasks_limit"
+TICKETS = "reinhardt_tasks_ticket"
 
 #: Where a claim's search begins: (precedence, due_at, id) of the last job that was taken.
 Front = tuple[int, int, str]
@@ -92,15 +94,17 @@ class Dialect:
         rows: list[Row] = cursor.fetchall()
         return rows
 
-    def promote(self, cursor: Any, limit: int) -> int:
-        """Make ready what is due, at most `limit` jobs; return how many."""
+    def promote(self, cursor: Any, limit: int) -> bool:
+        """Make ready what is due, at most `limit` jobs. Return whether there are limited ones among them: those knock still."""
         cursor.execute(
-            f"UPDATE {JOBS} SET status = 'PENDING', lane = {self.lane_expression}, wakes_at = NULL WHERE id IN ("
-            f"SELECT id FROM {JOBS} WHERE wakes_at <= (SELECT {self.now}) ORDER BY wakes_at LIMIT %s {self.skip_locked})",
+            f"UPDATE {JOBS} SET status = CASE WHEN limits IS NULL THEN 'PENDING' ELSE status END, "
+            f"lane = CASE WHEN limits IS NULL THEN {self.lane_expression} ELSE lane END, "
+            "wakes_at = CASE WHEN limits IS NOT NULL THEN wakes_at END WHERE id IN ("
+            f"SELECT id FROM {JOBS} WHERE wakes_at <= (SELECT {self.now}) ORDER BY wakes_at LIMIT %s {self.skip_locked}) "
+            "RETURNING CASE WHEN limits IS NULL THEN 0 ELSE 1 END",
             [limit],
         )
-        count: int = cursor.rowcount
-        return count
+        return any(knocks for (knocks,) in cursor.fetchall())
 
     def settle(self, cursor: Any, rows: Sequence[Row]) -> dict[str, str]:
         """Write outcomes (rows of OUTCOME_COLUMNS) where the token is still right; return id → status of those written."""
@@ -123,8 +127,9 @@ class Dialect:
             "result": f"CASE WHEN {_CANCELS} THEN NULL ELSE v.result END",
             "history": "COALESCE(v.history, j.history)",
             "finished_at": f"CASE WHEN {_CANCELS} OR {final} THEN {self.now} END",
-            "lane": f"CASE WHEN v.status = 'PENDING' AND NOT {_CANCELS} THEN v.lane END",
-            "wakes_at": f"CASE WHEN v.status IN ('RETRY', 'SCHEDULED') AND NOT {_CANCELS} THEN {self.now} + v.delay END",
+            "lane": f"CASE WHEN v.status = 'PENDING' AND j.limits IS NULL AND NOT {_CANCELS} THEN v.lane END",
+            "wakes_at": f"CASE WHEN j.limits IS NOT NULL THEN {self.now} "
+            f"WHEN v.status IN ('RETRY', 'SCHEDULED') AND NOT {_CANCELS} THEN {self.now} + v.delay END",
             "due_at": f"CASE WHEN v.delay IS NULL THEN j.due_at ELSE {self.now} + v.delay END",
             "held_by": "NULL",
         }
@@ -140,7 +145,8 @@ class Dialect:
     def hold_sets(self) -> str:
         return (
             "status = 'RUNNING', lane = NULL, held_by = %s, worker = %s, token = token + 1, "
-            f"last_attempted_at = {self.now}, started_at = COALESCE(started_at, {self.now})"
+            f"last_attempted_at = {self.now}, started_at = COALESCE(started_at, {self.now}), "
+            f"wakes_at = CASE WHEN limits LIKE '{RATED}%%' THEN {self.now} END"
         )
 
     def is_alive(self) -> str:

@@ -10,6 +10,7 @@ from ...jobs import Job
 from ...models import lane_of
 from ...timestamps import to_micros
 from .dialects import JOBS
+from .rows import limits_text
 
 if TYPE_CHECKING:
     from .dialects import Dialect
@@ -24,6 +25,8 @@ _GIVEN_MARKS = ", ".join(["%s"] * len(_GIVEN))
 def insert_sql(dialect: Dialect, alias: str, jobs: Sequence[Job]) -> tuple[str, list[Any]]:
     """Return an INSERT of `jobs` and its parameters."""
     now = dialect.now
+    if any(job.once_until or job.limits or job.debounce is not None for job in jobs):
+        return _with_limits(dialect, alias, jobs)
     if dialect.has_arrays and len(jobs) > _FEW:
         return _from_arrays(dialect, alias, jobs)
     ready = f"({_GIVEN_MARKS}, NULL, 0, {dialect.false}, {now}, {now}, 'PENDING', %s, NULL)"
@@ -58,6 +61,35 @@ def _given(dialect: Dialect, alias: str, job: Job) -> list[Any]:
         job.once_key,
         json.dumps(dict(job.metadata)) if job.metadata else "{}",
     ]
+
+
+def _with_limits(dialect: Dialect, alias: str, jobs: Sequence[Job]) -> tuple[str, list[Any]]:
+    """Return the INSERT where some jobs are limited: those lie in no lane, and knock as soon as they are due."""
+    now = dialect.now
+    rows, params = [], []
+    for job in jobs:
+        params += _given(dialect, alias, job)
+        params += [None if job.once_until is None else job.once_until.value, limits_text(job.limits)]
+        due, its = now, []
+        if job.debounce is not None:
+            # By the database's clock; a longest wait that is shorter than the first is the first.
+            wait = job.debounce if job.max_wait is None else min(job.debounce, job.max_wait)
+            due, its = f"{now} + {dialect.whole_mark}", [int(wait * 1_000_000)]
+        if job.run_after is not None and job.debounce is None:
+            due, its = dialect.whole_mark, [to_micros(job.run_after)]
+        is_ready = f"{due} <= {now}" if its else "1 = 1"
+        run_after = due if its else "NULL"
+        lane = "NULL" if job.limits else f"CASE WHEN {is_ready} THEN {dialect.text_mark} END"
+        wakes = due if job.limits else f"CASE WHEN {is_ready} THEN NULL ELSE {due} END"
+        rows.append(
+            f"({_GIVEN_MARKS}, %s, %s, {run_after}, 0, {dialect.false}, {now}, {due}, "
+            f"CASE WHEN {is_ready} THEN 'PENDING' ELSE 'SCHEDULED' END, {lane}, {wakes})"
+        )
+        params += [*its, *its, *its]
+        params += [] if job.limits else [*its, lane_of(alias, job.queue)]
+        params += its if job.limits else [*its, *its]
+    columns = (*_GIVEN, "once_until", "limits", *_COLUMNS[len(_GIVEN) :])
+    return f"INSERT INTO {JOBS} ({', '.join(columns)}) VALUES {', '.join(rows)}", params
 
 
 def _from_arrays(dialect: Dialect, alias: str, jobs: Sequence[Job]) -> tuple[str, list[Any]]:

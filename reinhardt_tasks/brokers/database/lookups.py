@@ -11,7 +11,8 @@ from ...models import lane_of
 from ...timestamps import from_micros, to_micros
 from .. import lookups
 from ..lookups import Failures, Page, Query, Tallies, chosen, steps, tallied
-from .dialects import JOBS
+from .dialects import JOBS, TICKETS
+from .lines import PARKED
 from .rows import COLUMNS, job_of, uuid_text
 
 if TYPE_CHECKING:
@@ -97,8 +98,12 @@ def _places(alias: str, query: Query) -> list[tuple[str, list[Any]]]:
     elif TaskStatus.PENDING in wanted:
         # All that begins so: the letter after ':' is ';'.
         places.append(("lane >= %s AND lane < %s", [lane_of(alias, ""), f"{alias};"]))
-    if wanted & {TaskStatus.SCHEDULED, TaskStatus.RETRY}:
+    if wanted & {TaskStatus.PENDING, TaskStatus.SCHEDULED, TaskStatus.RETRY}:
+        # Jobs with limits lie here while they knock, or a rate lets them wait.
         places.append(("wakes_at IS NOT NULL", []))
+    if TaskStatus.PENDING in wanted:
+        line = f"SELECT job_id FROM {TICKETS} WHERE place = {PARKED} LIMIT {lookups.GATHERED}"
+        places.append((f"id IN (SELECT job_id FROM ({line}) AS in_line)", []))
     if TaskStatus.RUNNING in wanted:
         places.append(("held_by IS NOT NULL", []))
     return places

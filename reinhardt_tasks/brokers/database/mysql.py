@@ -83,19 +83,20 @@ class Mysql(Dialect):
             )
         return self._read(cursor, ids)
 
-    def promote(self, cursor: Any, limit: int) -> int:
+    def promote(self, cursor: Any, limit: int) -> bool:
         cursor.execute(
-            f"SELECT id FROM {JOBS} WHERE wakes_at <= {self.now} ORDER BY wakes_at LIMIT %s {self.skip_locked}",
+            f"SELECT id, limits IS NOT NULL FROM {JOBS} WHERE wakes_at <= {self.now} ORDER BY wakes_at LIMIT %s {self.skip_locked}",
             [limit],
         )
-        ids = [row[0] for row in cursor.fetchall()]
+        found = cursor.fetchall()
+        ids = [id_ for id_, knocks in found if not knocks]
         if ids:
             cursor.execute(
                 f"UPDATE {JOBS} SET status = 'PENDING', lane = {self.lane_expression}, wakes_at = NULL "
                 f"WHERE id IN ({', '.join(['%s'] * len(ids))})",
                 ids,
             )
-        return len(ids)
+        return len(ids) < len(found)
 
     def settle(self, cursor: Any, rows: Sequence[Row]) -> dict[str, str]:
         pairs = ", ".join(["(%s, %s)"] * len(rows))

@@ -14,6 +14,7 @@ from typing import Any
 from django.db import connections, router, transaction
 
 from ...exceptions import QueueError
+from ...gates import Until, decode_limits, encode_limits
 from ...jobs import Job, as_enqueued
 from ...models import OutboxRow
 from ...timestamps import from_micros, to_micros
@@ -42,7 +43,8 @@ class Outbox:
         now = datetime.now(UTC)
         with transaction.atomic(using=self.database):
             OutboxRow.objects.using(self.database).bulk_create(
-                [OutboxRow(id=job.id, alias=self.alias, job=_text(job), created_at=now) for job in jobs], batch_size=500
+                [OutboxRow(id=job.id, alias=self.alias, job=job_as_text(job), created_at=now) for job in jobs],
+                batch_size=500,
             )
             transaction.on_commit(lambda: self._send_now([job.id for job in jobs]), using=self.database)
         return [as_enqueued(job, now) for job in jobs]
@@ -77,12 +79,13 @@ class Outbox:
                 ]
             )
             if some:
-                self.broker.enqueue([_job(row.job) for row in some])
+                self.broker.enqueue([job_from_text(row.job) for row in some])
                 OutboxRow.objects.using(self.database).filter(pk__in=[row.pk for row in some]).delete()
         return len(some)
 
 
-def _text(job: Job) -> str:
+def job_as_text(job: Job) -> str:
+    """Return a new job as text, for a table in which it waits to be sent."""
     return json.dumps(
         {
             "id": job.id,
@@ -93,13 +96,23 @@ def _text(job: Job) -> str:
             "priority": job.priority,
             "run_after": None if job.run_after is None else to_micros(job.run_after),
             "once_key": job.once_key,
+            "once_until": job.once_until,
+            "limits": encode_limits(job.limits),
+            "debounce": job.debounce,
+            "max_wait": job.max_wait,
             "max_attempts": job.max_attempts,
             "metadata": dict(job.metadata),
         }
     )
 
 
-def _job(text: str) -> Job:
+def job_from_text(text: str) -> Job:
+    """Return the job that `job_as_text` wrote."""
     values = json.loads(text)
-    run_after = values.pop("run_after")
-    return Job(run_after=None if run_after is None else from_micros(run_after), **values)
+    run_after, until = values.pop("run_after"), values.pop("once_until", None)
+    return Job(
+        run_after=None if run_after is None else from_micros(run_after),
+        once_until=None if until is None else Until(until),
+        limits=decode_limits(values.pop("limits", None)),
+        **values,
+    )

@@ -9,18 +9,19 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from ...jobs import Progress, TaskStatus
-from ...models import lane_of
+from ...models import TicketRow, lane_of
 from ...serialization import encode_progress
 from ...timestamps import from_micros, to_micros
 from ..base import Changes, QueueCounts, WorkerInfo, WorkerRecord
-from .dialects import JOBS, PAUSES, WORKERS
+from . import gates
+from .dialects import JOBS, PAUSES, TICKETS, WORKERS
 from .lanes import ready_lanes
 from .rows import uuid_text
 
 if TYPE_CHECKING:
     from .dialects import Dialect
 
-_WAITING = "status IN ('PENDING', 'SCHEDULED', 'RETRY')"
+WAITING = "status IN ('PENDING', 'SCHEDULED', 'RETRY')"
 
 
 def annotate(cursor: Any, id_: Any, token: int, metadata: Mapping[str, Any], progress: Progress | None) -> bool:
@@ -36,8 +37,10 @@ def cancel(cursor: Any, dialect: Dialect, ids: Sequence[str]) -> list[str]:
         cursor,
         dialect,
         ids,
-        f"status = 'CANCELLED', cancel_requested = {dialect.true}, finished_at = {dialect.now}, lane = NULL, wakes_at = NULL",
-        _WAITING,
+        f"status = 'CANCELLED', cancel_requested = {dialect.true}, finished_at = {dialect.now}, lane = NULL, "
+        f"wakes_at = CASE WHEN limits IS NOT NULL THEN {dialect.now} END, "
+        "once_key = CASE WHEN once_until IS NULL THEN once_key END",
+        WAITING,
     )
     return done + _update(cursor, dialect, ids, f"cancel_requested = {dialect.true}", "held_by IS NOT NULL")
 
@@ -47,8 +50,9 @@ def retry(cursor: Any, dialect: Dialect, ids: Sequence[str]) -> list[str]:
         cursor,
         dialect,
         ids,
-        f"status = 'PENDING', cancel_requested = {dialect.false}, finished_at = NULL, wakes_at = NULL, "
-        f"due_at = {dialect.now}, lane = {dialect.lane_expression}",
+        f"status = 'PENDING', cancel_requested = {dialect.false}, finished_at = NULL, due_at = {dialect.now}, "
+        f"wakes_at = CASE WHEN limits IS NOT NULL THEN {dialect.now} END, "
+        f"lane = CASE WHEN limits IS NULL THEN {dialect.lane_expression} END",
         "status IN ('FAILURE', 'CANCELLED', 'SCHEDULED', 'RETRY')",
     )
 
@@ -56,6 +60,7 @@ def retry(cursor: Any, dialect: Dialect, ids: Sequence[str]) -> list[str]:
 def delete(cursor: Any, dialect: Dialect, ids: Sequence[str]) -> list[str]:
     found = _lock(cursor, dialect, ids, "held_by IS NULL")
     if found:
+        gates.forget(cursor, dialect, found)
         cursor.execute(f"DELETE FROM {JOBS} WHERE id IN ({_marks(found)})", found)
     return [uuid_text(id_) for id_ in found]
 
@@ -78,11 +83,12 @@ def change(cursor: Any, dialect: Dialect, ids: Sequence[str], changes: Changes) 
     if changes.queue is not None:
         sets.append("queue = %s")
         params.append(changes.queue)
-    done = _update(cursor, dialect, ids, ", ".join(sets), _WAITING, params) if sets else []
+    done = _update(cursor, dialect, ids, ", ".join(sets), WAITING, params) if sets else []
     if done:
         # What moved may be ready in another lane, or ready no more.
-        lane = f"lane = CASE WHEN status = 'PENDING' THEN {dialect.lane_expression} END"
-        _update(cursor, dialect, done, lane, _WAITING)
+        lane = f"lane = CASE WHEN status = 'PENDING' AND limits IS NULL THEN {dialect.lane_expression} END"
+        _update(cursor, dialect, done, lane, WAITING)
+        gates.restart(cursor, dialect, done)
     return done
 
 
@@ -107,15 +113,21 @@ def counts(cursor: Any, alias: str, bound: int) -> list[QueueCounts]:
             continue
         found[queue][TaskStatus.PENDING] = number
         oldest[queue] = from_micros(due_at)
-    for place in ("wakes_at", "held_by"):
+    for source in (
+        # A limited job may knock wherever it lies.
+        f"{JOBS} j WHERE j.wakes_at IS NOT NULL AND j.held_by IS NULL AND j.lane IS NULL AND j.finished_at IS NULL",
+        f"{JOBS} j WHERE j.held_by IS NOT NULL",
+        f"{TICKETS} t JOIN {JOBS} j ON j.id = t.job_id "
+        f"WHERE t.place = {TicketRow.PARKED} AND j.wakes_at IS NULL AND j.lane IS NULL AND j.held_by IS NULL",
+    ):
         cursor.execute(
-            f"SELECT alias, queue, status, COUNT(*) FROM (SELECT alias, queue, status FROM {JOBS} "
-            f"WHERE {place} IS NOT NULL LIMIT %s) AS bounded GROUP BY alias, queue, status",
+            f"SELECT alias, queue, status, COUNT(*) FROM (SELECT j.alias, j.queue, j.status FROM {source} LIMIT %s) "
+            "AS bounded GROUP BY alias, queue, status",
             [bound],
         )
         for its_alias, queue, status, number in cursor.fetchall():
             if its_alias == alias:
-                found[queue][TaskStatus(status)] = number
+                found[queue][TaskStatus(status)] = min(bound, found[queue][TaskStatus(status)] + number)
     paused = _paused(cursor, prefix)
     return [
         QueueCounts(queue=queue, counts=dict(found[queue]), oldest_due_at=oldest.get(queue), is_paused=queue in paused)
@@ -171,7 +183,9 @@ def resume(cursor: Any, lane: str) -> None:
 
 def prune(cursor: Any, dialect: Dialect, alias: str, before: int, limit: int) -> int:
     cursor.execute(
-        f"SELECT id FROM {JOBS} WHERE finished_at < %s AND alias = %s ORDER BY finished_at LIMIT %s {dialect.skip_locked}",
+        # One that knocks has something to give back still.
+        f"SELECT id FROM {JOBS} WHERE finished_at < %s AND alias = %s AND wakes_at IS NULL "
+        f"ORDER BY finished_at LIMIT %s {dialect.skip_locked}",
         [before, alias, limit],
     )
     ids = [id_ for (id_,) in cursor.fetchall()]

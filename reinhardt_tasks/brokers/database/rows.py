@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from ...gates import Limit, Until, decode_limits, encode_limits
 from ...jobs import Job, TaskStatus
 from ...serialization import decode_history, decode_or, decode_progress
 from ...timestamps import from_micros, to_micros
@@ -35,7 +36,12 @@ COLUMNS = (
     "started_at",
     "last_attempted_at",
     "finished_at",
+    "once_until",
+    "limits",
 )
+
+#: Stands before the limits of a job that has a rate among them: such a job knocks when it is claimed.
+RATED = "r"
 
 
 #: The moments that a row can have: the years 1900 to 9000.
@@ -56,6 +62,8 @@ def job_of(row: Sequence[Any]) -> Job:
         token=values["token"],
         max_attempts=values["max_attempts"],
         once_key=values["once_key"],
+        once_until=_until(values["once_until"]),
+        limits=limits_of(values["limits"]),
         metadata=decode_or(values["metadata"], dict, {}),
         progress=decode_progress(values["progress"]),
         history=decode_history(values["history"]),
@@ -69,6 +77,21 @@ def job_of(row: Sequence[Any]) -> Job:
         started_at=_moment(values["last_attempted_at"]),
         finished_at=_moment(values["finished_at"]),
     )
+
+
+def limits_text(limits: Sequence[Limit]) -> str | None:
+    """Return a job's limits as its row has them."""
+    text = encode_limits(limits)
+    return f"{RATED}{text}" if text and any(limit.every for limit in limits) else text
+
+
+def limits_of(text: str | None) -> tuple[Limit, ...]:
+    """Return what `limits_text` wrote."""
+    return decode_limits(text.removeprefix(RATED) if text else None)
+
+
+def _until(text: str | None) -> Until | None:
+    return Until(text) if text in list(Until) else None
 
 
 def uuid_text(value: Any) -> str:

@@ -39,6 +39,12 @@ class Session:
         return connection
 
     @property
+    def is_in_transaction(self) -> bool:
+        """Whether the caller is in a transaction of its own. Those that Django's TestCase holds around a test are none."""
+        blocks = self.connection.atomic_blocks if self.connection.in_atomic_block else []
+        return not all(getattr(block, "_from_testcase", False) for block in blocks)
+
+    @property
     def dialect(self) -> Dialect:
         if self._dialect is None:
             self._dialect = dialect_of(self.connection)

@@ -49,7 +49,8 @@ def look(broker: DatabaseBroker, queues: Queues) -> tuple[bool, float | None]:
             is_ready, due_in = _ask(broker, cursor, queues)
         return is_ready, None if due_in is None else max(due_in, 0.001)
 
-    return broker.session.run(work)
+    answer = broker.session.run(work)
+    return broker.session.run(work) if broker.attend() else answer
 
 
 def _ask(broker: DatabaseBroker, cursor: Any, queues: Queues) -> tuple[bool, float | None]:

@@ -63,8 +63,8 @@ class RedisBroker(Broker):
         self._signed_in: set[str] = set()
         #: What a worker does for this store every few seconds; set by whoever puts something before it.
         self.chores: list[Callable[[], object]] = []
-        #: Whether a job of this id belongs to this shard; set by whoever spreads jobs over several.
-        self.owns: Callable[[str], bool] = lambda _: True
+        #: Whether a job belongs to this shard; set by whoever spreads jobs over several.
+        self.owns: Callable[[Job], bool] = lambda _: True
 
     @property
     def traits(self) -> BrokerTraits:
@@ -305,7 +305,11 @@ class RedisBroker(Broker):
 
     def free(self, once_key: str, job_id: str) -> None:
         """Let a once key stand for nothing again, if it still stands for `job_id`."""
-        self._call("free", [once_key, job_id])
+        self._call("free", [once_key, job_id, ""])
+
+    def give(self, once_key: str, job_id: str, other: str) -> None:
+        """Let a once key stand for `other`, if it still stands for `job_id`."""
+        self._call("free", [once_key, job_id, other])
 
     def advice(self) -> list[Advice]:
         def ask() -> Any:
@@ -338,8 +342,8 @@ class RedisBroker(Broker):
         followers: list[Job] = []
         for outcome in given:
             then = outcome.then if isinstance(outcome, Succeeded) else ()
-            mine = [job for job in then if self.owns(job.id)]
-            foreign = [job for job in then if not self.owns(job.id)]
+            mine = [job for job in then if self.owns(job)]
+            foreign = [job for job in then if not self.owns(job)]
             settled += [*outcomes.values_of(outcome), len(mine), len(foreign)]
             followers += mine + foreign
         head = [worker.id, int(worker.lease * 1_000_000), self._ttl, len(given), len(followers), limit]

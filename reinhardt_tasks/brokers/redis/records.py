@@ -2,7 +2,9 @@
 
 n name, q queue, p priority, a arguments, st state, tk token, mx attempts at most, once its once key, md metadata, pg
 progress, hs history, rs result, cr cancellation requested, wk worker, hb the worker that holds it ('' for none), ra run after, en
-enqueued, du due, s1 first started, sa last started, fi finished.
+enqueued, du due, s1 first started, sa last started, fi finished. Where it is limited: lm limits, gt how many of them it has
+passed, op when it may go on, un until when it has its once key, fk the once key that it had, sk what its arguments are
+signed for, other than its id.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ...gates import Until, decode_limits, encode_limits
 from ...jobs import Job, TaskStatus
 from ...serialization import decode_history, decode_or, decode_progress, encode_history
 from ...timestamps import from_micros, to_micros
@@ -18,18 +21,40 @@ from .seals import Seal
 
 
 def job_values(job: Job, seal: Seal | None) -> list[Any]:
-    """Return a job as nine values for the scripts that store it."""
+    """Return a job as ten values for the scripts that store it."""
     return [
         job.id,
         job.name,
         job.queue,
         job.priority,
-        seal.put_on(job.id, job.name, job.payload) if seal else job.payload,
+        seal.put_on(_sealed_for(job), job.name, job.payload) if seal else job.payload,
         "" if job.run_after is None else to_micros(job.run_after),
         job.max_attempts or "",
         job.once_key or "",
         encode_metadata(job.metadata) if job.metadata else "",
+        _rules(job),
     ]
+
+
+def _rules(job: Job) -> str:
+    """Return what limits a job, as the scripts read it; most have nothing."""
+    if not job.limits and job.once_until is None and job.debounce is None:
+        return ""
+    rules: dict[str, Any] = {}
+    if job.limits:
+        rules["limits"] = encode_limits(job.limits)
+    if job.once_until is not None:
+        rules["till"] = job.once_until.value
+    if job.debounce is not None:
+        rules |= {"wait": int(job.debounce * 1_000_000), "seal": _sealed_for(job)}
+        if job.max_wait is not None:
+            rules["most"] = int(job.max_wait * 1_000_000)
+    return json.dumps(rules)
+
+
+def _sealed_for(job: Job) -> str:
+    # Debounced arguments may be those of a job that is there already, under an id that nobody knows before.
+    return job.once_key if job.debounce is not None and job.once_key is not None else job.id
 
 
 def past_values(job: Job) -> list[Any]:
@@ -54,11 +79,13 @@ def job_of(id_: str, pairs: Sequence[str] | Mapping[str, str], backend: str, sea
         name=get("n") or "",
         queue=get("q") or "",
         priority=_whole(get("p")) or 0,
-        payload=seal.take_off(id_, get("n") or "", get("a") or "") if seal else get("a") or "",
+        payload=seal.take_off(get("sk") or id_, get("n") or "", get("a") or "") if seal else get("a") or "",
         status=_status(get("st")),
         token=_whole(get("tk")) or 0,
         max_attempts=_whole(get("mx")),
-        once_key=get("once"),
+        once_key=get("once") or None,
+        once_until=_until(get("un")),
+        limits=decode_limits(get("lm")),
         metadata=decode_or(get("md"), dict, {}),
         progress=decode_progress(get("pg")),
         history=decode_history(get("hs")),
@@ -88,6 +115,10 @@ def moment_of(text: str | None) -> Any:
         return None if number is None else from_micros(number)
     except (OverflowError, ValueError):
         return None
+
+
+def _until(text: str | None) -> Until | None:
+    return Until(text) if text and text in list(Until) else None
 
 
 def _status(text: str | None) -> TaskStatus:

@@ -18,7 +18,9 @@ class Script:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.text = (_FOLDER / "common.lua").read_text("utf-8") + (_FOLDER / f"{name}.lua").read_text("utf-8")
+        self.text = "".join(
+            (_FOLDER / f"{part}.lua").read_text("utf-8") for part in ("common", "gates", "stores", name)
+        )
         # The name by which Redis knows a script, nothing that keeps a secret.
         self.sha = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
 

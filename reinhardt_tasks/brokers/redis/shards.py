@@ -53,16 +53,28 @@ class ShardedBroker(Broker):
     def shard_of(self, job_id: str) -> RedisBroker:
         return self.shards[zlib.crc32(job_id.encode()) % len(self.shards)]
 
+    @property
+    def home(self) -> RedisBroker:
+        """The shard of all jobs with limits: one script must see all that a key counts."""
+        return self.shards[0]
+
+    def place_of(self, job: Job) -> RedisBroker:
+        """Return the shard of a job."""
+        return self.home if job.limits else self.shard_of(job.id)
+
     def enqueue(self, jobs: Sequence[Job]) -> list[Job]:
         """See the contract; all or none for each shard."""
-        jobs = [self._first_of_its_key(job) for job in jobs]
         stored: dict[str, Job] = {}
         stamp = ""
-        for shard, some in self._by_shard(jobs, lambda job: job.id):
+        firsts = [self._first_of_its_key(job) for job in jobs]
+        for shard, some in self._grouped(firsts, self.place_of):
             for job, first in zip(some, shard.enqueue(some, stamp), strict=True):
                 stored[job.id] = first
                 stamp = stamp or _stamp_of(first)
-        return [stored[job.id] for job in jobs]
+        return [
+            self._for_its_key(job, stored[first.id]) if first.id != job.id else stored[job.id]
+            for job, first in zip(jobs, firsts, strict=True)
+        ]
 
     async def aenqueue(self, jobs: Sequence[Job]) -> list[Job]:
         """See enqueue()."""
@@ -72,7 +84,7 @@ class ShardedBroker(Broker):
             return await sync_to_async(self.enqueue)(jobs)
         stored: dict[str, Job] = {}
         stamp = ""
-        for shard, some in self._by_shard(jobs, lambda job: job.id):
+        for shard, some in self._grouped(jobs, self.place_of):
             for job, first in zip(some, await shard.aenqueue(some, stamp), strict=True):
                 stored[job.id] = first
                 stamp = stamp or _stamp_of(first)
@@ -82,14 +94,16 @@ class ShardedBroker(Broker):
         found: dict[str, Job] = {}
         for shard, some in self._by_shard(ids, str):
             found |= shard.get(some)
-        return found
+        missing = [id_ for id_ in ids if id_ not in found and self.shard_of(id_) is not self.home]
+        return found | self.home.get(missing) if missing else found
 
     async def aget(self, ids: Collection[str]) -> dict[str, Job]:
         """See get()."""
         found: dict[str, Job] = {}
         for shard, some in self._by_shard(ids, str):
             found |= await shard.aget(some)
-        return found
+        missing = [id_ for id_ in ids if id_ not in found and self.shard_of(id_) is not self.home]
+        return found | await self.home.aget(missing) if missing else found
 
     def wait(self, queues: Queues, timeout: float) -> bool:
         """Sleep in all shards at once, each in a thread; the first that hears something ends it for all."""
@@ -156,7 +170,7 @@ class ShardedBroker(Broker):
         lost: list[Claim] = []
         unsettled: list[Outcome] = []
         awake = self._awake()
-        for shard, some in self._by_shard(outcomes, lambda outcome: outcome.claim.job.id):
+        for shard, some in self._grouped(outcomes, lambda outcome: self.place_of(outcome.claim.job)):
             if shard not in awake:
                 unsettled += some
                 continue
@@ -192,7 +206,7 @@ class ShardedBroker(Broker):
         arrived: list[str] = []
         while waiting := shard.outgoing(arrived):
             arrived = []
-            for other, some in self._by_shard(waiting, lambda text: json.loads(text)[0]):
+            for other, some in self._grouped(waiting, self._place_of_values):
                 # Whose shard is away stays here; `rescue` comes back to it.
                 with suppress(QueueError):
                     other.store_values([json.loads(text) for text in some])
@@ -200,8 +214,13 @@ class ShardedBroker(Broker):
             if not arrived:
                 return
 
-    def _owns(self, shard: RedisBroker, job_id: str) -> bool:
-        return self.shard_of(job_id) is shard
+    def _owns(self, shard: RedisBroker, job: Job) -> bool:
+        return self.place_of(job) is shard
+
+    def _place_of_values(self, text: str) -> RedisBroker:
+        """Return the shard of a job that is on its way, see `outgoing`."""
+        id_, *_, rules = json.loads(text)
+        return self.home if rules and "limits" in json.loads(rules) else self.shard_of(id_)
 
     def heartbeat(self, worker: WorkerInfo) -> Pulse:
         held: dict[str, int] = {}
@@ -226,7 +245,7 @@ class ShardedBroker(Broker):
         list(self._each(lambda shard: shard.leave(worker)))
 
     def annotate(self, claim: Claim, metadata: Mapping[str, Any], progress: Progress | None) -> bool:
-        return self.shard_of(claim.job.id).annotate(claim, metadata, progress)
+        return self.place_of(claim.job).annotate(claim, metadata, progress)
 
     def cancel(self, ids: Collection[str]) -> list[str]:
         return self._edit(ids, lambda shard, some: shard.cancel(some))
@@ -235,7 +254,7 @@ class ShardedBroker(Broker):
         return self._edit(ids, lambda shard, some: shard.retry(some))
 
     def revive(self, jobs: Sequence[Job]) -> list[str]:
-        return [id_ for shard, some in self._by_shard(jobs, lambda job: job.id) for id_ in shard.revive(some)]
+        return [id_ for shard, some in self._grouped(jobs, self.place_of) for id_ in shard.revive(some)]
 
     def delete(self, ids: Collection[str]) -> list[str]:
         jobs = self.get(ids)
@@ -247,7 +266,7 @@ class ShardedBroker(Broker):
         return self._edit(ids, lambda shard, some: shard.change(some, changes))
 
     def rewrite(self, id_: str, payload: str) -> bool:
-        return self.shard_of(id_).rewrite(id_, payload)
+        return self.shard_of(id_).rewrite(id_, payload) or self.home.rewrite(id_, payload)
 
     def search(self, query: Query, after: str | None = None, limit: int = 100) -> Page:
         return merged((shard.search(query, after, limit) for shard in self.shards), limit)
@@ -311,21 +330,37 @@ class ShardedBroker(Broker):
         for chore in self.chores:
             chore()
 
-    def _first_of_its_key(self, job: Job) -> Job:
+    def _first_of_its_key(self, job: Job, ending: Job | None = None) -> Job:
         """Return the job under the id that its once key stands for. The key's shard keeps that id; it may lie elsewhere.
 
-        Reserved and not yet stored, as after a crash between the two, is stored now, under the same id.
+        Reserved and not yet stored, as after a crash between the two, is stored now, under the same id. The key of a job
+        that is `ending` is free for what follows it.
         """
         if job.once_key is None:
             return job
         keeper = self.shard_of(job.once_key)
         id_ = keeper.reserve(job.once_key, job.id)
-        return job if id_ == job.id else replace(job, id=id_)
+        while id_ != job.id:
+            first = self.get([id_]).get(id_)
+            is_free = ending is not None and ending.id == id_ and ending.once_until is not None
+            if first is None or first.once_key == job.once_key and not is_free:
+                return replace(job, id=id_)
+            # It has given its key back, in its own shard. Whoever sees that first takes it over here.
+            keeper.give(job.once_key, id_, job.id)
+            id_ = keeper.reserve(job.once_key, job.id)
+        return job
+
+    def _for_its_key(self, job: Job, first: Job) -> Job:
+        """Return what stands for `job`: the `first` of its key, or what is stored now where that has given its key back since."""
+        if job.once_key is None or job.once_until is None or first.once_key == job.once_key:
+            return first
+        return self.enqueue([job])[0]
 
     def _with_firsts(self, outcome: Outcome) -> Outcome:
         if not isinstance(outcome, Succeeded) or not any(job.once_key for job in outcome.then):
             return outcome
-        return replace(outcome, then=tuple(map(self._first_of_its_key, outcome.then)))
+        ending = outcome.claim.job
+        return replace(outcome, then=tuple(self._first_of_its_key(job, ending) for job in outcome.then))
 
     def _free(self, keys: Iterable[tuple[str, str]]) -> None:
         for once_key, job_id in keys:
@@ -333,14 +368,23 @@ class ShardedBroker(Broker):
                 self.shard_of(once_key).free(once_key, job_id)
 
     def _by_shard(self, things: Iterable[T], id_of: Callable[[T], str]) -> Iterable[tuple[RedisBroker, list[T]]]:
+        return self._grouped(things, lambda thing: self.shard_of(id_of(thing)))
+
+    def _grouped(
+        self, things: Iterable[T], place_of: Callable[[T], RedisBroker]
+    ) -> Iterable[tuple[RedisBroker, list[T]]]:
         groups: dict[int, tuple[RedisBroker, list[T]]] = {}
         for thing in things:
-            shard = self.shard_of(id_of(thing))
+            shard = place_of(thing)
             groups.setdefault(id(shard), (shard, []))[1].append(thing)
         return groups.values()
 
     def _edit(self, ids: Collection[str], edit: Callable[[RedisBroker, list[str]], list[str]]) -> list[str]:
         done = {id_ for shard, some in self._by_shard(ids, str) for id_ in edit(shard, some)}
+        # Those with limits lie elsewhere than their ids say.
+        left = [id_ for id_ in ids if id_ not in done and self.shard_of(id_) is not self.home]
+        if left:
+            done |= set(edit(self.home, left))
         return [id_ for id_ in ids if id_ in done]
 
     def _each(self, ask: Callable[[RedisBroker], T]) -> Iterable[T]:

@@ -22,6 +22,7 @@ from ...brokers.base import BrokerTraits, WorkerInfo
 from ...exceptions import QueueError
 from ...options import did_you_mean
 from ...registry import registry
+from ...scheduling.beside import scheduler_beside
 from ...worker import Worker, WorkerConfig
 from ...worker.births import fork, spawn
 from ...worker.board import Board
@@ -36,7 +37,7 @@ from ...worker.serving import serve_child
 from ...worker.signals import signals_handled
 from ...worker.supervisor import Supervisor
 from ...worker.tally import Tally
-from ..flags import seconds
+from ..flags import seconds, whole
 
 _ENVIRONMENT = "REINHARDT_TASKS_"
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
@@ -69,11 +70,11 @@ class Command(BaseCommand):
         )
         add(
             "--concurrency",
-            type=_whole,
+            type=whole,
             default=4,
             help="Ordinary tasks at one time, in threads (default: %(default)s).",
         )
-        add("--async-concurrency", type=_whole, default=100, help="Coroutine tasks at one time (default: %(default)s).")
+        add("--async-concurrency", type=whole, default=250, help="Coroutine tasks at one time (default: %(default)s).")
         add(
             "--poll-interval",
             type=seconds,
@@ -82,10 +83,9 @@ class Command(BaseCommand):
         )
         add("--shutdown-timeout", type=seconds, default=30.0, help="Seconds for running tasks to end (default: 30).")
         add("--burst", action="store_true", help="Leave, with exit code 0, when nothing is ready any more.")
-        add("--max-tasks", type=_whole, help="Leave, or with --processes replace a process, after this many tasks.")
-        add(
-            "--max-memory", type=_whole, metavar="MB", help="The same when a process has more than this many megabytes."
-        )
+        add("--max-tasks", type=whole, help="Leave, or with --processes replace a process, after this many tasks.")
+        add("--max-memory", type=whole, metavar="MB", help="The same when a process has more than this many megabytes.")
+        add("--with-scheduler", action="store_true", help="Fire schedules too, in a thread of each process.")
         add("--reload", action="store_true", help="Start again when code changes (for development; not with --burst).")
         add(
             "--health-file",
@@ -157,7 +157,7 @@ class Command(BaseCommand):
                 backend.queues,
             )
         health = Health(worker.vitals, worker.info.lease, options["health_file"], Notifier.from_environment())
-        with signals_handled(worker), watched(health):
+        with signals_handled(worker), watched(health), scheduler_beside(options["with_scheduler"]):
             self._say_ready(verbosity)
             worker.run()
         self._farewell(worker, verbosity)
@@ -170,7 +170,8 @@ class Command(BaseCommand):
         """Run a worker as the child of a supervisor."""
         mine: Any = task_backends[options["backend"]]
         own = replace(config, id=worker_id, max_tasks=_max_tasks_with_jitter(config.max_tasks))
-        worker = serve_child(mine.broker, mine.settings, type(mine), own, link, board, _tally(options))
+        with scheduler_beside(options["with_scheduler"]):
+            worker = serve_child(mine.broker, mine.settings, type(mine), own, link, board, _tally(options))
         self._farewell(worker, options["verbosity"])
 
     def _births(self, config: WorkerConfig, options: dict[str, Any], listening: socket.socket | None) -> _Births:
@@ -439,13 +440,6 @@ def _processes(text: str) -> int:
     number = (os.cpu_count() or 1) if text == "auto" else int(text)
     if number < 0:
         raise argparse.ArgumentTypeError(f"must be 0 or more, or auto, not {text}")
-    return number
-
-
-def _whole(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be 1 or more, not {text}")
     return number
 
 

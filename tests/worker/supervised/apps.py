@@ -1,4 +1,4 @@
-"""The app's start: the supervisor's constants as the environment wants them."""
+"""The app's start: some constants as the environment wants them."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ class SupervisedConfig(AppConfig):
     label = "supervised"
 
     def ready(self) -> None:
-        from reinhardt_tasks.worker import supervisor
+        from reinhardt_tasks.worker import supervisor, worker
 
         _refuse_once()
-        for name in ("GRACE", "STALLED"):
+        for module, name in ((supervisor, "GRACE"), (supervisor, "STALLED"), (worker, "LATE")):
             if given := os.environ.get(f"REINHARDT_TEST_{name}"):
-                setattr(supervisor, name, float(given))
+                setattr(module, name, float(given))
 
 
 def _refuse_once() -> None:

@@ -4,7 +4,7 @@ press_on()
 for number = 2, #ARGV do
   local id = ARGV[number]
   local job = key('job', id)
-  local found = try('HMGET', job, 'st', 'q', 'hb')
+  local found = try('HMGET', job, 'st', 'q', 'hb', 'lm', 'once', 'un')
   local status = found and found[1]
   if status == 'RUNNING' and found[3] then
     redis.call('HSET', job, 'cr', 1)
@@ -13,6 +13,10 @@ for number = 2, #ARGV do
   elseif status == 'PENDING' or status == 'SCHEDULED' or status == 'RETRY' then
     unplace(id, found[2], status)
     redis.call('HSET', job, 'st', 'CANCELLED', 'cr', 1, 'fi', now_text)
+    if found[4] then
+      gates().leave(id)
+    end
+    free_key(id, found[5], found[6], true)
     finish(id, 'CANCELLED', tonumber(ARGV[1]))
     done[#done + 1] = id
   end

@@ -7,10 +7,13 @@ end
 for number = 4, #ARGV do
   local id = ARGV[number]
   local job = key('job', id)
-  local found = try('HMGET', job, 'st', 'q', 'p', 'du')
+  local found = try('HMGET', job, 'st', 'q', 'p', 'du', 'lm')
   local status = found and found[1]
   if status == 'PENDING' or status == 'SCHEDULED' or status == 'RETRY' then
     unplace(id, found[2], status)
+    if found[5] then
+      gates().leave(id)
+    end
     local new = {queue = found[2], priority = found[3], due = tonumber(found[4])}
     if queue ~= '' then
       new.queue = queue
@@ -24,7 +27,7 @@ for number = 4, #ARGV do
       redis.call('HSET', job, 'ra', run_after)
     end
     redis.call('HSET', job, 'st', status, 'q', new.queue, 'p', new.priority, 'du', string.format('%.0f', new.due))
-    if place(id, new.queue, status, tonumber(new.priority), new.due) then
+    if settle_down(id, new.queue, status, tonumber(new.priority), new.due, found[5]) then
       ring(new.queue, 1)
     end
     done[#done + 1] = id

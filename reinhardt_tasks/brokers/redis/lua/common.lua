@@ -1,4 +1,4 @@
--- Put before every script. KEYS[1] is the shard's base, in the shard's slot; all other keys begin with it:
+-- Put before every script, with gates.lua and stores.lua. KEYS[1] is the shard's base, in the shard's slot; all other keys begin with it:
 --   job:<id>          hash    the job; its fields are listed in records.py
 --   ready:<queue>     zset    id -> rank: priority, then due time, then (equal scores) the id itself
 --   later:<queue>     zset    id -> due time: SCHEDULED
@@ -112,7 +112,8 @@ local function unfinish(id)
 end
 
 local function forget(id)
-  local once = redis.call('HGET', key('job', id), 'once')
+  local found = redis.call('HMGET', key('job', id), 'once', 'fk')
+  local once = found[1]
   if once and redis.call('GET', key('once', once)) == id then
     redis.call('DEL', key('once', once))
   end
@@ -120,7 +121,7 @@ local function forget(id)
   redis.call('ZREM', base .. 'ended', id)
   redis.call('ZREM', base .. 'failures', id)
   redis.call('ZREM', base .. 'all', id)
-  return once
+  return once or found[2]
 end
 
 -- A key of another type, or a hash that is none, must not stop the others: what reads it is told nil.
@@ -149,21 +150,6 @@ local function is_queue_sound(queue)
   return nil
 end
 
--- Makes ready what is due in a queue.
-local function promote(queue)
-  for _, kind in ipairs({'later', 'retry'}) do
-    local due = try('ZRANGEBYSCORE', key(kind, queue), '-inf', now, 'LIMIT', 0, 500) or {}
-    for _, id in ipairs(due) do
-      redis.call('ZREM', key(kind, queue), id)
-      local job = try('HMGET', key('job', id), 'p', 'du')
-      if job and job[1] then
-        redis.call('HSET', key('job', id), 'st', 'PENDING')
-        redis.call('ZADD', key('ready', queue), string.format('%.0f', rank(tonumber(job[1]), tonumber(job[2]))), id)
-      end
-    end
-  end
-end
-
 -- A table inside a table, made when it is first asked for.
 local function part(whole, name)
   local found = whole[name]
@@ -172,116 +158,4 @@ local function part(whole, name)
     whole[name] = found
   end
   return found
-end
-
-local JOB_WIDTH = 9
-
--- The id of the job that stands for the one at ARGV[at], in the store or among those before it in `batch`; nil for none.
-local function first_of(at, batch)
-  local id, once = ARGV[at], ARGV[at + 7]
-  if batch.jobs[id] or redis.call('EXISTS', key('job', id)) == 1 then
-    return id
-  end
-  if once == '' then
-    return nil
-  end
-  local known = batch.onces[once] or redis.call('GET', key('once', once))
-  -- Where that job has expired, nothing would run in its place.
-  if known and (batch.jobs[known] or redis.call('EXISTS', key('job', known)) == 1) then
-    return known
-  end
-  return nil
-end
-
--- The jobs at ARGV[first] and after, nine values each: id, name, queue, priority, payload, run_after, max_attempts,
--- once_key, metadata ('' is none). `stamp` is the time at which they count as enqueued, now by default. Returns for each '',
--- or the id of the job that was there first and stands for it.
-local function store(first, count, stamp)
-  local answer, all, queues = {}, {}, {}
-  local lines, fresh, soonest = {}, {}, {}
-  local batch = {jobs = {}, onces = {}}
-  local stamped = stamp and string.format('%.0f', stamp) or now_text
-  for number = 0, count - 1 do
-    local at = first + number * JOB_WIDTH
-    local id, queue, run_after, once = ARGV[at], ARGV[at + 2], ARGV[at + 5], ARGV[at + 7]
-    local known = first_of(at, batch)
-    if not known then
-      local status, due, due_text = 'PENDING', stamp or now, stamped
-      if run_after ~= '' then
-        due, due_text = tonumber(run_after), run_after
-        status = due > now and 'SCHEDULED' or 'PENDING'
-      end
-      local line, score
-      if status == 'PENDING' then
-        line, score = key('ready', queue), string.format('%.0f', rank(tonumber(ARGV[at + 3]), due))
-        fresh[queue] = (fresh[queue] or 0) + 1
-      else
-        line, score = key('later', queue), due_text
-        soonest[queue] = math.min(soonest[queue] or due, due)
-      end
-      local members = part(lines, line)
-      members[#members + 1] = score
-      members[#members + 1] = id
-      local fields = {'n', ARGV[at + 1], 'q', queue, 'p', ARGV[at + 3], 'a', ARGV[at + 4], 'st', status,
-                      'en', stamped, 'du', due_text}
-      local function also(name, value)
-        if value ~= '' then
-          fields[#fields + 1] = name
-          fields[#fields + 1] = value
-        end
-      end
-      also('ra', run_after)
-      also('mx', ARGV[at + 6])
-      also('once', once)
-      also('md', ARGV[at + 8])
-      batch.jobs[id] = fields
-      if once ~= '' then
-        batch.onces[once] = id
-      end
-      queues[queue] = true
-      all[#all + 1] = 0
-      all[#all + 1] = id
-    end
-    answer[number + 1] = known or ''
-  end
-  for queue, due in pairs(soonest) do
-    local head = redis.call('ZRANGE', key('later', queue), 0, 0, 'WITHSCORES')[2]
-    if not head or due < tonumber(head) then
-      -- It is due before everything that sleepers know of.
-      fresh[queue] = fresh[queue] or 1
-    end
-  end
-  for queue, ready in pairs(fresh) do
-    ring(queue, ready)
-  end
-  for line, members in pairs(lines) do
-    in_slices('ZADD', line, members)
-  end
-  for id, fields in pairs(batch.jobs) do
-    redis.call('HSET', key('job', id), unpack(fields))
-  end
-  for once, id in pairs(batch.onces) do
-    redis.call('SET', key('once', once), id)
-  end
-  for queue in pairs(queues) do
-    redis.call('SADD', base .. 'queues', queue)
-  end
-  in_slices('ZADD', base .. 'all', all)
-  return answer
-end
-
--- Checks the queues of the jobs at ARGV[first] before anything is written: a script that fails half way is not undone.
-local function check_store(first, count)
-  local seen = {}
-  for number = 0, count - 1 do
-    local queue = ARGV[first + number * JOB_WIDTH + 2]
-    if not seen[queue] then
-      seen[queue] = true
-      local bad = is_queue_sound(queue)
-      if bad then
-        return redis.error_reply('WRONGTYPE the key ' .. bad .. ' is not of the type that a queue has')
-      end
-    end
-  end
-  return nil
 end

@@ -15,10 +15,12 @@ end
 local answer = {}
 for _, queue in ipairs(redis.call('SUNION', base .. 'queues', base .. 'paused')) do
   local head = (try('ZRANGE', key('ready', queue), 0, 0) or {})[1]
+  -- Held back by limits: in a line, or let go from a moment on.
+  local parked, pacing = try('SCARD', key('parked', queue)) or 0, try('SCARD', key('pacing', queue)) or 0
   answer[#answer + 1] = {
     queue,
-    math.min(try('ZCARD', key('ready', queue)) or 0, bound),
-    math.min(try('ZCARD', key('later', queue)) or 0, bound),
+    math.min((try('ZCARD', key('ready', queue)) or 0) + parked + pacing, bound),
+    math.min(math.max(0, (try('ZCARD', key('later', queue)) or 0) - pacing), bound),
     math.min(try('ZCARD', key('retry', queue)) or 0, bound),
     running[queue] or 0,
     head and try('HGET', key('job', head), 'du') or '',

@@ -22,7 +22,7 @@ local let_go, ended, failures = {}, {}, {}
 local function settle(at)
   local id, token, status = ARGV[at], ARGV[at + 1], ARGV[at + 2]
   local job = key('job', id)
-  local held = try('HMGET', job, 'tk', 'hb', 'cr', 'q', 'p', 'du')
+  local held = try('HMGET', job, 'tk', 'hb', 'cr', 'q', 'p', 'du', 'lm', 'once', 'un')
   if not held or held[1] ~= token or not held[2] or held[2] == '' then
     return false
   end
@@ -51,6 +51,10 @@ local function settle(at)
       failures[#failures + 1] = id
     end
     redis.call('HSET', job, 'fi', now_text, unpack(fields))
+    if held[7] then
+      gates().leave(id)
+    end
+    free_key(id, held[8], held[9], true)
     ended[#ended + 1] = now_text
     ended[#ended + 1] = id
     expire(id, ttl)
@@ -60,7 +64,8 @@ local function settle(at)
     due = now + tonumber(ARGV[at + 5])
   end
   redis.call('HSET', job, 'du', string.format('%.0f', due), unpack(fields))
-  if place(id, queue, status, tonumber(held[5]), due) then
+  free_key(id, held[8], held[9], false)
+  if settle_down(id, queue, status, tonumber(held[5]), due, held[7]) then
     ring(queue, 1)
   end
   return status
@@ -147,8 +152,19 @@ for number = 1, math.min(limit, #heads) do
     for at = 1, #news do
       fields[#fields + 1] = news[at]
     end
+    if known.un == 'started' and known.once then
+      free_key(id, known.once, known.un, false)
+      fields[#fields + 1] = 'once'
+      fields[#fields + 1] = ''
+    end
+    if known.lm then
+      gates().start(id)
+    end
     claims[#claims + 1] = {id, fields}
   elseif #fields > 0 then
+    if known.lm then
+      gates().leave(id)
+    end
     -- What is damaged beyond reading is not a job any more.
     redis.call('DEL', job)
   end

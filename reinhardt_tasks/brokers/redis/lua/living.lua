@@ -13,6 +13,18 @@ for number = 3, #ARGV do
       some = (try('HLEN', line) or 0) <= bound and try('HKEYS', line)
     else
       some = try('ZRANGE', line, 0, bound)
+      if kind == 'ready' then
+        -- Limits hold these back.
+        for _, set in ipairs({key('parked', name), key('pacing', name)}) do
+          if (try('SCARD', set) or 0) > bound then
+            return {0}
+          end
+          for _, id in ipairs(try('SMEMBERS', set) or {}) do
+            some = some or {}
+            some[#some + 1] = id
+          end
+        end
+      end
     end
     if some == false or #answer - 1 + #(some or {}) > bound then
       return {0}

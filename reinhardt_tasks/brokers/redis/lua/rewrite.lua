@@ -3,6 +3,7 @@ local job = key('job', ARGV[1])
 local status = try('HGET', job, 'st')
 if status == 'PENDING' or status == 'SCHEDULED' or status == 'RETRY' or status == 'FAILURE' or status == 'CANCELLED' then
   redis.call('HSET', job, 'a', ARGV[2])
+  redis.call('HDEL', job, 'sk')
   return 1
 end
 return 0

@@ -1,0 +1,1 @@
+"""How the worker itself does: its processes, its coroutines, its memory, and how soon it begins. `python -m benchmarks.worker`."""

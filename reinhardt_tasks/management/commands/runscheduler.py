@@ -1,0 +1,158 @@
+"""`manage.py runscheduler`: fire schedules until told to stop."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from itertools import islice
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import connections
+
+from ... import __version__
+from ...exceptions import InvalidSchedule, QueueError
+from ...scheduling import Scheduler, list_schedules
+from ...scheduling.firing import Firing
+from ...worker.logs import set_up_logging
+from ..flags import whole
+
+#: Schedules that are named in the banner, and slots that --dry-run shows of each.
+SHOWN, UPCOMING = 10, 5
+
+
+class Command(BaseCommand):
+    help = (
+        "Fire schedules until told to stop: those of code (@scheduled), of settings (OPTIONS['SCHEDULES']) and of people. Run as "
+        "many as you like, on any machine: a slot is fired once. SIGTERM or Ctrl-C stops it, a second one at once. Exit codes: "
+        "0 after a clean stop, 1 after a forced one, or with --once where a schedule could not be fired, 2 for a usage that "
+        "cannot be, 3 where the database cannot be reached at start."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--name", default="scheduler", help="Name for people to see (default: %(default)s).")
+        parser.add_argument(
+            "--once",
+            action="store_true",
+            help="Fire what is due now, and leave: for a crontab that comes every minute.",
+        )
+        parser.add_argument(
+            "--dry-run", action="store_true", help="Print what is due next, and leave. Nothing is fired or written."
+        )
+        parser.add_argument(
+            "--max-catchup",
+            type=whole,
+            default=100,
+            metavar="N",
+            help="Missed slots that one schedule with catch_up='all' fires in one turn (default: %(default)s).",
+        )
+        parser.add_argument(
+            "--log-format", choices=["text", "json"], default="text", help="Log lines for people or machines."
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if options["once"] and options["dry_run"]:
+            raise CommandError("--once fires and --dry-run does not: use one of them.", returncode=2)
+        set_up_logging(options["log_format"], options["verbosity"])
+        verbosity = options["verbosity"]
+
+        def tell(firing: Firing) -> None:
+            if verbosity > 0:
+                waits = "  (waits for the run before it)" if firing.is_waiting else ""
+                self._say(f"{firing.schedule}  {_shown(firing.slot)}  {firing.job.name}  id={firing.job.id}{waits}")
+
+        scheduler = Scheduler(max_catchup=options["max_catchup"], on_fired=tell)
+        if scheduler.session.alias not in connections.settings:
+            raise CommandError(f"DATABASES has no {scheduler.session.alias!r}, where schedules are kept.", returncode=2)
+        self._reach(scheduler, is_dry=options["dry_run"])
+        if options["dry_run"]:
+            self._tell_upcoming(scheduler)
+        elif options["once"]:
+            self._run_once(scheduler)
+        else:
+            self._run(scheduler, options)
+
+    def _run(self, scheduler: Scheduler, options: dict[str, Any]) -> None:
+        if options["verbosity"] > 0:
+            self._banner(scheduler, options["name"])
+        with _signals_handled(scheduler):
+            if options["verbosity"] > 0:
+                self._say("Ready. Ctrl-C stops it.")
+            scheduler.run()
+            if options["verbosity"] > 0:
+                self._say(f"Stopped after {scheduler.turns} turns.")
+
+    def _run_once(self, scheduler: Scheduler) -> None:
+        try:
+            turn = scheduler.run_once()
+        except QueueError as exc:
+            raise CommandError(f"The database {scheduler.session.alias!r} failed: {exc}", returncode=3) from exc
+        for name, reason in turn.errors.items():
+            self.stderr.write(f"Schedule {name}: {reason}")
+        if turn.errors:
+            sys.exit(1)
+
+    def _tell_upcoming(self, scheduler: Scheduler) -> None:
+        upcoming = [(slot, name, words) for name, words, slots in scheduler.preview(UPCOMING) for slot in slots]
+        for slot, name, words in sorted(upcoming):
+            self._say(f"{_shown(slot)}  {name}  ({words})")
+        if not upcoming:
+            self._say("Nothing is due, now or ever.")
+
+    def _reach(self, scheduler: Scheduler, *, is_dry: bool) -> None:
+        try:
+            if not is_dry:
+                scheduler.synchronise()
+            next(list_schedules(0, limit=1, database=scheduler.session.alias), None)
+        except QueueError as exc:
+            raise CommandError(
+                f"The database {scheduler.session.alias!r} cannot be reached: {exc}", returncode=3
+            ) from exc
+        except InvalidSchedule as exc:
+            raise CommandError(str(exc), returncode=2) from exc
+
+    def _banner(self, scheduler: Scheduler, name: str) -> None:
+        views = list(islice(list_schedules(1, database=scheduler.session.alias), SHOWN + 1))
+        width = max((len(view.row.name) for view in views[:SHOWN]), default=0)
+        lines = [
+            f"reinhardt_tasks {__version__}, scheduler {name!r} on {socket.gethostname()}, process {os.getpid()}",
+            f"  database     {scheduler.session.alias}",
+            f"  schedules    {'none' if not views else f'{len(views)}' if len(views) <= SHOWN else f'more than {SHOWN}'}",
+        ]
+        for view in views[:SHOWN]:
+            state = _shown(view.next[0]) if view.next else view.state
+            lines.append(f"    {view.row.name:{width}}  {view.words}; {state}")
+        if len(views) > SHOWN:
+            lines.append("    …  manage.py taskschedules has all")
+        self._say("\n".join(lines))
+
+    def _say(self, text: str) -> None:
+        self.stdout.write(text)
+        self.stdout.flush()
+
+
+@contextmanager
+def _signals_handled(scheduler: Scheduler) -> Iterator[None]:
+    """SIGTERM and SIGINT stop it when it has done what it is at, a second one at once."""
+
+    def stop(number: int, frame: Any) -> None:
+        if scheduler.is_stopping:
+            # What it was at is a transaction, and is undone; or on its way, and is sent by the next.
+            os._exit(1)
+        scheduler.shutdown()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _shown(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"

@@ -1,0 +1,125 @@
+"""Times of the clock, as cron writes them. croniter reads the expression and finds wall times; see `localtimes` for the rest."""
+
+from __future__ import annotations
+
+import difflib
+import zoneinfo
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+from functools import lru_cache
+from typing import Any
+
+from croniter import CroniterBadDateError, CroniterError, croniter
+from django.conf import settings
+
+from ..exceptions import InvalidSchedule
+from .fields import fields_of
+from .localtimes import next_fixed, next_running
+from .moments import aware
+from .words import in_words
+
+#: From here on it is looked for a first time, to see that there is any.
+_BEGINNING = datetime(2000, 1, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class CronSchedule:
+    """A cron expression in a time zone, `settings.TIME_ZONE` by default: `CronSchedule("0 3 * * *", tz="Europe/Berlin")`.
+
+    Five fields: minute, hour, day of the month, month, day of the week. With `seconds` there are six, and the second stands
+    first. Raise InvalidSchedule for an expression or a zone that is none, and for one that never comes.
+    """
+
+    expression: str
+    tz: str | None = None
+    seconds: bool = False
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.expression, str):
+            raise InvalidSchedule(f"A cron expression is a text like '0 3 * * *', not {self.expression!r}.")
+        if isinstance(self.tz, zoneinfo.ZoneInfo):
+            object.__setattr__(self, "tz", self.tz.key)
+        if self.tz is not None:
+            _zone(self.tz)
+        _check(self.expression, self.seconds)
+
+    @property
+    def fields(self) -> list[str]:
+        """The fields in small letters; a word like `@daily` as the fields that it stands for."""
+        return fields_of(self.expression, seconds=self.seconds)
+
+    @property
+    def zone(self) -> tzinfo:
+        return _zone(self.tz or settings.TIME_ZONE)
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether it names times of the day: none of second, minute and hour has a `*`.
+
+        These come once on each day, whatever is done to the clock. The others come as real time runs.
+        """
+        return not any("*" in field for field in self.fields[:-3])
+
+    def next_after(self, moment: datetime) -> datetime | None:
+        """Return the first time after `moment`, in UTC; None where there is none in the years that Python knows."""
+        find = next_fixed if self.is_fixed else next_running
+        try:
+            return find(self._next_wall, aware(moment).astimezone(UTC), self.zone)
+        except (CroniterBadDateError, OverflowError):
+            return None
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"kind": "cron", "expression": self.expression, "tz": self.tz, "seconds": self.seconds}
+
+    def __str__(self) -> str:
+        return f"{in_words(self.fields)}, {self.tz or settings.TIME_ZONE} time"
+
+    def _next_wall(self, wall: datetime) -> datetime:
+        return _reader(self.expression, self.seconds, wall).get_next(datetime)  # type: ignore[no-any-return, unused-ignore]
+
+
+def _reader(expression: str, seconds: bool, wall: datetime) -> Any:
+    # A naive start has it count on a clock that nobody changes.
+    return croniter(" ".join(fields_of(expression, seconds=seconds)), wall, second_at_beginning=seconds)
+
+
+@lru_cache(maxsize=10_000)
+def _check(expression: str, seconds: bool) -> None:
+    try:
+        _reader(expression, seconds, _BEGINNING).get_next(datetime)
+    except CroniterBadDateError:
+        raise InvalidSchedule(
+            f"Cron expression {expression!r} never comes: no month that it names has such a day."
+        ) from None
+    except CroniterError as exc:
+        raise InvalidSchedule(
+            f"Cron expression {expression!r}: {_culprit(expression, seconds)} cannot be read: {exc}"
+        ) from None
+
+
+def _culprit(expression: str, seconds: bool) -> str:
+    """Name the field that cannot be read even with nothing but stars around it."""
+    names = ["second"] * seconds + ["minute", "hour", "day of the month", "month", "day of the week"]
+    fields = fields_of(expression, seconds=seconds)
+    for place, (name, field) in enumerate(zip(names, fields, strict=True)):
+        alone = ["*"] * len(fields)
+        alone[place] = field
+        try:
+            croniter(" ".join(alone), _BEGINNING, second_at_beginning=seconds)
+        except CroniterError:
+            return f"the {name} field {field!r}"
+    return "it"
+
+
+def _zone(name: str) -> tzinfo:
+    try:
+        return zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError, TypeError, AttributeError):
+        known = zoneinfo.available_timezones()
+    if not known:
+        raise InvalidSchedule(
+            f"No time zone is known here, {name!r} neither: install the package tzdata with `pip install tzdata`."
+        )
+    near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
+    hint = f"Did you mean {near[0]!r}?" if near else "Names are like 'Europe/Berlin'."
+    raise InvalidSchedule(f"There is no time zone {name!r}. {hint}")

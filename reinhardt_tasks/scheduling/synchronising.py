@@ -1,0 +1,139 @@
+"""What code and settings declare becomes rows, when a scheduler starts.
+
+The definition is the code's: what people changed in it is written over when the declaration changes, and the functions for
+people refuse to change it. The switch is theirs: `enabled` of a declaration is for a new row, and counts again when it is
+itself changed.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+from django.db import connections
+
+from .._compat import task_backends
+from ..brokers.database.session import Session
+from ..models import ScheduleRow
+from ..schedules import Declaration, ScheduleRegistry, declared, declared_in_settings
+from ..schedules.declarations import PEOPLE
+from .rows import COLUMNS, TIMES, begin_at, columns_of, set_next
+
+logger = logging.getLogger("reinhardt_tasks")
+
+
+def collect(registry: ScheduleRegistry = declared) -> tuple[list[Declaration], list[str]]:
+    """Return what code and settings declare, and a sentence for each that cannot be."""
+    found = {declaration.name: declaration for declaration in registry}
+    problems: list[str] = []
+    for backend in task_backends.all():
+        given = getattr(getattr(backend, "settings", None), "schedules", None)
+        if not given:
+            continue
+        its, bad = declared_in_settings(backend.alias, given)
+        problems += bad
+        for declaration in its:
+            if declaration.name in found:
+                problems.append(
+                    f"TASKS[{backend.alias!r}]['OPTIONS']['SCHEDULES'][{declaration.name!r}]: "
+                    f"{found[declaration.name].source} has a schedule of that name already."
+                )
+            else:
+                found[declaration.name] = declaration
+    return list(found.values()), problems
+
+
+def synchronise(session: Session, now: datetime, declarations: Sequence[Declaration]) -> list[str]:
+    """Write declarations into their rows, and retire what is not declared any more; return sentences for the log."""
+    by_name = {declaration.name: declaration for declaration in declarations}
+
+    def work(cursor: Any) -> list[str]:
+        table = ScheduleRow.objects.using(session.alias)
+        known = set(table.filter(name__in=by_name).values_list("name", flat=True))
+        new = [_new_row(by_name[name], now) for name in by_name if name not in known]
+        table.bulk_create(new, ignore_conflicts=True, batch_size=200)
+        notes = [f"Schedule {row.name} is new: {row.schedule}" for row in new]
+        rows = table.order_by("pk")
+        if connections[session.alias].features.has_select_for_update:
+            rows = rows.select_for_update()
+        for row in rows.filter(name__in=by_name):
+            if note := _take_over(row, by_name[row.name], now):
+                row.save(using=session.alias)
+                notes.append(note)
+        for row in rows.exclude(name__in=by_name).exclude(source=PEOPLE).filter(retired_at__isnull=True):
+            row.retired_at = now
+            row.next_slot = row.next_at = None
+            row.save(using=session.alias)
+            notes.append(f"Schedule {row.name} is not declared any more, and retired.")
+        return notes
+
+    return session.run(work, together=True)
+
+
+def _new_row(declaration: Declaration, now: datetime) -> ScheduleRow:
+    row = ScheduleRow(name=declaration.name, enabled=declaration.enabled, declared=_told(declaration))
+    for column, value in columns_of(declaration).items():
+        setattr(row, column, value)
+    _safely(begin_at, row, declaration, now)
+    return row
+
+
+def _take_over(row: ScheduleRow, declaration: Declaration, now: datetime) -> str | None:
+    """Change a row to what is declared; return a sentence, or None where nothing is to be changed."""
+    told, note = _told(declaration), None
+    was_off, before = not row.enabled, {column: getattr(row, column) for column in TIMES}
+    if row.declared != told:
+        note = f"Schedule {row.name} has changed."
+        if row.declared is not None and json.loads(row.declared)["enabled"] != declaration.enabled:
+            row.enabled = declaration.enabled
+        for column, value in columns_of(declaration).items():
+            setattr(row, column, value)
+        row.declared = told
+    if not row.enabled and row.failed_at is not None and declaration.enabled:
+        # The fault may have been mended together with the code that declares it.
+        note = f"Schedule {row.name} gets another chance, after: {row.last_error}"
+        row.enabled = True
+        row.last_error = row.failed_at = None
+    if row.retired_at is not None:
+        note = f"Schedule {row.name} is declared again."
+        row.retired_at = None
+        _safely(begin_at, row, declaration, now)
+    elif not row.enabled:
+        row.next_slot = row.next_at = None
+    elif was_off:
+        _safely(begin_at, row, declaration, now)
+    elif {column: getattr(row, column) for column in TIMES} != before:
+        _safely(change_times, row, declaration, now)
+    return note
+
+
+def _safely(begin: Callable[..., None], row: ScheduleRow, declaration: Declaration, now: datetime) -> None:
+    try:
+        begin(row, declaration, now)
+    except Exception as exc:
+        # A schedule of the project's own, with a fault. It must not keep the others from being taken over.
+        row.enabled = False
+        row.next_slot = row.next_at = None
+        row.last_error, row.failed_at = f"{type(exc).__name__}: {exc}", now
+        logger.exception("Schedule %s cannot say when it is due, and is switched off.", row.name)
+
+
+def change_times(row: ScheduleRow, declaration: Declaration, now: datetime) -> None:
+    """Let other times count from `now` on. A slot that was due before, and is not fired yet, stays."""
+    slot = row.next_slot
+    begin_at(row, declaration, now)
+    if slot is not None and slot <= now:
+        set_next(row, declaration, slot)
+
+
+def _told(declaration: Declaration) -> str:
+    return json.dumps({**_plain(columns_of(declaration)), "enabled": declaration.enabled}, sort_keys=True)
+
+
+def _plain(columns: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: columns[name].isoformat() if isinstance(columns[name], datetime) else columns[name] for name in COLUMNS
+    }
