@@ -133,7 +133,9 @@ def test_a_worker_that_dies_at_a_boundary_repeats_and_loses_nothing(
     all_is_well(run, lines, {"a": set(), "b": {"a"}})
     assert run.return_value == {"value": "b", "also": None}
     # What was on record did not run again.
-    assert lines.ended == {"a": 2 if place == "unrecorded" else 1, "b": 1}
+    assert lines.ended["a"] == (2 if place == "unrecorded" else 1)
+    # "b" is sent before "a" is settled, and may be running when its worker dies after that.
+    assert lines.ended["b"] in ({1, 2} if place == "settled" else {1})
 
 
 @pytest.mark.parametrize("setting", ["sqlite"], indirect=True)
