@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         ExecutionFailed,
         InstanceMissing,
         InvalidSchedule,
+        InvalidWorkflow,
         MaxRetriesExceeded,
         QueueError,
         Retry,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
         TaskNotFound,
         TaskTimeout,
         WorkerLost,
+        WorkflowNotFound,
     )
     from .jobs import Progress, TaskId, TaskPriority, TaskStatus
     from .limits import Concurrency, Debounce, RateLimit, Unique
@@ -35,6 +37,13 @@ if TYPE_CHECKING:
     from .schedules import At, CronSchedule, IntervalSchedule, Schedule, scheduled
     from .scheduling import Scheduler
     from .tasks import Task, TaskContext, get_current_context, task
+    from .workflow_states import ChainStatus
+    from .workflows.chains import TaskChain, TaskChainBuilder
+    from .workflows.graphs import Workflow
+    from .workflows.groups import group
+    from .workflows.placeholders import failure, previous_result, result_of
+    from .workflows.runs import WorkflowRun, get_workflow
+    from .workflows.steps import step
 
 #: Public name → the module that has it. Loaded when asked for: most need settings, which may not be there yet.
 _PLACES = {
@@ -45,6 +54,7 @@ _PLACES = {
         "ExecutionFailed",
         "InstanceMissing",
         "InvalidSchedule",
+        "InvalidWorkflow",
         "MaxRetriesExceeded",
         "QueueError",
         "Retry",
@@ -55,6 +65,7 @@ _PLACES = {
         "TaskNotFound",
         "TaskTimeout",
         "WorkerLost",
+        "WorkflowNotFound",
     ],
     "jobs": ["Progress", "TaskId", "TaskPriority", "TaskStatus"],
     "limits": ["Concurrency", "Debounce", "RateLimit", "Unique"],
@@ -65,12 +76,26 @@ _PLACES = {
     "schedules": ["At", "CronSchedule", "IntervalSchedule", "Schedule", "scheduled"],
     "scheduling": ["Scheduler"],
     "tasks": ["Task", "TaskContext", "get_current_context", "task"],
+    "workflow_states": ["ChainStatus"],
+    "workflows": [
+        "TaskChain",
+        "TaskChainBuilder",
+        "Workflow",
+        "WorkflowRun",
+        "failure",
+        "get_workflow",
+        "group",
+        "previous_result",
+        "result_of",
+        "step",
+    ],
 }
 _PLACE_OF = {name: module for module, names in _PLACES.items() for name in names}
 
 __all__ = [
     "At",
     "BackendError",
+    "ChainStatus",
     "Concurrency",
     "CronSchedule",
     "Debounce",
@@ -79,6 +104,7 @@ __all__ = [
     "InstanceMissing",
     "IntervalSchedule",
     "InvalidSchedule",
+    "InvalidWorkflow",
     "MaxRetriesExceeded",
     "MemoryResultBackend",
     "Progress",
@@ -94,6 +120,8 @@ __all__ = [
     "SerializationFailed",
     "Task",
     "TaskCancelled",
+    "TaskChain",
+    "TaskChainBuilder",
     "TaskContext",
     "TaskError",
     "TaskExecutionError",
@@ -110,8 +138,17 @@ __all__ = [
     "TaskTimeout",
     "Unique",
     "WorkerLost",
+    "Workflow",
+    "WorkflowNotFound",
+    "WorkflowRun",
+    "failure",
     "get_current_context",
+    "get_workflow",
+    "group",
+    "previous_result",
+    "result_of",
     "scheduled",
+    "step",
     "task",
 ]
 

@@ -14,5 +14,9 @@ class ReinhardtTasksConfig(AppConfig):
     def ready(self) -> None:
         from . import checks  # noqa: F401
         from .discovery import discover
+        from .followers import FOLLOWERS
+        from .workflows.following import StepFollower
+        from .workflows.launching import HEADER
 
+        FOLLOWERS[HEADER] = StepFollower()
         discover()

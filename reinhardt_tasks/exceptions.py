@@ -23,6 +23,14 @@ class DuplicateTask(TaskError):
     """Two functions want to be registered under one name."""
 
 
+class InvalidWorkflow(TaskError):
+    """A workflow cannot be built as it was written."""
+
+
+class WorkflowNotFound(TaskError):
+    """No workflow has this id."""
+
+
 class QueueError(TaskError):
     """The queue could not be reached or refused what it was given; nothing was stored."""
 

@@ -19,7 +19,7 @@ from typing import Any
 from asgiref.sync import sync_to_async
 from django.dispatch import Signal
 
-from . import carriers, signals
+from . import carriers, followers, signals
 from ._compat import CoreTask, TaskError, TaskException, TaskResultStatus
 from .arguments import converter_of
 from .exceptions import InstanceMissing, Retry, SerializationFailed, TaskCancelled, TaskNotFound, WorkerLost
@@ -83,17 +83,21 @@ class Execution:
         self.holds_success_back = False
         #: What travelled with the call, unseen by the task; known once it is prepared.
         self.headers: dict[str, Any] = {}
+        #: Set by whoever runs it in a transaction together with the record of its success, and unset afterwards.
+        self.in_transaction = False
         self._args: list[Any] = []
         self._kwargs: dict[str, Any] = {}
         self._result: TaskResult[Any] | None = None
         self._context: TaskContext | None = None
         self._given: CoreTask | None = None
+        self._found: CoreTask | None = None
         self._surroundings: AbstractContextManager[Any] = nullcontext()
 
     @property
     def timeout(self) -> float | None:
         """Seconds that this attempt may take, or None."""
-        return self._options.timeout_of(self.task, self.claim.job)
+        own: float | None = self.headers.get("timeout")
+        return own if own is not None else self._options.timeout_of(self.task, self.claim.job)
 
     @property
     def deadline(self) -> float | None:
@@ -127,8 +131,12 @@ class Execution:
 
     async def arun(self) -> Outcome:
         """Run a coroutine function in the running loop."""
-        if (early := self.prepare()) is not None:
-            return early
+        if self.task is None:
+            if (early := self._read()) is None and self.headers:
+                early = await sync_to_async(self._ask_followers)()
+            if early is not None:
+                return await sync_to_async(self._follow_early)(early) if isinstance(early, Failed) else early
+            self._fill()
         assert self._context is not None
         with in_context(self._context), self._surroundings:
             return await self._arun()
@@ -190,27 +198,62 @@ class Execution:
         """Find the task and decode its arguments; return an outcome where it cannot be run. Once is enough."""
         if self.task is not None:
             return None
+        if (early := self._read()) is None and self.headers:
+            early = self._ask_followers()
+        if early is None:
+            self._fill()
+        elif isinstance(early, Failed):
+            early = self._follow_early(early)
+        return early
+
+    def follow(self, outcome: Outcome) -> Outcome:
+        """Let those who follow this job hear of a final outcome before it is settled; return the one to settle."""
+        if not self.headers or self.in_transaction and not isinstance(outcome, Succeeded):
+            # A failure is rolled back, and would take what was recorded of it along: it is told afterwards.
+            return outcome
+        return followers.ended(self.headers, outcome, in_transaction=self.in_transaction)
+
+    def _follow_early(self, outcome: Outcome) -> Outcome:
+        # By its payload: it may not have been read as far as its headers.
+        return followers.all_ended([outcome])[0]
+
+    def _ask_followers(self) -> Outcome | None:
+        known = followers.begin(self.claim, self.headers, self._args, self._kwargs)
+        if known is not None:
+            return known
+        assert self._found is not None
+        try:
+            # They may have changed the arguments.
+            self._result = fill_result(self.claim.job, self._found, self._args, self._kwargs)
+        except RecursionError as exc:
+            return Failed(claim=self.claim, attempt=self._attempt(exc))
+        return None
+
+    def _read(self) -> Outcome | None:
         job = self.claim.job
         try:
-            task = self._given or task_of(job)
+            self._found = self._given or task_of(job)
             self._args, self._kwargs, self.headers = decode_call(job.payload)
             self._surroundings = carriers.unpack(self.headers)
-            self._result = fill_result(job, task, self._args, self._kwargs)
+            self._result = fill_result(job, self._found, self._args, self._kwargs)
         except TaskNotFound as exc:
             return self._unknown(exc)
         except (SerializationFailed, RecursionError) as exc:
             logger.error("Task id=%s path=%s failed: %s", job.id, job.name, exc)
             return Failed(claim=self.claim, attempt=self._attempt(exc))
-        self.task = task
+        return None
+
+    def _fill(self) -> None:
+        assert self._found is not None
+        self.task = self._found
         self._context = TaskContext(
             task_result=self._result,
             annotate=self._save,
             stopped_by=lambda: self.stopped_by,
             scheduled_for=scheduled_for(self.headers),
         )
-        if task.takes_context:
+        if self.task.takes_context:
             self._args = [self._context, *self._args]
-        return None
 
     def _succeeded(self, value: Any) -> _Ending:
         job = self.claim.job
@@ -256,13 +299,13 @@ class Execution:
         self._save_changes()
         if not (self.holds_success_back and isinstance(ending.outcome, Succeeded)):
             self._tell(ending.signal, **ending.facts)
-        return ending.outcome
+        return self.follow(ending.outcome)
 
     async def _aend(self, ending: _Ending) -> Outcome:
         if self._has_changes():
             await sync_to_async(self._save_changes)()
         await self._atell(ending.signal, **ending.facts)
-        return ending.outcome
+        return await sync_to_async(self.follow)(ending.outcome) if self.headers else ending.outcome
 
     def _tell(self, signal: Signal, **facts: Any) -> None:
         try:

@@ -14,8 +14,8 @@ PACKAGE = Path(reinhardt_tasks.__path__[0])
 
 FLOORS = [
     "_compat exceptions timestamps __version__",
-    "jobs gates limits arguments tasks registry retries results serialization execution schedules options queues redaction "
-    "signals logs carriers",
+    "jobs gates limits arguments tasks registry retries results serialization followers execution schedules options queues "
+    "redaction signals logs carriers workflow_states",
     "brokers.base brokers.lookups brokers.wakes",
     "brokers.memory brokers.memory_gates brokers.database brokers.redis brokers.archiving fields models",
     "worker scheduling workflows backends",

@@ -17,6 +17,7 @@ class Run(models.Model):
     finished_at = models.DateTimeField(null=True, blank=True, editable=False)
     size = models.BigIntegerField("size in bytes", null=True, blank=True)
     headline = models.TextField(blank=True)
+    workflow_id = models.CharField(max_length=64, default="", editable=False)
 
     class Meta:
         ordering = ("-pk",)
@@ -49,18 +50,21 @@ class FileCount(models.Model):
 
 
 class Step(models.Model):
-    """One task that a run enqueued, and what the queue last said of it."""
+    """One task of a run, and what the queue or the run's workflow last said of it."""
 
     class Kind(models.TextChoices):
         LETTER = "letter", "Letter"
         MISSING = "missing", "Missing file"
-        MEASURE = "measure", "Measurement"
+        SCAN = "scan", "Scan"
+        MERGE = "merge", "Merge"
         HEADLINE = "headline", "Headline"
         FILE = "file", "File"
 
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="steps")
     kind = models.CharField(max_length=20, choices=Kind)
     label = models.CharField(max_length=1000)
+    #: Of a step of the run's workflow: its position there.
+    position = models.IntegerField(null=True)
     result_id = models.CharField(max_length=64, unique=True)
     state = models.CharField(max_length=20)
     attempts = models.PositiveIntegerField(default=0)

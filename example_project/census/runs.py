@@ -14,20 +14,24 @@ import django
 from django.db import transaction
 from django.utils import timezone
 
+from reinhardt_tasks import TaskChain, TaskChainBuilder, group, previous_result, result_of, step
+from reinhardt_tasks.workflows import StepView, steps_of
+
 from .counting import python_files
 from .models import ENDED, Letter, Run, Step
-from .tasks import count_file, count_missing_file, measure_tree, send_letter, write_headline
+from .tasks import count_file, count_missing_file, merge_counts, scan_tree, send_letter, write_headline
 
 DEFAULT_ROOT = Path(django.__file__).parent
 READERS = {"ada@example.org": 1, "grace@example.org": 2, "barbara@example.org": 3}
 MISSING_FILE = "this/file/is/missing.py"
 
-_TASKS = {
-    Step.Kind.LETTER: send_letter,
-    Step.Kind.MISSING: count_missing_file,
-    Step.Kind.MEASURE: measure_tree,
-    Step.Kind.HEADLINE: write_headline,
-    Step.Kind.FILE: count_file,
+#: The tasks that are on their own; all others are steps of the run's workflow.
+_ERRANDS = {Step.Kind.LETTER: send_letter, Step.Kind.MISSING: count_missing_file}
+#: The steps of the workflow that are not a file: their names, and what they are for people.
+_NAMED = {
+    "scan": (Step.Kind.SCAN, "size of the tree, a coroutine"),
+    "merge": (Step.Kind.MERGE, "the counts of all files become one"),
+    "headline": (Step.Kind.HEADLINE, "of what was merged, not before five seconds have passed"),
 }
 
 
@@ -55,7 +59,7 @@ class Progress:
 
 
 def start(root: Path) -> Run:
-    """Record a run and enqueue its tasks in one transaction: afterwards both are there, or neither."""
+    """Record a run, and enqueue its tasks, in one transaction: afterwards all are there, or nothing."""
     root = root.resolve()
     paths = python_files(root)
     if not paths:
@@ -63,24 +67,49 @@ def start(root: Path) -> Run:
     with transaction.atomic():
         run = Run.objects.create(root=str(root), name=root.name)
         steps = _enqueue_errands(run)
-        results = count_file.enqueue_many([((run.pk, path), {}) for path in paths])
-        steps += [_step(run, Step.Kind.FILE, path, result) for path, result in zip(paths, results, strict=True)]
-        Step.objects.bulk_create(steps)
+        started = workflow_of(run, paths).start()
+        Run.objects.filter(pk=run.pk).update(workflow_id=started.id)
+        run.workflow_id = started.id
+        files = iter(paths)
+        Step.objects.bulk_create(steps + [_step_of(run, view, files) for view in _views(run)])
     return run
 
 
-def refresh(run: Run, batch: int = 100) -> None:
-    """Write down what the queue says of the steps still open; costs one batch of look-ups and whatever has changed.
+def workflow_of(run: Run, paths: list[str]) -> TaskChain:
+    """Return the census as a chain: scan, count all files side by side, merge the counts, say it in a sentence."""
+    return (
+        TaskChainBuilder(str(run))
+        .add_task(step(scan_tree, run.pk).named("scan"))
+        .add_task(group((step(count_file, run.pk, path) for path in paths), name="files"))
+        .add_task(step(merge_counts, previous_result).named("merge"))
+        .add_task(
+            step(write_headline, run.pk, result_of("merge"), size=result_of("scan"))
+            .named("headline")
+            .using(run_after=timedelta(seconds=5))
+        )
+        .build()
+    )
 
-    Files are counted in the order in which they were enqueued, so once a batch shows no change the rest has none.
+
+def refresh(run: Run, batch: int = 200) -> None:
+    """Write down what has become of the steps still open: those of the workflow by its pages, errands by their results.
+
+    Files are counted in the order in which they were enqueued, so once a page shows no change the rest has none.
     """
-    last = 0
-    while steps := list(run.steps.exclude(state__in=ENDED).filter(pk__gt=last)[:batch]):
-        last = steps[-1].pk
-        changed = [step for step in steps if _take_over(step, _TASKS[Step.Kind(step.kind)].get_result(step.result_id))]
-        Step.objects.bulk_update(changed, ["state", "attempts", "error", "traceback"])
+    errands = run.steps.filter(kind__in=_ERRANDS).exclude(state__in=ENDED)
+    changed = [each for each in errands if _take_over(each, _ERRANDS[Step.Kind(each.kind)].get_result(each.result_id))]
+    _save(changed)
+    open_steps = run.steps.exclude(kind__in=_ERRANDS).exclude(state__in=ENDED)
+    first = open_steps.order_by("position").first()
+    while first is not None and (views := steps_of(run.workflow_id, after=first.position - 1, limit=batch)):
+        rows = {row.position: row for row in open_steps.filter(position__lte=views[-1].position)}
+        changed = [
+            rows[view.position] for view in views if view.position in rows and _take_view(rows[view.position], view)
+        ]
+        _save(changed)
         if not changed:
             break
+        first = open_steps.filter(position__gt=views[-1].position).order_by("position").first()
     if run.finished_at is None and not run.steps.exclude(state__in=ENDED).exists():
         Run.objects.filter(pk=run.pk, finished_at=None).update(finished_at=timezone.now())
         run.refresh_from_db()
@@ -109,7 +138,7 @@ def follow(run: Run, *, patience: float, pause: float = 0.25) -> Iterator[Progre
 
 
 def _enqueue_errands(run: Run) -> list[Step]:
-    """Enqueue all that is not a file: first, so that their waits pass while the files are counted."""
+    """Enqueue the tasks on their own: first, so that their waits pass while the files are counted."""
     steps = []
     for recipient, refusals in READERS.items():
         letter = Letter.objects.create(run=run, recipient=recipient, refusals_ahead=refusals)
@@ -117,14 +146,39 @@ def _enqueue_errands(run: Run) -> list[Step]:
         steps.append(_step(run, Step.Kind.LETTER, label, send_letter.using(priority=50).enqueue(letter.pk)))
     missing = count_missing_file.using(priority=50).enqueue(run.pk, path=MISSING_FILE)
     steps.append(_step(run, Step.Kind.MISSING, f"{MISSING_FILE}, always fails", missing))
-    steps.append(_step(run, Step.Kind.MEASURE, "size of the tree, a coroutine", measure_tree.enqueue(run.pk)))
-    headline = write_headline.using(run_after=timedelta(seconds=5)).enqueue(run.pk)
-    steps.append(_step(run, Step.Kind.HEADLINE, "not before five seconds have passed", headline))
     return steps
 
 
 def _step(run: Run, kind: Step.Kind, label: str, result: Any) -> Step:
     return Step(run=run, kind=kind, label=label, result_id=result.id, state=str(result.state))
+
+
+def _step_of(run: Run, view: StepView, files: Iterator[str]) -> Step:
+    """Return the row of a step of the workflow; the files come in the order in which they were written."""
+    kind, label = _NAMED.get(view.name) or (Step.Kind.FILE, next(files))
+    return Step(run=run, kind=kind, label=label, position=view.position, result_id=view.job_id, state=_state(view))
+
+
+def _views(run: Run) -> list[StepView]:
+    views: list[StepView] = []
+    while page := steps_of(run.workflow_id, after=views[-1].position if views else -1, limit=1000):
+        views += page
+    return views
+
+
+def _state(view: StepView) -> str:
+    # A step whose turn has not come is, to readers of the page, one that waits.
+    return "CANCELLED" if view.state == "SKIPPED" else "PENDING" if view.state in ("WAITING", "READY") else view.state
+
+
+def _take_view(row: Step, view: StepView) -> bool:
+    before = (row.state, row.attempts)
+    row.state, row.attempts, row.error, row.traceback = _state(view), view.attempts, view.error, view.traceback
+    return before != (row.state, row.attempts)
+
+
+def _save(changed: list[Step]) -> None:
+    Step.objects.bulk_update(changed, ["state", "attempts", "error", "traceback"], batch_size=200)
 
 
 def _take_over(step: Step, result: Any) -> bool:

@@ -8,18 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from django.core.mail import EmailMessage
-from django.db.models import Sum
 from django.utils import timezone
 
 from reinhardt_tasks import CronSchedule, RetryStrategy, scheduled, task
 
 from .counting import count_source, package_of, python_files
-from .models import FileCount, Letter, Run, Step
+from .models import FileCount, Letter, Run
 from .postoffice import LETTER_HEADER
-
-
-class NotCountedYet(Exception):
-    """The headline waits: files are still being counted."""
 
 
 def every_second(exception: BaseException, task_result: Any) -> timedelta:
@@ -28,8 +23,8 @@ def every_second(exception: BaseException, task_result: Any) -> timedelta:
 
 
 @task(queue_name="files")
-def count_file(run_id: int, path: str) -> int:
-    """Count one file and store what was found; return its number of lines."""
+def count_file(run_id: int, path: str) -> list[Any]:
+    """Count one file and store what was found; return its number of lines and its path."""
     run = Run.objects.get(pk=run_id)
     count = count_source((Path(run.root) / path).read_bytes())
     FileCount.objects.update_or_create(
@@ -44,7 +39,7 @@ def count_file(run_id: int, path: str) -> int:
             "problem": count.problem,
         },
     )
-    return count.lines
+    return [count.lines, path]
 
 
 @task(queue_name="emails", max_attempts=4, backoff=RetryStrategy.fixed_delay(timedelta(seconds=1)))
@@ -65,7 +60,7 @@ def send_letter(letter_id: int) -> str:
 
 
 @task
-async def measure_tree(run_id: int) -> int:
+async def scan_tree(run_id: int) -> int:
     """Add up the size of the files: a coroutine, so it waits for the disk without holding a thread of the worker."""
     run = await Run.objects.aget(pk=run_id)
     root = Path(run.root)
@@ -75,25 +70,26 @@ async def measure_tree(run_id: int) -> int:
     return sum(sizes)
 
 
-@task(max_attempts=600, backoff=every_second, unique=True)
-def write_headline(run_id: int) -> str:
-    """Sum up the census in a sentence once every file is counted; until then, come again in a second."""
+@task
+def merge_counts(counts: list[list[Any]]) -> dict[str, Any]:
+    """Sum up what the steps of the group have returned: all of it comes as one list, in the order of the files."""
+    most, longest = max(counts, key=lambda count: count[0])
+    return {"files": len(counts), "lines": sum(lines for lines, _ in counts), "longest": longest, "most": most}
+
+
+@task
+def write_headline(run_id: int, merged: dict[str, Any], size: int) -> str:
+    """Say the whole census in a sentence. What it needs of the steps before is among its arguments."""
     run = Run.objects.get(pk=run_id)
-    expected = run.steps.filter(kind=Step.Kind.FILE).count()
-    counted = run.file_counts.count()
-    if counted < expected:
-        raise NotCountedYet(f"{counted} of {expected} files are counted")
-    lines = run.file_counts.aggregate(total=Sum("lines"))["total"]
-    largest = run.file_counts.order_by("-lines", "path")[0]
     headline = (
-        f"{run.name} has {lines:,} lines in {counted:,} Python files; "
-        f"the longest, {largest.path}, has {largest.lines:,}."
+        f"{run.name} has {merged['lines']:,} lines in {merged['files']:,} Python files of {size:,} bytes; "
+        f"the longest, {merged['longest']}, has {merged['most']:,}."
     )
     Run.objects.filter(pk=run_id).update(headline=headline)
     return headline
 
 
-@task(max_attempts=2, backoff=RetryStrategy.fixed_delay(timedelta(seconds=1)))
+@task(max_attempts=2, backoff=every_second)
 def count_missing_file(run_id: int, path: str) -> int:
     """Count a file that is not there. It fails, twice, and is meant to: it shows what a failure looks like."""
     run = Run.objects.get(pk=run_id)

@@ -13,11 +13,12 @@ from django.contrib.auth import get_user_model
 from django.test import TestCase, override_settings
 from django.urls import reverse
 
+from reinhardt_tasks import get_workflow
 from reinhardt_tasks.testing import CapturedTasksMixin
 
 from .models import Letter, Run, Step
 from .runs import MISSING_FILE, READERS, NothingToCount, refresh, start
-from .tasks import NotCountedYet, count_file, count_missing_file, send_letter, write_headline
+from .tasks import count_file, count_missing_file, merge_counts, send_letter, write_headline
 from .verification import differences
 
 SOURCES = {
@@ -67,7 +68,7 @@ class StartTests(CensusTestCase):
     def test_every_file_and_every_errand_is_one_step(self) -> None:
         files = self.run_.steps.filter(kind=Step.Kind.FILE).values_list("label", flat=True)
         self.assertEqual(list(files), ["__init__.py", "deep/down/broken.py", "people.py"])
-        self.assertEqual(self.run_.steps.exclude(kind=Step.Kind.FILE).count(), len(READERS) + 3)
+        self.assertEqual(self.run_.steps.exclude(kind=Step.Kind.FILE).count(), len(READERS) + 4)
 
     def test_a_tree_without_python_starts_nothing(self) -> None:
         with tempfile.TemporaryDirectory() as empty, self.assertRaisesMessage(NothingToCount, "no Python file"):
@@ -75,16 +76,16 @@ class StartTests(CensusTestCase):
         self.assertEqual(Run.objects.count(), 1)
 
     def test_every_file_is_enqueued_once_and_the_headline_for_later(self) -> None:
+        self.tasks.drain(raise_failures=False)
         for path in ("__init__.py", "deep/down/broken.py", "people.py"):
             self.tasks.assert_enqueued(count_file, args=[self.run_.pk, path], queue_name="files", count=1)
-        self.tasks.drain(raise_failures=False)
         self.assertEqual(self.tasks.assert_enqueued(write_headline)[0].state, "SCHEDULED")
 
 
 class TaskTests(CensusTestCase):
     def test_a_file_counted_twice_is_one_row(self) -> None:
-        self.assertEqual(count_file.call(self.run_.pk, "people.py"), 5)
-        self.assertEqual(count_file.call(self.run_.pk, "people.py"), 5)
+        self.assertEqual(count_file.call(self.run_.pk, "people.py"), [5, "people.py"])
+        self.assertEqual(count_file.call(self.run_.pk, "people.py"), [5, "people.py"])
         row = self.run_.file_counts.get()
         self.assertEqual((row.package, row.classes, row.functions, row.imports), ("town", 1, 1, 1))
 
@@ -104,10 +105,17 @@ class TaskTests(CensusTestCase):
         self.assertEqual(send_letter.call(letter.pk), "sent before")
         self.assertEqual(len(list(self.mail_folder.iterdir())), before)
 
-    def test_the_headline_waits_for_the_last_file(self) -> None:
-        count_file.call(self.run_.pk, "people.py")
-        with self.assertRaisesMessage(NotCountedYet, "1 of 3 files"):
-            write_headline.call(self.run_.pk)
+    def test_the_counts_of_all_files_become_one(self) -> None:
+        merged = merge_counts.call([[3, "a.py"], [7, "b.py"], [7, "c.py"]])
+        self.assertEqual(merged, {"files": 3, "lines": 17, "longest": "b.py", "most": 7})
+        self.assertIn("17 lines in 3 Python files of 99 bytes", write_headline.call(self.run_.pk, merged, size=99))
+
+    def test_the_workflow_waits_for_its_scan(self) -> None:
+        run = get_workflow(self.run_.workflow_id)
+        self.assertEqual(run.progress(), (0, 6))
+        self.assertEqual([step.state for step in run.steps()], ["PENDING", *["WAITING"] * 5])
+        refresh(self.run_)
+        self.assertEqual(set(self.run_.steps.values_list("state", flat=True)), {"PENDING"})
 
     def test_the_missing_file_fails(self) -> None:
         with self.assertRaises(FileNotFoundError):
@@ -123,7 +131,7 @@ class VerificationTests(CensusTestCase):
         self.count_everything()
         self.run_.file_counts.filter(path="people.py").update(lines=4)
         self.run_.file_counts.filter(path="__init__.py").delete()
-        self.run_.steps.filter(kind=Step.Kind.MEASURE).update(state="FAILURE")
+        self.run_.steps.filter(kind=Step.Kind.SCAN).update(state="FAILURE")
         self.run_.letters.filter(recipient="ada@example.org").update(sent_at=None)
         found = "\n".join(differences(self.run_, self.mail_folder))
         for words in (
@@ -143,7 +151,7 @@ class PageTests(CensusTestCase):
 
     def test_an_open_run_keeps_its_page_fresh(self) -> None:
         page = self.page()
-        self.assertIn("<strong>0</strong> of 9 tasks done", page)
+        self.assertIn("<strong>0</strong> of 10 tasks done", page)
         self.assertIn("No file is counted yet", page)
         self.assertIn("census/live.js", page)
         self.assertIn('<noscript><meta http-equiv="refresh"', page)
@@ -151,8 +159,8 @@ class PageTests(CensusTestCase):
     def test_live_tells_how_far_it_is_and_draws_the_parts(self) -> None:
         count_file.call(self.run_.pk, "people.py")
         news = self.client.get(reverse("census:live", args=[self.run_.pk])).json()
-        self.assertEqual((news["done"], news["total"], news["ended"]), (0, 9, False))
-        self.assertEqual(sum(news["states"].values()), 9)
+        self.assertEqual((news["done"], news["total"], news["ended"]), (0, 10, False))
+        self.assertEqual(sum(news["states"].values()), 10)
         self.assertIn("people.py", news["parts"]["results"])
 
     def test_a_finished_run_shows_totals_chart_failures_and_no_script(self) -> None:

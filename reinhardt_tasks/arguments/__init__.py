@@ -15,6 +15,7 @@ from ..exceptions import InstanceMissing, SerializationFailed
 from .annotations import converter_for, resolved
 from .converters import Converter, Refused
 
+Leaves = Callable[[Any], bool]
 StoredArguments = tuple[list[Any], dict[str, Any]]
 
 
@@ -46,10 +47,17 @@ class CallConverter:
         #: Whether giving arguments back may ask a database.
         self.asks_database = any(converter is not None and converter.asks_database for converter in every)
 
-    def stored(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> StoredArguments:
-        """Return arguments as JSON has them. Raise SerializationFailed, naming the place, for what is not as annotated."""
+    def stored(self, args: Sequence[Any], kwargs: Mapping[str, Any], leaves: Leaves | None = None) -> StoredArguments:
+        """Return arguments as JSON has them. Raise SerializationFailed, naming the place, for what is not as annotated.
+
+        Those for which `leaves(value)` is true stay as they are.
+        """
+
+        def store(converter: Converter, value: Any, path: str) -> Any:
+            return value if leaves is not None and leaves(value) else converter.store(value, path)
+
         try:
-            return self._converted(args, kwargs, lambda converter, value, path: converter.store(value, path))
+            return self._converted(args, kwargs, store)
         except Refused as exc:
             raise SerializationFailed(f"The arguments of {self._place} cannot be stored: {exc.path} {exc}") from None
 
@@ -88,11 +96,11 @@ class CallConverter:
 
 
 def stored_call(
-    task: CoreTask, args: Sequence[Any], kwargs: Mapping[str, Any]
+    task: CoreTask, args: Sequence[Any], kwargs: Mapping[str, Any], leaves: Leaves | None = None
 ) -> tuple[Sequence[Any], Mapping[str, Any]]:
-    """Return a call's arguments as they are stored: those that nothing converts as they are."""
+    """Return a call's arguments as they are stored: those that nothing converts as they are. See CallConverter.stored()."""
     converter = converter_of(task)
-    return (args, kwargs) if converter is None else converter.stored(args, kwargs)
+    return (args, kwargs) if converter is None else converter.stored(args, kwargs, leaves)
 
 
 def passed_call(

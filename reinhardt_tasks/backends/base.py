@@ -13,9 +13,9 @@ from asgiref.sync import sync_to_async
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 
-from .. import carriers, signals
+from .. import carriers, followers, signals
 from .._compat import DEFAULT_TASK_QUEUE_NAME, BaseTaskBackend, CoreTask, InvalidTask, TaskResultDoesNotExist
-from ..arguments import passed_call, stored_call
+from ..arguments import stored_call
 from ..brokers.base import Broker, Queues, WorkerInfo
 from ..exceptions import BackendError, TaskNotFound
 from ..execution import task_of
@@ -35,6 +35,7 @@ from ..jobs import (
 )
 from ..limits import limits_of, once_of
 from ..options import BackendOptions, Problem, are_names, did_you_mean, read_options
+from ..registry import registry
 from ..results import TaskResult, enqueued_result, result_of
 from ..serialization import encode_call
 from ..tasks import Call, Task, check_call
@@ -48,6 +49,9 @@ class ReinhardtBackend(BaseTaskBackend):
     supports_priority = True
     supports_defer = True
     supports_get_result = True
+
+    #: What is enqueued lies in a store until a worker takes it.
+    keeps_jobs: ClassVar[bool] = True
 
     options_class: ClassVar[type[BackendOptions]] = BackendOptions
 
@@ -91,6 +95,14 @@ class ReinhardtBackend(BaseTaskBackend):
         """Store one task for each call, all or none, in one round trip; see enqueue()."""
         with carriers.enqueueing(task, len(calls)):
             return self._announce(task, self.broker.enqueue(self.jobs_of(task, calls)), calls)
+
+    def enqueue_jobs(self, jobs: Sequence[Job]) -> None:
+        """Store jobs that were made before, under the ids that they have; those whose ids are known are there already."""
+        self._announce_jobs(self.broker.enqueue(jobs))
+
+    def commits_with(self, database: str) -> bool:
+        """Return whether what is enqueued in a transaction of this database is part of it."""
+        return False
 
     async def aenqueue_many(self, task: CoreTask, calls: Sequence[Call]) -> list[TaskResult[Any]]:
         """See enqueue_many()."""
@@ -143,7 +155,7 @@ class ReinhardtBackend(BaseTaskBackend):
         if status is job.status:
             return
         claim = _HELD.pop((self.alias, job.id), None)
-        if claim is None or self.broker.settle([_outcome(claim, status)]):
+        if claim is None or self.broker.settle(followers.all_ended([_outcome(claim, status)])):
             raise BackendError(
                 f"Task {job.id} ({job.name}) is {job.status}, and not held by this process: dequeue it first."
             )
@@ -163,29 +175,41 @@ class ReinhardtBackend(BaseTaskBackend):
             )
         return [checks.Error(p.message, hint=p.hint, id=f"reinhardt_tasks.{p.code}") for p in problems]
 
-    def jobs_of(self, task: CoreTask, calls: Sequence[Call], *, are_stored: bool = False) -> list[Job]:
+    def jobs_of(self, task: CoreTask, calls: Sequence[Call], *, stored: Sequence[Call] | None = None) -> list[Job]:
         """Return the jobs that enqueueing these calls would store. Raise what `enqueue` raises for bad ones.
 
-        `are_stored`: the arguments are as they are stored already, and not of the types that annotations ask for.
+        `stored` are the same calls as they are to be stored, where the caller knows that.
         """
         if self.problems:
             raise ImproperlyConfigured(f"{self.problems[0].message} {self.problems[0].hint}")
         self.validate_task(task)
-        headers = carriers.pack()
-        if are_stored:
-            calls = [passed_call(task, args, kwargs) for args, kwargs in calls]
-        return [self._job_of(task, args, kwargs, headers) for args, kwargs in calls]
+        headers = self.headers_of(task)
+        if stored is None:
+            stored = [stored_call(task, args, kwargs) for args, kwargs in calls]
+        return [self._job_of(task, call, headers, as_stored) for call, as_stored in zip(calls, stored, strict=True)]
 
-    def _job_of(
-        self, task: CoreTask, args: Sequence[Any], kwargs: Mapping[str, Any], headers: Mapping[str, Any] | None
-    ) -> Job:
+    def headers_of(self, task: CoreTask) -> dict[str, Any]:
+        """Return what travels with a call of `task` from here: what carriers pack, and a timeout of this call's own."""
+        headers = dict(carriers.pack() or {})
+        timeout = getattr(task, "timeout", None)
+        # The task's own the worker knows.
+        if timeout is not None and timeout != self._timeout_known_of(task):
+            headers["timeout"] = timeout
+        return headers
+
+    def _timeout_known_of(self, task: CoreTask) -> float | None:
+        known = registry.get(task.module_path) if registry.has(task.module_path) else task
+        timeout: float | None = getattr(known, "timeout", None)
+        return timeout
+
+    def _job_of(self, task: CoreTask, call: Call, headers: Mapping[str, Any] | None, stored: Call) -> Job:
+        args, kwargs = call
         check_call(task, args, kwargs)
-        stored_args, stored_kwargs = stored_call(task, args, kwargs)
         metadata = getattr(task, "metadata", {})
         job = Job(
             id=new_id(),
             name=task.module_path,
-            payload=encode_call(task.module_path, stored_args, stored_kwargs, headers),
+            payload=encode_call(task.module_path, *stored, headers),
             backend=self.alias,
             queue=task.queue_name,
             priority=int(task.priority),
@@ -208,6 +232,11 @@ class ReinhardtBackend(BaseTaskBackend):
         for result in results:
             signals.task_enqueued.send_robust(sender=type(self), task_result=result)
         return results
+
+    def _announce_jobs(self, jobs: Sequence[Job]) -> None:
+        for job in jobs:
+            if registry.has(job.name):
+                signals.task_enqueued.send_robust(sender=type(self), task_result=result_of(job, task_of(job)))
 
     def _get(self, task_id: str | TaskId) -> Job:
         job = self.broker.get([str(task_id)]).get(str(task_id))

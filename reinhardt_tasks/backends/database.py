@@ -45,6 +45,9 @@ class DatabaseBackend(ReinhardtBackend):
     def broker(self) -> Broker:
         return stand_in_of(self) or _broker_of(self.alias, self.params, self)
 
+    def commits_with(self, database: str) -> bool:
+        return self.database == database
+
     def why_waiting_is_hopeless(self) -> str | None:
         if (stand_in := stand_in_of(self)) is not None:
             return stand_in.why_waiting_is_hopeless()

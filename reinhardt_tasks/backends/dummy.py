@@ -9,14 +9,17 @@ from typing import Any
 from .. import signals
 from .._compat import CoreTask, TaskResultDoesNotExist
 from ..brokers.base import Queues
-from ..jobs import TaskId, TaskStatus
-from ..results import TaskResult, enqueued_result
+from ..execution import task_of
+from ..jobs import Job, TaskId, TaskStatus
+from ..results import TaskResult, enqueued_result, result_of
 from ..tasks import Call
 from .base import ReinhardtBackend
 
 
 class DummyBackend(ReinhardtBackend):
     """Keeps what was enqueued in `results`, as Django's own dummy does. `dequeue` finds nothing, every state is SUCCESS."""
+
+    keeps_jobs = False
 
     def __init__(self, alias: str, params: Mapping[str, Any]) -> None:
         super().__init__(alias, params)
@@ -33,6 +36,10 @@ class DummyBackend(ReinhardtBackend):
             # What is kept must not change when the caller's copy does.
             results.append(deepcopy(result))
         return results
+
+    def enqueue_jobs(self, jobs: Sequence[Job]) -> None:
+        for job in jobs:
+            self._store(result_of(job, task_of(job)))
 
     def get_result(self, result_id: str) -> TaskResult[Any]:
         for result in self.results:

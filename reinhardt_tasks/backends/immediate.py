@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -16,7 +16,7 @@ from asgiref.sync import sync_to_async
 from .. import carriers, signals
 from .._compat import CoreTask
 from ..brokers.base import Queues
-from ..execution import Execution
+from ..execution import Execution, task_of
 from ..jobs import (
     Cancelled,
     Claim,
@@ -49,6 +49,7 @@ class ImmediateOptions(BackendOptions):
 class ImmediateBackend(ReinhardtBackend):
     """For development and tests. Retries happen at once, without their delay; arguments go through JSON as elsewhere."""
 
+    keeps_jobs = False
     supports_defer = False
     supports_get_result = False
     options_class: ClassVar[type[BackendOptions]] = ImmediateOptions
@@ -57,15 +58,16 @@ class ImmediateBackend(ReinhardtBackend):
         super().__init__(alias, params)
         self.worker_id = f"immediate@{socket.gethostname()}:{os.getpid()}:{threading.get_ident()}"[:150]
         self._finished: OrderedDict[str, TaskStatus] = OrderedDict()
+        #: Made jobs that wait for the one that runs here: what that sends must not run inside of it.
+        self._line: deque[Job] = deque()
+        self._is_running_line = False
 
     def enqueue(self, task: CoreTask, args: Sequence[Any], kwargs: Mapping[str, Any]) -> TaskResult[Any]:
         with carriers.enqueueing(task, 1):
             job = as_enqueued(self.jobs_of(task, [(args, kwargs)])[0], datetime.now(UTC))
             signals.task_enqueued.send(sender=type(self), task_result=enqueued_result(job, task, args, kwargs))
         job = self._run(job, task)
-        self._finished[job.id] = job.status
-        if len(self._finished) > _REMEMBERED:
-            self._finished.popitem(last=False)
+        self._remember(job)
         return enqueued_result(job, task, args, kwargs)
 
     async def aenqueue(self, task: CoreTask, args: Sequence[Any], kwargs: Mapping[str, Any]) -> TaskResult[Any]:
@@ -75,6 +77,21 @@ class ImmediateBackend(ReinhardtBackend):
         # All are checked before the first runs.
         self.jobs_of(task, calls)
         return [self.enqueue(task, args, kwargs) for args, kwargs in calls]
+
+    def enqueue_jobs(self, jobs: Sequence[Job]) -> None:
+        """Run jobs that were made before; those that come while one of them runs, after it."""
+        self._line.extend(jobs)
+        if self._is_running_line:
+            return
+        self._is_running_line = True
+        try:
+            while self._line:
+                job = as_enqueued(self._line.popleft(), datetime.now(UTC))
+                self._announce_jobs([job])
+                self._remember(self._run(job, task_of(job)))
+        finally:
+            self._is_running_line = False
+            self._line.clear()
 
     def get_result(self, result_id: str) -> TaskResult[Any]:
         raise NotImplementedError("This backend does not support retrieving or refreshing results.")
@@ -94,6 +111,11 @@ class ImmediateBackend(ReinhardtBackend):
     def update_status(self, task_id: str | TaskId, status: TaskStatus) -> None:
         self.get_status(task_id)
         self._finished[str(task_id)] = TaskStatus(status)
+
+    def _remember(self, job: Job) -> None:
+        self._finished[job.id] = job.status
+        if len(self._finished) > _REMEMBERED:
+            self._finished.popitem(last=False)
 
     def _get(self, task_id: str | TaskId) -> Job:
         from ..exceptions import TaskNotFound

@@ -85,6 +85,15 @@ class RedisBackend(ReinhardtBackend):
         with carriers.enqueueing(task, len(calls)):
             return self._send(task, self.jobs_of(task, calls), calls)
 
+    def enqueue_jobs(self, jobs: Sequence[Job]) -> None:
+        if self.settings.outbox:
+            self._announce_jobs(self._place.outbox.send(jobs))
+        else:
+            super().enqueue_jobs(jobs)
+
+    def commits_with(self, database: str) -> bool:
+        return self.settings.outbox and self._place.outbox.database == database
+
     async def aenqueue(self, task: CoreTask, args: Sequence[Any], kwargs: Mapping[str, Any]) -> TaskResult[Any]:
         """See enqueue(). The way to Redis has no thread, unless a transaction may be open in one that waits for this coroutine;
         ordinary receivers of `task_enqueued` are run in one, as Django does it.

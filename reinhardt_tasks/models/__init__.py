@@ -3,6 +3,7 @@
 from .limits import LimitRow, TicketRow
 from .queue import STATUSES, JobRow, OutboxRow, PauseRow, ResultRow, WorkerRow, lane_of
 from .schedules import ScheduleRow, SlotRow
+from .workflows import StepRow, WorkflowRow
 
 __all__ = [
     "STATUSES",
@@ -13,7 +14,9 @@ __all__ = [
     "ResultRow",
     "ScheduleRow",
     "SlotRow",
+    "StepRow",
     "TicketRow",
     "WorkerRow",
+    "WorkflowRow",
     "lane_of",
 ]

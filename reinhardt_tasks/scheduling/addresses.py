@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from .._compat import CoreTask, task_backends
+from ..arguments import passed_call
 from ..brokers.base import Broker
 from ..jobs import Job, new_id
 from ..registry import registry
@@ -84,7 +85,9 @@ def _job(declaration: Declaration, address: Address, slot: datetime, **changes: 
     if address.broker is None:
         payload = encode_call(declaration.task, args, kwargs, headers)
         return Job(name=declaration.task, payload=payload, backend=address.alias, **changes)
-    job: Job = address.backend.jobs_of(address.task, [(args, kwargs)], are_stored=True)[0]
+    job: Job = address.backend.jobs_of(
+        address.task, [passed_call(address.task, args, kwargs)], stored=[(args, kwargs)]
+    )[0]
     # What travels with every task travels with this one too.
     headers = {**decode_call(job.payload).headers, **headers}
     return replace(job, payload=encode_call(declaration.task, args, kwargs, headers), **changes)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
+from .. import followers
 from ..brokers.base import WorkerInfo
 from ..execution import lost_outcome
 from ..jobs import Claim, Outcome
@@ -46,6 +47,6 @@ def lose(broker: CapturedBroker, claim: Claim, worker: WorkerInfo, late: Outcome
     broker.leave(worker)
     rescuer = WorkerInfo(id=f"{worker.id}-rescuer", lease=worker.lease)
     for rescued in broker.rescue(1, rescuer):
-        broker.settle([lost_outcome(rescued, broker.backend.settings)])
+        broker.settle(followers.all_ended([lost_outcome(rescued, broker.backend.settings)]))
     if late is not None:
         assert broker.settle([late]) == [claim], "A worker that was lost must not settle."

@@ -7,6 +7,9 @@ import threading
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 
+from django.db import connections
+
+from .. import followers
 from ..brokers.base import Broker, WorkerInfo
 from ..exceptions import QueueError
 from ..execution import lost_outcome
@@ -46,12 +49,14 @@ class Maintenance:
         """
         number = 0
         while claims := self._broker.rescue(BATCH, self._worker):
-            outcomes = [
-                Released(claim=claim)
-                if begun is not None and claim.job.id not in begun and of in (None, claim.job.worker)
-                else lost_outcome(claim, self._options)
-                for claim in claims
-            ]
+            outcomes = followers.all_ended(
+                [
+                    Released(claim=claim)
+                    if begun is not None and claim.job.id not in begun and of in (None, claim.job.worker)
+                    else lost_outcome(claim, self._options)
+                    for claim in claims
+                ]
+            )
             self._broker.settle(outcomes)
             if self._tally is not None:
                 for outcome in outcomes:
@@ -82,6 +87,10 @@ class Maintenance:
         except Exception:
             logger.exception("Tidying failed; it goes on.")
 
+    def _tend(self) -> None:
+        lease, keep = self._options.lease, self._options.result_ttl
+        followers.tend(timedelta(seconds=lease), None if keep is None else timedelta(seconds=keep))
+
     def _serve(self) -> None:
         rescue_every = min(self._worker.lease / 6, 5.0)
         step = min(rescue_every, TIDY_EVERY)
@@ -92,6 +101,7 @@ class Maintenance:
                 if until_rescue <= 0:
                     until_rescue = rescue_every
                     self.rescue()
+                    self._tend()
                 if until_prune <= 0:
                     until_prune = PRUNE_EVERY
                     self.prune()
@@ -104,3 +114,4 @@ class Maintenance:
             until_rescue -= step
             until_prune -= step
         self._broker.close()
+        connections.close_all()

@@ -152,15 +152,19 @@ def run_atomically(execution: Execution, broker: Broker) -> Outcome | None:
     outcome: Outcome | None = None
     execution.holds_success_back = True
     try:
-        with broker.transaction():
-            outcome = execution.run()
-            if not isinstance(outcome, Succeeded):
-                raise _RollBack
-            if broker.settle([outcome]):
-                # Somebody else holds this task by now: its effects are theirs to make. Its fence refuses our success again.
-                raise _RollBack
+        execution.in_transaction = True
+        try:
+            with broker.transaction():
+                outcome = execution.run()
+                if not isinstance(outcome, Succeeded):
+                    raise _RollBack
+                if broker.settle([outcome]):
+                    # Somebody else holds this task by now: its effects are theirs to make. Its fence refuses our success again.
+                    raise _RollBack
+        finally:
+            execution.in_transaction = False
     except _RollBack:
-        return outcome
+        return outcome if outcome is None or isinstance(outcome, Succeeded) else execution.follow(outcome)
     except NotImplementedError as exc:
         return execution.fail(ExecutionFailed(f"atomic=True needs a database backend: {exc}"), is_final=True)
     except Exception as exc:
@@ -169,6 +173,8 @@ def run_atomically(execution: Execution, broker: Broker) -> Outcome | None:
         # The commit failed, or its answer was lost. If it did happen, what follows here is refused by its fence.
         return execution.fail(exc)
     execution.tell_success()
+    # To those whose records lie in another database; others have it on record already.
+    execution.follow(outcome)
     return None
 
 

@@ -1,0 +1,65 @@
+"""Which database the workflows live in, and how it is worked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+from uuid import UUID
+
+from django.db import DatabaseError, InterfaceError, connections, router
+from django.db.models import QuerySet
+
+from .._compat import InvalidTaskBackend, task_backends
+from ..brokers.database.session import Session
+from ..exceptions import QueueError
+from ..models import StepRow, WorkflowRow
+
+T = TypeVar("T")
+
+
+def database() -> str:
+    """Return the alias of the database that keeps the workflows.
+
+    The one that OPTIONS['DATABASE'] of TASKS['default'] names, so that they lie beside the tasks; else the router's choice.
+    """
+    try:
+        settings: Any = getattr(task_backends["default"], "settings", None)
+    except InvalidTaskBackend:
+        settings = None
+    return getattr(settings, "database", None) or router.db_for_write(WorkflowRow) or "default"
+
+
+def session() -> Session:
+    """Return the way to that database: in the caller's transaction where there is one, else with lost races tried again."""
+    return Session(database())
+
+
+def steadily(work: Callable[[str], T]) -> T:
+    """Return what `work` does with the database; it must bear to be begun again. Raise QueueError where that is away.
+
+    A connection from before an outage breaks when it is used, and would stay broken where nobody tidies up after us
+    (maintenance, supervisor): it is closed, and a new one tried once.
+    """
+    using = database()
+    for is_last in (False, True):
+        try:
+            return work(using)
+        except (DatabaseError, InterfaceError) as exc:
+            joins = connections[using].in_atomic_block
+            if not joins:
+                connections[using].close()
+            if joins or is_last:
+                raise QueueError(f"The workflows in the database {using!r} cannot be reached: {exc}") from exc
+    raise AssertionError("It has returned or raised.")
+
+
+def steps_in(using: str, workflow: str | UUID) -> QuerySet[StepRow]:
+    """Return the steps of a workflow, gates among them."""
+    return StepRow.objects.using(using).filter(workflow_id=UUID(str(workflow)))
+
+
+def is_in_transaction(alias: str) -> bool:
+    """Return whether a transaction is open here, other than those that Django's TestCase holds around a test."""
+    connection: Any = connections[alias]
+    blocks = getattr(connection, "atomic_blocks", ())
+    return connection.in_atomic_block and not (blocks and all(getattr(b, "_from_testcase", False) for b in blocks))

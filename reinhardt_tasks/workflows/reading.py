@@ -1,0 +1,58 @@
+"""What is on record of a workflow, without a word of what the queue knows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.db.models import Count
+
+from ..models import StepRow, WorkflowRow
+from ..workflow_states import ChainStatus, StepStatus
+from .ids import step_id
+from .places import database, steps_in
+from .sources import Found, positions_of, value_of
+
+#: Positions that are named one by one; of more, all that lie between the first and the last are read.
+FEW = 500
+
+
+def status_of(workflow: str) -> ChainStatus:
+    """Return a workflow's state; PENDING where it is not (or not yet) stored."""
+    rows = WorkflowRow.objects.using(database()).filter(pk=workflow)
+    return ChainStatus(rows.values_list("status", flat=True).first() or ChainStatus.PENDING)
+
+
+def through(workflow: str, positions: Sequence[int]) -> list[bool]:
+    """Return of each step whether what follows it may begin."""
+    rows = steps_in(database(), workflow).filter(position__in=positions, is_through=True)
+    done = set(rows.values_list("position", flat=True))
+    return [position in done for position in positions]
+
+
+def progress_of(workflow: str) -> tuple[int, int]:
+    """Return how many steps have ended, of how many."""
+    rows = steps_in(database(), workflow).filter(is_gate=False)
+    counts = dict(rows.values_list("status").annotate(number=Count("pk")))
+    done = sum(number for status, number in counts.items() if StepStatus(status).is_finished)
+    return done, sum(counts.values())
+
+
+def values_of(workflow: str, sources: Sequence[Any]) -> list[Any]:
+    """Return the values of sources, by one look at the steps. Raise LookupError for one that has no result (yet)."""
+    wanted = {position for source in sources for position in positions_of(source)}
+    if not wanted:
+        return [value_of(source, {}) for source in sources]
+    rows = StepRow.objects.using(database())
+    if len(wanted) > FEW:
+        rows = steps_in(database(), workflow).filter(position__gte=min(wanted), position__lte=max(wanted))
+    else:
+        rows = rows.filter(pk__in=[step_id(workflow, position) for position in wanted])
+    found = {
+        position: Found(name or task.rpartition(".")[2], status, result, error, instead)
+        for position, name, task, status, result, error, instead in rows.values_list(
+            "position", "name", "task", "status", "result", "error", "instead"
+        )
+        if position in wanted
+    }
+    return [value_of(source, found) for source in sources]

@@ -1,0 +1,281 @@
+"""A workflow that was started, for those who wait for it and those who watch it. None of this belongs to a view."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from asgiref.sync import sync_to_async
+
+from ..jobs import Job, TaskStatus
+from ..models import StepRow, WorkflowRow
+from ..options import did_you_mean
+from ..workflow_states import ChainStatus, StepStatus
+from . import interventions, tending
+from .ids import job_id
+from .places import database, is_in_transaction, steps_in
+from .reading import progress_of, values_of
+from .sending import backend_of
+
+#: Seconds between two looks of `wait()`.
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 0.5
+
+
+class WorkflowRun:
+    """A handle. What it says is as it was read last: by `get_workflow`, `refresh` or `wait`."""
+
+    def __init__(self, row: WorkflowRow) -> None:
+        self._row = row
+
+    def __repr__(self) -> str:
+        return f"<WorkflowRun {self.name!r} {self.id} {self.status}>"
+
+    @property
+    def id(self) -> str:
+        return str(self._row.pk)
+
+    @property
+    def name(self) -> str:
+        return self._row.name
+
+    @property
+    def status(self) -> ChainStatus:
+        return ChainStatus(self._row.status)
+
+    @property
+    def is_finished(self) -> bool:
+        return self.status.is_finished
+
+    @property
+    def created_at(self) -> datetime:
+        return self._row.created_at
+
+    @property
+    def started_at(self) -> datetime | None:
+        """When its first step began."""
+        return self._row.started_at
+
+    @property
+    def finished_at(self) -> datetime | None:
+        """When it was completed, had failed or was cancelled; steps that ran at that moment may end later."""
+        return self._row.finished_at
+
+    @property
+    def duration(self) -> timedelta | None:
+        """From the beginning of the first step to the end, or to now; None before."""
+        if self.started_at is None:
+            return None
+        return (self.finished_at or datetime.now(UTC)) - self.started_at
+
+    @property
+    def step_count(self) -> int:
+        return self._row.steps
+
+    def progress(self) -> tuple[int, int]:
+        """Return how many steps have ended, of how many; reads them now."""
+        return progress_of(self.id)
+
+    def refresh(self) -> WorkflowRun:
+        """Read its present state."""
+        self._row = interventions.found(self.id)
+        return self
+
+    def wait(self, timeout: float | timedelta | None = None) -> WorkflowRun:
+        """Wait until it has ended, well or not. Raise TimeoutError, or RuntimeError where waiting cannot end."""
+        self._refuse_in_vain()
+        for pause in self._pauses(timeout):
+            if self.refresh().is_finished:
+                break
+            time.sleep(pause)
+        return self
+
+    async def await_(self, timeout: float | timedelta | None = None) -> WorkflowRun:
+        """See wait()."""
+        await sync_to_async(self._refuse_in_vain)()
+        for pause in self._pauses(timeout):
+            if (await sync_to_async(self.refresh)()).is_finished:
+                break
+            await asyncio.sleep(pause)
+        return self
+
+    def result_of(self, name: str) -> Any:
+        """Return the result of a named step, or the list of a named group's. Raise LookupError where there is none (yet)."""
+        names = json.loads(self._row.names)
+        if name not in names:
+            raise LookupError(
+                f"Workflow {self.name!r} has no part, or several, called {name!r}{did_you_mean(name, names)}."
+            )
+        return values_of(self.id, [names[name]])[0]
+
+    def results(self) -> dict[str, Any]:
+        """Return the results of all named parts that have one."""
+        found = {}
+        for name, source in json.loads(self._row.names).items():
+            try:
+                found[name] = values_of(self.id, [source])[0]
+            except LookupError:
+                continue
+        return found
+
+    @property
+    def return_value(self) -> Any:
+        """The result of the whole: a chain's last one, a group's list. Raise ValueError where it was not completed."""
+        if self.status is not ChainStatus.COMPLETED:
+            raise ValueError(f"Workflow {self.name!r} has no result: it is {self.status}.")
+        return values_of(self.id, [json.loads(self._row.output)])[0]
+
+    def steps(
+        self, *, after: int = -1, limit: int = 100, statuses: Sequence[StepStatus] | None = None
+    ) -> list[StepView]:
+        """Return steps in order, as the queue knows them too; `after` is the last position of the page before."""
+        return steps_of(self.id, after=after, limit=limit, statuses=statuses)
+
+    def cancel(self) -> bool:
+        """End it; see interventions.cancel()."""
+        return self._done(interventions.cancel)
+
+    def retry(self) -> bool:
+        """Run it again from its beginning; see interventions.retry()."""
+        return self._done(interventions.retry)
+
+    def retry_failed(self) -> bool:
+        """Let it go on from where it failed; see interventions.retry_failed()."""
+        return self._done(interventions.retry_failed)
+
+    def delete(self) -> None:
+        """Forget it and its steps. What is still in a queue is cancelled when a worker meets it."""
+        tending.delete([self._row.pk])
+
+    def _done(self, what: Callable[[str], bool]) -> bool:
+        done = what(self.id)
+        self.refresh()
+        return done
+
+    def _refuse_in_vain(self) -> None:
+        if not self.is_finished and is_in_transaction(database()):
+            raise RuntimeError(
+                f"Waiting for workflow {self.id} would never end: it was started in a transaction that is still open. "
+                "Wait after the transaction."
+            )
+
+    def _pauses(self, timeout: float | timedelta | None) -> Iterator[float]:
+        allowed = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
+        deadline = None if allowed is None else time.monotonic() + allowed
+        pause = _FIRST_PAUSE
+        while True:
+            if deadline is not None and time.monotonic() > deadline:
+                raise TimeoutError(f"Workflow {self.id} ({self.name}) is still {self.status} after {allowed:g} s.")
+            yield pause
+            pause = min(pause * 1.5, _LONGEST_PAUSE)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepView:
+    """A step for people: what is on record, and what the queue says of a step that is under way.
+
+    `state` is a StepStatus or, of a step that is in its queue, a TaskStatus. `handles` is the position of the step whose
+    failure this one is for. Positions have gaps, where gates are.
+    """
+
+    position: int
+    name: str
+    task: str
+    state: StepStatus | TaskStatus
+    job_id: str
+    backend: str
+    queue: str
+    attempts: int
+    on_failure: str
+    handles: int | None
+    ready_at: datetime | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    error: str
+    traceback: str
+
+
+def get_workflow(id: str) -> WorkflowRun:
+    """Return the handle of a workflow. Raise WorkflowNotFound."""
+    return WorkflowRun(interventions.found(str(id)))
+
+
+async def aget_workflow(id: str) -> WorkflowRun:
+    """See get_workflow()."""
+    return await sync_to_async(get_workflow)(id)
+
+
+def list_workflows(
+    *,
+    statuses: Sequence[ChainStatus] | None = None,
+    name: str | None = None,
+    after: str | None = None,
+    limit: int = 50,
+) -> list[WorkflowRun]:
+    """Return workflows, newest first; `after` is the last id of the page before."""
+    rows = WorkflowRow.objects.using(database()).defer("output", "names").order_by("-pk")
+    if statuses is not None:
+        rows = rows.filter(status__in=[ChainStatus(status).value for status in statuses])
+    if name is not None:
+        rows = rows.filter(name=name)
+    if after is not None:
+        rows = rows.filter(pk__lt=after)
+    return [WorkflowRun(row) for row in rows[:limit]]
+
+
+def steps_of(
+    workflow: str, *, after: int = -1, limit: int = 100, statuses: Sequence[StepStatus] | None = None
+) -> list[StepView]:
+    """Return a page of a workflow's steps; see WorkflowRun.steps()."""
+    has_ended = get_workflow(workflow).is_finished
+    rows = steps_in(database(), workflow).filter(is_gate=False, position__gt=after)
+    if statuses is not None:
+        rows = rows.filter(status__in=[StepStatus(status).value for status in statuses])
+    some = list(rows.defer("payload", "result", "followers").order_by("position")[:limit])
+    jobs = _jobs_of(some)
+    return [_view(row, jobs.get(_job_id(row)), has_ended) for row in some]
+
+
+def _jobs_of(rows: Sequence[StepRow]) -> dict[str, Job]:
+    """Return what the queues know of the steps that are under way."""
+    jobs: dict[str, Job] = {}
+    ready = [row for row in rows if row.status == StepStatus.READY]
+    for alias in {row.alias for row in ready}:
+        backend = backend_of(alias)
+        if backend is not None and backend.keeps_jobs:
+            jobs |= backend.broker.get([_job_id(row) for row in ready if row.alias == alias])
+    return jobs
+
+
+def _view(row: StepRow, job: Job | None, has_ended: bool) -> StepView:
+    error = json.loads(row.error or "{}")
+    state: StepStatus | TaskStatus = StepStatus(row.status)
+    if state is StepStatus.WAITING and has_ended:
+        state = StepStatus.SKIPPED
+    elif job is not None:
+        state = job.status
+    return StepView(
+        position=row.position,
+        name=row.name or row.task.rpartition(".")[2],
+        task=row.task,
+        state=state,
+        job_id=_job_id(row),
+        backend=row.alias,
+        queue=row.queue,
+        attempts=row.attempts if job is None else len(job.worker_ids),
+        on_failure=row.on_failure,
+        handles=row.guards,
+        ready_at=row.ready_at,
+        started_at=row.started_at if job is None else job.first_started_at or job.started_at,
+        finished_at=row.finished_at,
+        error=": ".join(filter(None, [error.get("exception", ""), error.get("message", "")])),
+        traceback=error.get("traceback", ""),
+    )
+
+
+def _job_id(row: StepRow) -> str:
+    return job_id(row.workflow_id, row.position, row.round)

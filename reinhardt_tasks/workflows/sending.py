@@ -1,0 +1,111 @@
+"""Steps that are ready, on their way to their queues: in the transaction that made them ready, or after it."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from django.db import transaction
+
+from .._compat import InvalidTaskBackend, task_backends
+from ..gates import decode_limits
+from ..jobs import Job
+from ..models import StepRow
+from ..workflow_states import StepStatus
+from .ids import job_id
+from .places import is_in_transaction
+
+logger = logging.getLogger("reinhardt_tasks")
+
+#: Jobs that are sent at once.
+CHUNK = 1000
+
+
+def backend_of(alias: str) -> Any:
+    """Return a backend, or None where TASKS has none of that name (any more)."""
+    try:
+        return task_backends[alias]
+    except InvalidTaskBackend:
+        return None
+
+
+def job_of(row: StepRow) -> Job:
+    """Return the job of a step's present round."""
+    return Job(
+        id=job_id(row.workflow_id, row.position, row.round),
+        name=row.task,
+        payload=row.payload,
+        backend=row.alias,
+        queue=row.queue,
+        priority=row.priority,
+        run_after=row.run_after,
+        max_attempts=row.max_attempts,
+        metadata=json.loads(row.metadata),
+        limits=decode_limits(row.limits),
+    )
+
+
+class Post:
+    """Collects what a transaction of the database `using` makes ready. `leave` is called when that is over."""
+
+    def __init__(self, using: str) -> None:
+        self.using = using
+        self._later: dict[str, list[Job]] = defaultdict(list)
+
+    def clear(self) -> None:
+        """Forget what was collected: the transaction is tried again."""
+        self._later.clear()
+
+    def take(self, rows: Sequence[StepRow], now: datetime) -> None:
+        """Make rows ready, and send those whose queue takes part in the transaction. The rows are changed, not saved."""
+        by_alias: dict[str, list[StepRow]] = defaultdict(list)
+        for row in rows:
+            by_alias[row.alias].append(row)
+        for alias, some in by_alias.items():
+            backend = backend_of(alias)
+            joins = backend is not None and backend.commits_with(self.using)
+            is_kept = backend is None or backend.keeps_jobs
+            # An outbox is on the way only.
+            is_there = joins and backend.broker.traits.is_transactional
+            for row in some:
+                row.status = StepStatus.READY.value
+                row.ready_at = now
+                row.is_sent = is_there
+                row.look_at = now if is_kept else None
+            jobs = [job_of(row) for row in some]
+            if joins:
+                for start in range(0, len(jobs), CHUNK):
+                    backend.enqueue_jobs(jobs[start : start + CHUNK])
+            else:
+                self._later[alias] += jobs
+
+    def leave(self) -> None:
+        """Send the rest: now, or when the caller's transaction commits."""
+        for alias, jobs in self._later.items():
+            backend = backend_of(alias)
+            if backend is None:
+                logger.error("TASKS has no backend %r any more: %d steps wait for it.", alias, len(jobs))
+                continue
+            # What runs in the caller is not for a transaction's end in a TestCase, which never comes.
+            at_once = not backend.keeps_jobs and not is_in_transaction(self.using)
+            send = partial(send_quietly, alias, list(jobs))
+            if at_once:
+                send()
+            else:
+                transaction.on_commit(send, using=self.using)
+        self._later.clear()
+
+
+def send_quietly(alias: str, jobs: Iterable[Job]) -> None:
+    """Send jobs; where that fails, they are sent by whoever looks after workflows: they are recorded as ready."""
+    some = list(jobs)
+    try:
+        for start in range(0, len(some), CHUNK):
+            task_backends[alias].enqueue_jobs(some[start : start + CHUNK])
+    except Exception as exc:
+        logger.warning("%d steps of a workflow could not be sent to %r yet: %s", len(some), alias, exc)

@@ -1,0 +1,59 @@
+"""Workers in this process, and what must hold of every workflow, whatever happened to it."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import Any
+
+from reinhardt_tasks._compat import task_backends
+from reinhardt_tasks.brokers.base import WorkerInfo
+from reinhardt_tasks.execution import Execution
+from reinhardt_tasks.jobs import Claim, Outcome
+from reinhardt_tasks.models import StepRow, WorkflowRow
+from reinhardt_tasks.workflow_states import StepStatus
+from reinhardt_tasks.workflows import WorkflowRun
+from reinhardt_tasks.workflows.places import database
+from tests.backends.working import work_off
+
+
+def worked_off(run: WorkflowRun, *aliases: str, **config: Any) -> WorkflowRun:
+    """Run all that is ready on these aliases, until nothing is."""
+    for alias in aliases or ("default",):
+        work_off(task_backends[alias], **config)
+    return run.refresh()
+
+
+class ByHand:
+    """A worker whose steps are taken one by one."""
+
+    def __init__(self, name: str, alias: str = "default", lease: float = 30.0) -> None:
+        self.backend: Any = task_backends[alias]
+        self.info = WorkerInfo(id=name, lease=lease)
+
+    def claim(self, limit: int = 1) -> list[Claim]:
+        claims: list[Claim] = self.backend.broker.claim(None, limit, self.info)
+        return claims
+
+    def run(self, claim: Claim) -> Outcome:
+        return Execution(claim, self.backend.settings, type(self.backend), self.backend.broker.annotate).run()
+
+    def settle(self, *outcomes: Outcome) -> list[Claim]:
+        lost: list[Claim] = self.backend.broker.settle(outcomes)
+        return lost
+
+    def dies(self) -> None:
+        self.backend.broker.leave(self.info)
+
+
+def is_sound(run: WorkflowRun) -> None:
+    """Fail unless each step was counted exactly once by what follows it, and nothing is left that could be done."""
+    rows = {row.position: row for row in StepRow.objects.using(database()).filter(workflow_id=run.id)}
+    missing = Counter(follower for row in rows.values() if not row.is_through for follower in json.loads(row.followers))
+    for row in rows.values():
+        assert row.open_needs == missing[row.position], (
+            f"{row.position}: {row.open_needs} open, {missing[row.position]} to come"
+        )
+    if WorkflowRow.objects.using(database()).get(pk=run.id).status == "COMPLETED":
+        assert all(row.is_through and StepStatus(row.status).is_finished for row in rows.values())
+        assert all(row.look_at is None for row in rows.values())

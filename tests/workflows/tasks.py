@@ -1,0 +1,97 @@
+"""Steps for workflows. What ran in other processes is read from files."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+from reinhardt_tasks import task
+from tests.tasks import append
+
+#: What ran in this process.
+ran: list[Any] = []
+
+
+@task
+def say(word: Any) -> Any:
+    ran.append(word)
+    return word
+
+
+@task
+async def say_later(word: Any) -> Any:
+    ran.append(word)
+    return word
+
+
+@task
+def add(*numbers: Any) -> Any:
+    ran.append(numbers)
+    return sum(numbers)
+
+
+@task
+def total(numbers: list[Any]) -> Any:
+    ran.append("total")
+    return sum(numbers)
+
+
+@task
+def keep(value: Any, *, also: Any = None) -> Any:
+    """Return what was given, to be looked at."""
+    return {"value": value, "also": also}
+
+
+@task(max_attempts=1)
+def fail(words: str = "it had to be") -> None:
+    ran.append("fail")
+    raise ValueError(words)
+
+
+@task(max_attempts=1)
+async def fail_later() -> None:
+    raise ValueError("later")
+
+
+@task(max_attempts=3, backoff=lambda exception, result: 0)
+def fail_twice(key: str) -> str:
+    ran.append(key)
+    if ran.count(key) < 3:
+        raise ValueError("not yet")
+    return key
+
+
+@task(max_attempts=1)
+def fail_if(path: str) -> str:
+    """Fail while there is a file."""
+    if os.path.exists(path):
+        raise ValueError("the file is there")
+    return "done"
+
+
+@task
+def note_step(path: str, name: str, seconds: float, before: Any = None) -> str:
+    """Write lines around some time, and return the name."""
+    append(path, f"began {name} {os.getpid()}")
+    time.sleep(seconds)
+    append(path, f"ended {name} {os.getpid()}")
+    return name
+
+
+@task(atomic=True)
+def say_atomically(word: str) -> str:
+    ran.append(word)
+    return word
+
+
+@task(atomic=True, max_attempts=1)
+def fail_atomically() -> None:
+    raise ValueError("atomic")
+
+
+@task
+def linger(seconds: float) -> None:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        time.sleep(0.01)

@@ -1,0 +1,113 @@
+"""Workflows in a database whose steps are in Redis: what is recorded here and sent there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import transaction
+
+from reinhardt_tasks import ChainStatus, QueueError, TaskChain, group, previous_result, step
+from reinhardt_tasks._compat import task_backends
+from reinhardt_tasks.models import StepRow
+from reinhardt_tasks.workflows.tending import tend
+from tests import databases
+from tests.servers import RedisServer
+
+from .running import is_sound, worked_off
+from .tasks import keep, ran, say, say_later, total
+
+NOW = timedelta(0)
+
+
+@pytest.fixture(autouse=True, params=["at commit", "outbox"])
+def setting(
+    request: pytest.FixtureRequest,
+    sqlite_database: str,
+    redis_server: RedisServer,
+    settings: Any,
+    django_db_blocker: Any,
+) -> Iterator[None]:
+    options = {"URL": redis_server.url, "DATABASE": sqlite_database, "OUTBOX": request.param == "outbox"}
+    settings.TASKS = {
+        "default": {"BACKEND": "reinhardt_tasks.backends.RedisBackend", "QUEUES": [], "OPTIONS": options},
+        "database": {
+            "BACKEND": "reinhardt_tasks.backends.DatabaseBackend",
+            "QUEUES": [],
+            "OPTIONS": {"DATABASE": sqlite_database},
+        },
+        "immediate": {"BACKEND": "reinhardt_tasks.backends.ImmediateBackend", "QUEUES": []},
+    }
+    with django_db_blocker.unblock():
+        redis_server.client().flushall()
+        databases.emptied(sqlite_database)
+        yield
+        for alias in ("default", "database"):
+            task_backends[alias].broker.close()
+
+
+def waiting() -> int:
+    return sum(sum(each.counts.values()) for each in task_backends["default"].broker.counts())
+
+
+def test_a_workflow_runs_over_three_backends(sqlite_database: str) -> None:
+    flow = TaskChain(
+        "mixed",
+        [
+            step(say, 1),
+            group(step(say_later, 2), step(say, 3).using(backend="database"), step(say, 4).using(backend="immediate")),
+            step(total, previous_result),
+        ],
+    )
+    run = flow.start()
+    worked_off(run, "default", "database", "default")
+    assert run.status is ChainStatus.COMPLETED
+    assert run.return_value == 9
+    is_sound(run)
+
+
+def test_nothing_is_sent_before_the_commit(sqlite_database: str) -> None:
+    with pytest.raises(ZeroDivisionError), transaction.atomic(using=sqlite_database):
+        TaskChain("never", [step(say, 1)]).start()
+        1 / 0
+    assert waiting() == 0
+    with transaction.atomic(using=sqlite_database):
+        run = TaskChain("later", [step(say, 1)]).start()
+        assert waiting() == 0
+    assert waiting() == 1
+    assert worked_off(run).status is ChainStatus.COMPLETED
+
+
+def test_what_redis_did_not_take_is_sent_when_it_is_back(
+    sqlite_database: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def away(*args: Any) -> None:
+        raise QueueError("Redis is away")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(task_backends["default"].broker), "enqueue", away)
+        run = TaskChain("away", [step(say, 1), step(keep, previous_result)]).start()
+    assert "Redis is away" in caplog.text
+    assert waiting() == 0
+    tend(NOW)
+    assert worked_off(run).return_value == {"value": 1, "also": None}
+    assert ran == [1]
+
+
+def test_a_task_that_was_seen_and_is_gone_was_taken_away_and_one_never_seen_is_sent(sqlite_database: str) -> None:
+    broker = task_backends["default"].broker
+    run = group(step(say, 1), step(say, 2)).start()
+    first, second = (each.job_id for each in run.steps())
+    broker.delete([first])
+    tend(NOW)
+    assert set(broker.get([first, second])) == {first, second}, "it might never have been sent"
+    assert StepRow.objects.using(sqlite_database).filter(workflow_id=run.id, is_sent=True).count() == 1
+    broker.delete([second])
+    StepRow.objects.using(sqlite_database).filter(workflow_id=run.id, look_at__isnull=False).update(
+        look_at=run.created_at
+    )
+    tend(NOW)
+    assert run.refresh().status is ChainStatus.FAILED
+    assert "was deleted" in run.steps()[1].error
