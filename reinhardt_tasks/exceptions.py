@@ -72,7 +72,7 @@ class TaskCancelled(TaskError):
 
 
 class MaxRetriesExceeded(TaskError):
-    """The task failed in each of its attempts."""
+    """The task asked to be run again (`Retry`), and has no attempt left."""
 
 
 class Retry(TaskError):

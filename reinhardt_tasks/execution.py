@@ -22,7 +22,15 @@ from django.dispatch import Signal
 from . import carriers, followers, signals
 from ._compat import CoreTask, TaskError, TaskException, TaskResultStatus
 from .arguments import converter_of
-from .exceptions import InstanceMissing, Retry, SerializationFailed, TaskCancelled, TaskNotFound, WorkerLost
+from .exceptions import (
+    InstanceMissing,
+    MaxRetriesExceeded,
+    Retry,
+    SerializationFailed,
+    TaskCancelled,
+    TaskNotFound,
+    WorkerLost,
+)
 from .jobs import Attempt, Cancelled, Claim, Failed, Job, Outcome, Progress, Released, Retrying, Succeeded, TaskStatus
 from .options import BackendOptions
 from .registry import registry
@@ -271,6 +279,8 @@ class Execution:
     def _failed(self, exc: BaseException, *, is_final: bool = False) -> _Ending:
         if self.stopped_by is not None:
             exc = _because(self.stopped_by, exc)
+        elif isinstance(exc, Retry):
+            exc = self._asked_in_vain(exc)
         if isinstance(exc, InstanceMissing):
             if getattr(self.task, "on_missing", "fail") == "skip":
                 logger.warning("Task id=%s path=%s is skipped: %s", self.claim.job.id, self.claim.job.name, exc)
@@ -292,6 +302,16 @@ class Execution:
         object.__setattr__(result, "state", TaskStatus.RETRY)
         object.__setattr__(result, "finished_at", None)
         return _Ending(Retrying(claim=self.claim, attempt=attempt, delay=delay), signals.task_retried, {"delay": delay})
+
+    def _asked_in_vain(self, exc: Retry) -> BaseException:
+        """Return what a task failed by that asks for another attempt: where this was the last one, that there is none."""
+        job, number = self.claim.job, self.claim.job.failures + 1
+        assert self.task is not None
+        if number < self._options.retry_policy(self.task, job).max_attempts:
+            return exc
+        failure = MaxRetriesExceeded(f"{job.name} asked to be run again, but attempt {number} was its last.")
+        failure.__cause__ = exc
+        return failure
 
     # Both are called while the exception is being handled, so that a receiver may log it.
 

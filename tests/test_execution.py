@@ -319,6 +319,16 @@ def test_a_failure_is_tried_again_while_attempts_are_left(is_async: bool) -> Non
     assert isinstance(run(claim_of(fails, history=(FAILURE, FAILURE)), options), Failed)
 
 
+def test_who_asks_again_in_the_last_attempt_has_exceeded_the_retries() -> None:
+    options = BackendOptions(max_attempts=2)
+    assert isinstance(run(claim_of(ask_again, 60), options), Retrying)
+    outcome = run(claim_of(ask_again, 60, history=(FAILURE,)), options)
+    assert isinstance(outcome, Failed)
+    assert outcome.attempt.exception == "reinhardt_tasks.exceptions.MaxRetriesExceeded"
+    assert "attempt 2 was its last" in outcome.attempt.traceback
+    assert "exceptions.Retry" in outcome.attempt.traceback
+
+
 def test_lost_workers_do_not_count_as_failures() -> None:
     outcome = run(claim_of(fail, history=(LOSS, LOSS, LOSS)), BackendOptions(max_attempts=2))
     assert isinstance(outcome, Retrying)

@@ -103,7 +103,9 @@ def complaint(importer: str, name: str) -> str | None:
     return None
 
 
-MODULES = {module_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+#: Module → what it imports. Read before any test runs: Python 3.11 may refuse to parse ("AST constructor recursion depth
+#: mismatch") in a process in which a thread was stopped by an exception from outside, as some of our tests do.
+MODULES = {module_name(path): list(imported(path)) for path in sorted(PACKAGE.rglob("*.py"))}
 
 
 def test_every_module_has_a_floor() -> None:
@@ -115,9 +117,7 @@ def test_every_module_has_a_floor() -> None:
 def test_imports_go_down_only(name: str) -> None:
     importer = room_of(name)
     problems = [
-        f"line {line}: {what}: {problem}"
-        for line, what in imported(MODULES[name])
-        if (problem := complaint(importer, what))
+        f"line {line}: {what}: {problem}" for line, what in MODULES[name] if (problem := complaint(importer, what))
     ]
     assert not problems, "\n".join(problems)
 
@@ -129,7 +129,7 @@ def test_imports_go_down_only(name: str) -> None:
         ("worker", "reinhardt_tasks.brokers.redis", "sees brokers.base only"),
         ("worker", "reinhardt_tasks.backends.base", "sibling"),
         ("brokers.redis", "reinhardt_tasks.brokers.database", "sibling"),
-        ("brokers.base brokers.lookups brokers.wakes", "redis", "belongs into brokers.redis"),
+        ("brokers.base", "redis", "belongs into brokers.redis"),
         ("tasks", "django.tasks.task", "belongs into _compat"),
         ("worker", "django.db.models", "belongs into"),
         ("tasks", "reinhardt_tasks.attic.chest", "attic: no floor"),

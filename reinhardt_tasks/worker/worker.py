@@ -13,11 +13,13 @@ from inspect import iscoroutinefunction
 from ..brokers.base import Broker, Pulse, Queues
 from ..exceptions import PartlySettled, QueueError, TaskCancelled, TaskTimeout
 from ..execution import Execution
-from ..jobs import Claim, Failed, Outcome, Released, Retrying, Succeeded
+from ..jobs import Claim, Outcome, Released, Retrying, Succeeded
 from ..options import BackendOptions
 from ..registry import registry
 from .child import SupervisedHeartbeat
 from .config import WorkerConfig, worker_info
+from .deadlines import Deadlines
+from .endings import Endings
 from .health import QUIET, READY, STOPPING, Vitals
 from .heartbeat import Heartbeat
 from .listener import Listener
@@ -27,6 +29,7 @@ from .outages import Outages
 from .prefetch import LATE, Prefetch
 from .quarantine import Quarantine
 from .slots import Loop, Threads
+from .strangers import Strangers
 from .tally import Tally
 
 logger = logging.getLogger("reinhardt_tasks")
@@ -64,11 +67,9 @@ class Worker:
         self._running: dict[str, Execution] = {}
         self._coroutines: set[Execution] = set()
         self._outcomes: list[Outcome] = []
-        #: What has ended since the last turn, for the log.
-        self._untold: list[tuple[Outcome | None, Execution, float]] = []
-        self._first_ended = 0.0
-        self._timed: dict[str, Execution] = {}
-        self._strangers: dict[str, int] = {}
+        self._endings = Endings(tally)
+        self._deadlines = Deadlines(options)
+        self._strangers = Strangers(broker, self.info)
         self._quarantine = Quarantine(options.max_lost)
         self._is_exchanging = False
         self._order = self.config.order or QueueOrder(self.config.queues)
@@ -210,7 +211,7 @@ class Worker:
         try:
             self._settle_and_claim()
         finally:
-            self._tell_endings()
+            self._endings.tell()
 
     def _settle_and_claim(self) -> None:
         if self._outages.is_resting:
@@ -292,9 +293,7 @@ class Worker:
                 self._halt(former, TaskCancelled("The worker's lease ran out, and the task runs again."))
             self._held[claim.job.id] = claim
             self._running[claim.job.id] = execution
-            if is_timed(execution, self.options):
-                self._timed[claim.job.id] = execution
-            if self._supervision is not None or claim.job.id in self._timed:
+            if self._deadlines.watch(execution) or self._supervision is not None:
                 execution.on_begin = self._began
             if self._tally is not None:
                 self._tally.watch(execution)
@@ -332,11 +331,8 @@ class Worker:
                 self._news.notify()
 
     def _enforce_deadlines(self) -> None:
-        for job_id, execution in list(self._timed.items()):
-            if job_id not in self._running:
-                del self._timed[job_id]
-            elif (deadline := execution.deadline) is not None and time.monotonic() >= deadline:
-                del self._timed[job_id]
+        for execution in self._deadlines.passed():
+            if execution.claim.job.id in self._running:
                 name, timeout = execution.claim.job.name, execution.timeout
                 self._halt(execution, TaskTimeout(f"{name} ran for longer than its {timeout:g} s."))
 
@@ -358,10 +354,9 @@ class Worker:
         job = execution.claim.job
         if self._supervision is not None:
             self._supervision.ended(execution)
+        self._endings.note(execution, outcome, seconds)
         with self._news:
-            if not self._untold:
-                self._first_ended = time.monotonic()
-            self._untold.append((outcome, execution, seconds))
+            self._deadlines.forget(execution)
             if self._running.get(job.id) is execution:
                 del self._running[job.id]
             self._quarantine.ended(job.id)
@@ -378,17 +373,6 @@ class Worker:
                 self._outcomes.append(outcome)
             if self._is_pressing():
                 self._news.notify()
-
-    def _tell_endings(self) -> None:
-        """Log and count what has ended: not in the tasks' threads, which would wait for one another at the log's lock."""
-        with self._news:
-            untold, self._untold = self._untold, []
-        for outcome, execution, seconds in untold:
-            if self._tally is not None:
-                self._tally.ran(execution, seconds)
-                if outcome is None:
-                    self._tally.settled(Succeeded(claim=execution.claim))
-            _log(outcome, execution, seconds)
 
     def _is_pressing(self) -> bool:
         """Return whether the loop has a reason to turn now. Called with the lock."""
@@ -414,11 +398,12 @@ class Worker:
         naps = [1.0]
         if self._outages.is_resting:
             return max(0.001, min(1.0, self._outages.retry_at - now))
-        if self._untold:
-            naps.append(self._first_ended + LINGER - now)
+        if (ended := self._endings.untold_since()) is not None:
+            naps.append(ended + LINGER - now)
         if (since := self._threads.waits_since()) is not None:
             naps.append(since + LATE - now)
-        naps += [deadline - now for execution in self._timed.values() if (deadline := execution.deadline) is not None]
+        if (deadline := self._deadlines.next()) is not None:
+            naps.append(deadline - now)
         return min(naps)
 
     def _heard(self) -> None:
@@ -483,7 +468,10 @@ class Worker:
 
     def _pulsed(self, believed: dict[str, int], pulse: Pulse) -> None:
         self.beat_at = time.monotonic()
-        self._give_back_strangers({id_: token for id_, token in pulse.held.items() if id_ not in believed})
+        # Asked first: what is being claimed just now may come to be held between this line and the next.
+        is_exchanging = self._is_exchanging
+        unknown = {id_: token for id_, token in pulse.held.items() if id_ not in believed and id_ not in self._held}
+        self._strangers.seen(unknown, may_be_late=is_exchanging)
         for job_id, token in believed.items():
             claim, execution = self._held.get(job_id), self._running.get(job_id)
             if claim is None or claim.token != token or execution is None or execution.stopped_by is not None:
@@ -497,24 +485,6 @@ class Worker:
                 logger.info("Task id=%s path=%s is being cancelled.", job_id, claim.job.name)
                 self._halt(execution, TaskCancelled("The task was cancelled while it ran."))
 
-    def _give_back_strangers(self, unknown: dict[str, int]) -> None:
-        """Release what the store says we hold and we know nothing of: the answer to a claim was lost on its way.
-
-        As we live, nobody would rescue it. Seen at two heartbeats, and not while a claim is under way, it is no claim
-        whose answer is only late.
-        """
-        # Asked first: what is being claimed just now may come to be held between this line and the next.
-        is_exchanging = self._is_exchanging
-        unknown = {id_: token for id_, token in unknown.items() if id_ not in self._held}
-        seen_twice = [id_ for id_, token in unknown.items() if self._strangers.get(id_) == token]
-        self._strangers = unknown
-        if not seen_twice or is_exchanging:
-            return
-        jobs = self.broker.get(seen_twice)
-        claims = [Claim(job=job, token=unknown[id_], worker=self.info.id) for id_, job in jobs.items()]
-        logger.warning("%d tasks are given back: they were claimed here, but the answer was lost.", len(claims))
-        self.broker.settle([Released(claim=claim) for claim in claims])
-
     def _shut_down(self) -> None:
         deadline = time.monotonic() + self.config.shutdown_timeout
         self._stops = max(1, self._stops)
@@ -524,7 +494,7 @@ class Worker:
             with self._news:
                 if self._held and (not self._outcomes or self._outages.is_resting):
                     self._news.wait(0.05)
-        self._tell_endings()
+        self._endings.tell()
         self._left_running = self._left_running or bool(self._running)
         self._give_back(list(self._running.values()))
         self._settle_last()
@@ -543,6 +513,7 @@ class Worker:
     def _give_back(self, executions: list[Execution]) -> None:
         with self._news:
             for execution in executions:
+                self._deadlines.forget(execution)
                 self._running.pop(execution.claim.job.id, None)
                 self._outcomes.append(Released(claim=execution.claim))
 
@@ -567,40 +538,3 @@ def makes_ready(outcome: Outcome) -> bool:
             return bool(then)
         case _:
             return False
-
-
-def is_timed(execution: Execution, options: BackendOptions) -> bool:
-    """Return whether a job has a limit of time, without running anything of it."""
-    job = execution.claim.job
-    # One that is this call's own stands at the end of the payload, behind its arguments.
-    if '"timeout":' in job.payload[-40:]:
-        return True
-    return options.timeout_of(registry.get(job.name) if registry.has(job.name) else None, job) is not None
-
-
-def _log(outcome: Outcome | None, execution: Execution, seconds: float) -> None:
-    job = execution.claim.job
-    match outcome:
-        case None | Succeeded():
-            logger.info("Task id=%s path=%s succeeded in %.3f s", job.id, job.name, seconds)
-        case Retrying(attempt=attempt, delay=delay):
-            failures = job.failures + 1
-            logger.warning(
-                "Task id=%s path=%s failed (%s), attempt %d; next in %.1f s",
-                job.id,
-                job.name,
-                attempt.exception,
-                failures,
-                delay,
-            )
-        case Failed(attempt=attempt):
-            logger.error(
-                "Task id=%s path=%s failed for good after %d attempts in %.3f s\n%s",
-                job.id,
-                job.name,
-                job.failures + 1,
-                seconds,
-                attempt.traceback.rstrip(),
-            )
-        case _:
-            logger.info("Task id=%s path=%s ended as %s", job.id, job.name, type(outcome).__name__.lower())
