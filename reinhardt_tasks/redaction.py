@@ -42,8 +42,8 @@ class ShownCall:
         return f"({', '.join(parts)})"
 
 
-def shown_call(job: Job) -> ShownCall:
-    """Return a job's arguments as people may see them.
+def shown_call(job: Job, *, everything: bool = False) -> ShownCall:
+    """Return a job's arguments as people may see them; with `everything`, all of them redacted.
 
     Of a task that is not registered here nobody can say what is secret: all of its arguments are redacted.
     """
@@ -51,6 +51,8 @@ def shown_call(job: Job) -> ShownCall:
         args, kwargs, _ = decode_call(job.payload)
     except (SerializationFailed, RecursionError) as exc:
         return ShownCall([], {}, problem=str(exc))
+    if everything:
+        return _shown(args, kwargs, set(_places(args, kwargs)))
     try:
         task = registry.get(job.name)
     except TaskNotFound:
@@ -93,6 +95,19 @@ def without_secrets(job: Job, text: str) -> str:
     places = (
         secret_places(registry.get(job.name), args, kwargs) if registry.has(job.name) else set(_places(args, kwargs))
     )
+    return _without(text, args, kwargs, places)
+
+
+def without_arguments(job: Job, text: str) -> str:
+    """Return a text about a job without the values of any of its arguments."""
+    try:
+        args, kwargs, _ = decode_call(job.payload)
+    except (SerializationFailed, RecursionError):
+        return text
+    return _without(text, args, kwargs, set(_places(args, kwargs)))
+
+
+def _without(text: str, args: Sequence[Any], kwargs: Mapping[str, Any], places: set[int | str]) -> str:
     values = {leaf for place in places for leaf in _leaves(_value(args, kwargs, place))}
     for value in sorted(values, key=len, reverse=True):
         for form in (value, repr(value)[1:-1], json.dumps(value)[1:-1]):

@@ -67,6 +67,17 @@ class JobRow(models.Model):
         db_table = "reinhardt_tasks_job"
         verbose_name = _("task")
         verbose_name_plural = _("tasks")
+        # What people may do in the admin. `change` is of the priority and the queue, `delete` is to discard.
+        default_permissions = ("view", "change", "delete")
+        permissions: ClassVar = [
+            ("retry_jobrow", _("Can retry tasks, and run finished ones again")),
+            ("cancel_jobrow", _("Can cancel tasks")),
+            ("run_now_jobrow", _("Can run tasks now that wait for a later time")),
+            ("edit_jobrow", _("Can edit the arguments of tasks and run them")),
+            ("view_arguments_jobrow", _("Can see arguments and results of tasks")),
+            ("pause_queue_jobrow", _("Can pause and resume queues")),
+            ("clear_queue_jobrow", _("Can clear queues")),
+        ]
         indexes: ClassVar = [
             SparseIndex(fields=["lane", "precedence", "due_at", "id"], name="rt_job_ready"),
             SparseIndex(fields=["wakes_at"], name="rt_job_wakes"),

@@ -75,6 +75,7 @@ class ScheduleRow(models.Model):
         db_table = "reinhardt_tasks_schedule"
         verbose_name = _("schedule")
         verbose_name_plural = _("schedules")
+        permissions: ClassVar = [("run_now_schedulerow", _("Can run schedules now"))]
         indexes: ClassVar = [
             SparseIndex(fields=["next_at"], name="rt_schedule_due"),
             SparseIndex(fields=["waiting_since"], name="rt_schedule_waiting"),

@@ -45,6 +45,12 @@ class WorkflowRow(models.Model):
         db_table = "reinhardt_tasks_workflow"
         verbose_name = _("workflow")
         verbose_name_plural = _("workflows")
+        # Nobody makes or changes one by hand.
+        default_permissions = ("view",)
+        permissions: ClassVar = [
+            ("cancel_workflowrow", _("Can cancel workflows")),
+            ("retry_workflowrow", _("Can retry workflows")),
+        ]
         indexes: ClassVar = [SparseIndex(fields=["finished_at"], name="rt_workflow_finished")]
 
     def __str__(self) -> str:

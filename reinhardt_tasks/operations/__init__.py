@@ -12,7 +12,7 @@ from .actions import ACTIONS, CANCEL, DISCARD, RETRY, RUN_NOW, Action, Done, Ste
 from .alerts import Alert, alerts_of
 from .checking import Finding, QueueCheck, check_queue
 from .editing import arguments_of, edit, run_again
-from .failures import FailureGroup, FailureGroups, failures
+from .failures import FailureGroup, FailureGroups, act_on_group, failures
 from .finding import Listing, find_task, list_tasks, task_view
 from .overview import QueueOverview, StoreOverview, overview
 from .queues import check_queue_name, clear, known_queues, pause, prune, resume
@@ -51,6 +51,7 @@ __all__ = [
     "WorkerView",
     "Workers",
     "act",
+    "act_on_group",
     "alerts_of",
     "aliases",
     "arguments_of",

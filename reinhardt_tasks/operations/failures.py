@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from ..brokers.lookups import PAGE, Query
 from ..jobs import Job, TaskStatus
 from ..redaction import without_secrets
+from .actions import BATCH, Action, Step, act
 from .stores import STORE_ERRORS, Store, stores
 
 #: Failed tasks that are grouped, of each store, unless a caller says otherwise.
@@ -72,6 +73,20 @@ def failures(query: Query | None = None, *, of: Sequence[Store] | None = None, n
     return FailureGroups(groups=ordered, looked_at=looked_at, is_cut=is_cut, away=away)
 
 
+def act_on_group(
+    store: Store, action: Action, *, name: str, exception: str, place: str, after: str | None = None
+) -> Iterator[Step]:
+    """Do something to the tasks of one group, newest first; yield after each batch. See on_all()."""
+    query = Query(name=name, exception=exception, statuses=(TaskStatus.FAILURE,))
+    while True:
+        page = store.broker.search(query, after, BATCH)
+        ids = [job.id for job in page.jobs if _key(store.alias, job) == (store.alias, name, exception, place)]
+        after = page.after
+        yield Step(done=act(store, action, ids), after=after)
+        if after is None:
+            return
+
+
 def place_of(traceback: str) -> str:
     """Return file, line and function of the innermost frame of a traceback."""
     frames = _PLACE.findall(traceback)
@@ -79,18 +94,15 @@ def place_of(traceback: str) -> str:
 
 
 def _add(groups: dict[tuple[str, str, str, str], FailureGroup], alias: str, job: Job) -> None:
-    last = job.history[-1] if job.history else None
-    traceback = "" if last is None else without_secrets(job, last.traceback)
-    exception = "" if last is None else last.exception
-    key = (alias, job.name, exception, place_of(traceback))
+    key = _key(alias, job)
     known = groups.get(key)
     if known is None:
-        lines = traceback.strip().splitlines()
+        lines = _traceback(job).strip().splitlines()
         groups[key] = FailureGroup(
             backend=alias,
             name=job.name,
-            exception=exception,
-            place=key[-1],
+            exception=key[2],
+            place=key[3],
             message=lines[-1][:_LETTERS] if lines else "",
             count=1,
             id=job.id,
@@ -102,6 +114,14 @@ def _add(groups: dict[tuple[str, str, str, str], FailureGroup], alias: str, job:
     groups[key] = replace(
         known, count=known.count + 1, first_at=min(moments, default=None), last_at=max(moments, default=None)
     )
+
+
+def _key(alias: str, job: Job) -> tuple[str, str, str, str]:
+    return alias, job.name, job.history[-1].exception if job.history else "", place_of(_traceback(job))
+
+
+def _traceback(job: Job) -> str:
+    return without_secrets(job, job.history[-1].traceback) if job.history else ""
 
 
 #: Letters of a message that are kept.

@@ -11,8 +11,9 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from ..jobs import Job, TaskPriority, TaskStatus
-from ..redaction import ShownCall, shown_call, without_secrets
+from ..gates import Limit
+from ..jobs import Job, Progress, TaskPriority, TaskStatus
+from ..redaction import ShownCall, shown_call, without_arguments, without_secrets
 from ..registry import registry
 
 
@@ -47,9 +48,11 @@ class Event:
 
 @dataclass(frozen=True)
 class TaskView:
-    """A task as people see it. Nothing in it shows a redacted argument."""
+    """A task as people see it. Nothing in it shows a redacted argument, and none at all unless `with_arguments`."""
 
     _job: Job
+    #: False: for somebody who may not see arguments, nor what is made of them.
+    with_arguments: bool = True
 
     def __repr__(self) -> str:
         return f"<TaskView {self.id} {self.name} {self.status}>"
@@ -91,15 +94,19 @@ class TaskView:
     @cached_property
     def call(self) -> ShownCall:
         """The arguments, redacted."""
-        return shown_call(self._job)
+        return shown_call(self._job, everything=not self.with_arguments)
 
     @property
     def metadata(self) -> Mapping[str, Any]:
-        return self._job.metadata
+        return self._job.metadata if self.with_arguments else {}
 
     @property
-    def progress(self) -> tuple[float, float] | None:
-        return self._job.progress
+    def progress(self) -> Progress | None:
+        progress = self._job.progress
+        if progress is None or progress.message is None:
+            return progress
+        message = without_secrets(self._job, progress.message) if self.with_arguments else None
+        return Progress(progress.done, progress.total, message)
 
     @property
     def max_attempts(self) -> int | None:
@@ -107,7 +114,12 @@ class TaskView:
 
     @property
     def once_key(self) -> str | None:
-        return self._job.once_key
+        return self._job.once_key if self.with_arguments else None
+
+    @property
+    def limits(self) -> Sequence[Limit]:
+        """What it has to pass before a worker may take it. The keys may be made of arguments."""
+        return self._job.limits if self.with_arguments else ()
 
     @property
     def worker(self) -> str | None:
@@ -145,7 +157,9 @@ class TaskView:
     @property
     def result(self) -> str | None:
         """What it returned, as JSON text; None where it has not succeeded."""
-        return without_secrets(self._job, self._job.result) if self._job.result is not None else None
+        if self._job.result is None or not self.with_arguments:
+            return None
+        return without_secrets(self._job, self._job.result)
 
     @property
     def exception(self) -> str:
@@ -156,6 +170,7 @@ class TaskView:
     def attempts(self) -> Sequence[AttemptView]:
         """All attempts in their order, with the one that runs or succeeded."""
         job = self._job
+        cleaned = without_secrets if self.with_arguments else without_arguments
         found = [
             AttemptView(
                 number=number,
@@ -163,7 +178,7 @@ class TaskView:
                 started_at=attempt.started_at,
                 finished_at=attempt.finished_at,
                 exception=attempt.exception,
-                traceback=without_secrets(job, attempt.traceback),
+                traceback=cleaned(job, attempt.traceback),
                 lost=attempt.lost,
             )
             for number, attempt in enumerate(job.history, start=1)
@@ -237,9 +252,9 @@ class TaskView:
         }
 
 
-def view(job: Job) -> TaskView:
-    """Return a job as people see it."""
-    return TaskView(job)
+def view(job: Job, *, with_arguments: bool = True) -> TaskView:
+    """Return a job as people see it; without `with_arguments`, as those do who may not see what it works on."""
+    return TaskView(job, with_arguments)
 
 
 def moment_text(moment: datetime | None) -> str | None:

@@ -1,0 +1,45 @@
+"""Tasks as those see them who may not see arguments, and groups of failures acted on as a whole."""
+
+from __future__ import annotations
+
+from reinhardt_tasks.jobs import Failed, Progress, Succeeded, TaskStatus
+from reinhardt_tasks.operations import RETRY, Store, act_on_group, view
+
+from . import chores
+from .stores import attempt, claim, fail, status_of
+
+SECRET = "20261126"
+
+
+def test_without_arguments_nothing_is_told_that_is_made_of_them(store: Store) -> None:
+    chores.add.using(metadata={"order": SECRET}).enqueue(int(SECRET), b=int(SECRET))
+    one = claim(store)
+    store.broker.annotate(one, {"order": SECRET}, Progress(1, 2, f"at {SECRET}"))
+    store.broker.settle([Failed(claim=one, attempt=attempt(one, traceback=f"ValueError: {SECRET}"))])
+    failed = view(store.broker.get([one.job.id])[one.job.id], with_arguments=False)
+    assert SECRET not in str(failed.as_json()) + repr(failed)
+    assert failed.progress == (1, 2) and failed.call.args == ["[redacted]"]
+    assert "ValueError: [redacted]" in failed.attempts[0].traceback
+    seen = str(view(store.broker.get([one.job.id])[one.job.id]).as_json())
+    assert seen.count(SECRET) >= 4
+
+
+def test_without_arguments_no_result_is_told(store: Store) -> None:
+    chores.add.enqueue(1)
+    one = claim(store)
+    store.broker.settle([Succeeded(claim=one, result=SECRET)])
+    job = store.broker.get([one.job.id])[one.job.id]
+    assert view(job, with_arguments=False).result is None and view(job).result == SECRET
+
+
+def test_a_group_is_acted_on_as_a_whole_and_no_other(store: Store) -> None:
+    ids: dict[str, list[str]] = {"one": [], "other": []}
+    for number in range(6):
+        chores.add.enqueue(number)
+        place = "one" if number % 2 else "other"
+        ids[place].append(fail(store, traceback=f'  File "{place}.py", line 9, in y\nValueError: no'))
+    name, exception = chores.add.module_path, "builtins.ValueError"
+    steps = list(act_on_group(store, RETRY, name=name, exception=exception, place="one.py:9 in y"))
+    assert sorted(id_ for step in steps for id_ in step.done.took) == sorted(ids["one"])
+    assert {status_of(store, id_) for id_ in ids["one"]} == {TaskStatus.PENDING}
+    assert {status_of(store, id_) for id_ in ids["other"]} == {TaskStatus.FAILURE}
