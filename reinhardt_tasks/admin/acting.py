@@ -1,0 +1,196 @@
+"""Doing something to tasks: to the selected ones, or to all that match; asked about first where it destroys."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.http import HttpResponse, HttpResponseNotAllowed, QueryDict
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from ..brokers.base import Changes
+from ..exceptions import OperationRefused
+from ..operations import Query, Store, TaskView, act, change, on_all, store_of, view
+from ..operations.queues import known_queues
+from ..options import did_you_mean
+from . import history
+from .budgets import Progress, within_budget
+from .deeds import DEEDS, Deed
+from .searching import SearchForm
+from .visits import Visit
+
+#: Selected tasks that the page which asks first shows.
+_SHOWN = 20
+
+
+class ChangeForm(forms.Form):
+    """Another priority or queue."""
+
+    priority = forms.IntegerField(
+        label=gettext_lazy("Priority"),
+        required=False,
+        min_value=-100,
+        max_value=100,
+        help_text=gettext_lazy("From -100 to 100; higher runs first. Empty: as it is."),
+    )
+    queue = forms.ChoiceField(label=gettext_lazy("Queue"), required=False)
+
+    def __init__(self, data: QueryDict | None, store: Store) -> None:
+        super().__init__(data, prefix="to", auto_id="rt-%s")
+        choices = [("", _("as it is")), *((queue, queue) for queue in known_queues(store))]
+        self.fields["queue"].choices = choices  # type: ignore[attr-defined]
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        if not self.errors and cleaned.get("priority") is None and not cleaned.get("queue"):
+            raise forms.ValidationError(_("Say what is to be changed: the priority or the queue."))
+        return cleaned
+
+    @property
+    def changes(self) -> Changes:
+        return Changes(priority=self.cleaned_data["priority"], queue=self.cleaned_data["queue"] or None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What was asked for: a deed, and the tasks of one store that it is for."""
+
+    store: Store
+    deed: Deed
+    ids: Sequence[str]
+    #: All that match, where this is not None.
+    query: Query | None
+    filters: str
+    after: str | None
+    is_confirmed: bool
+    #: The task on whose page the button was.
+    origin: str
+
+
+def act_on_tasks(visit: Visit) -> HttpResponse:
+    if visit.request.method != "POST":
+        return HttpResponseNotAllowed(["POST"])
+    order = _order(visit)
+    visit.require(order.deed.right)
+    if order.query is None and not order.ids:
+        visit.say(_("Select tasks first, or choose all that match."), messages.WARNING)
+        return visit.redirect(_back(visit, order))
+    form = None
+    if order.deed.action is None:
+        form = ChangeForm(visit.request.POST if order.is_confirmed else None, order.store)
+    asks = order.query is not None or order.deed.asks_first
+    if asks and not order.is_confirmed or form is not None and not form.is_valid():
+        return _asked(visit, order, form)
+    deed = order.deed.action or (form.changes if form is not None else Changes())
+    if order.query is not None:
+        return _all_done(visit, order, deed, form)
+    names = {id_: job.name for id_, job in order.store.broker.get(order.ids).items()}
+    done = change(order.store, order.ids, deed) if isinstance(deed, Changes) else act(order.store, deed, order.ids)
+    history.tasks_were(visit.request, done.took, _words(order, deed), names=names)
+    _tell(visit, Progress(took=list(done.took), left=dict(done.left)))
+    return visit.redirect(_back(visit, order, done.took))
+
+
+def _all_done(visit: Visit, order: Order, deed: Any, form: ChangeForm | None) -> HttpResponse:
+    assert order.query is not None
+    progress = within_budget(on_all(order.store, deed, order.query, after=order.after))
+    history.tasks_were(visit.request, progress.took, _words(order, deed))
+    _tell(visit, progress)
+    if progress.after is None:
+        return visit.redirect(_back(visit, order))
+    visit.say(_("There are more. Press the button again to go on."), messages.WARNING)
+    return _asked(visit, order, form, after=progress.after)
+
+
+def _order(visit: Visit) -> Order:
+    posted = visit.request.POST
+    deed = DEEDS.get(posted.get("deed", ""))
+    if deed is None:
+        raise OperationRefused(
+            _("There is no action {name}{hint}.").format(
+                name=repr(posted.get("deed", "")), hint=did_you_mean(posted.get("deed", ""), DEEDS)
+            )
+        )
+    store = store_of(posted.get("backend", ""))
+    filters = posted.get("filters", "")
+    query = None
+    if posted.get("all"):
+        form = SearchForm(QueryDict(filters), store, with_arguments=visit.rights.view_arguments)
+        query = form.query()
+        if query is None:
+            raise OperationRefused(_("The filters are not valid: look at the list again."))
+    return Order(
+        store=store,
+        deed=deed,
+        ids=posted.getlist("ids"),
+        query=query,
+        filters=filters,
+        after=posted.get("after") or None,
+        is_confirmed=bool(posted.get("confirmed")),
+        origin=posted.get("origin", ""),
+    )
+
+
+def _asked(visit: Visit, order: Order, form: ChangeForm | None, after: str | None = None) -> HttpResponse:
+    shown: list[TaskView] = []
+    if order.query is None:
+        jobs = order.store.broker.get(order.ids[:_SHOWN])
+        shown = [view(jobs[id_]) for id_ in order.ids[:_SHOWN] if id_ in jobs]
+    return visit.render(
+        "confirm.html",
+        order.deed.label,
+        "tasks",
+        order=order,
+        shown=shown,
+        number_left=max(0, len(order.ids) - len(shown)),
+        form=form,
+        after=after or order.after or "",
+        is_going_on=bool(after),
+        conditions=_conditions(visit, order),
+        back_url=_back(visit, order),
+    )
+
+
+def _conditions(visit: Visit, order: Order) -> list[tuple[Any, str]]:
+    """Return the filters in words, for whoever is about to do something to all that match."""
+    if order.query is None:
+        return []
+    form = SearchForm(QueryDict(order.filters), order.store, with_arguments=visit.rights.view_arguments)
+    found = [(field.label, str(form.data.get(name))) for name, field in form.fields.items() if form.data.get(name)]
+    return found
+
+
+def _words(order: Order, deed: Any) -> str:
+    if not isinstance(deed, Changes):
+        return order.deed.done
+    said = [
+        f"{name}={value}" for name, value in (("priority", deed.priority), ("queue", deed.queue)) if value is not None
+    ]
+    return f"Changed: {' '.join(said)}"
+
+
+def _tell(visit: Visit, progress: Progress) -> None:
+    number = len(progress.took)
+    if number:
+        visit.say(ngettext("Done for {number} task.", "Done for {number} tasks.", number).format(number=f"{number:,}"))
+    elif not progress.left:
+        visit.say(_("There was nothing to do."), messages.WARNING)
+    if progress.left:
+        id_, reason = next(iter(progress.left.items()))
+        words = ngettext(
+            "Not done for {number} task; for {id}: {reason}",
+            "Not done for {number} tasks; for {id}: {reason}",
+            len(progress.left),
+        )
+        visit.say(words.format(number=f"{len(progress.left):,}", id=id_, reason=reason), messages.WARNING)
+
+
+def _back(visit: Visit, order: Order, took: Sequence[str] = ()) -> str:
+    if order.origin and not (order.deed.name == "discard" and order.origin in took):
+        return visit.url("jobrow_change", order.origin, query={"backend": order.store.alias})
+    path = visit.url("jobrow_tasks")
+    return f"{path}?{order.filters or f'backend={order.store.alias}'}"

@@ -1,0 +1,85 @@
+"""What ended in each minute, as the geometry of a drawing: the template writes it as SVG."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from ..operations import Rate
+from ..operations.throughput import Throughput
+
+#: Of the drawing, in its own units.
+WIDTH, HEIGHT = 600, 96
+_GAP = 2
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bar:
+    """One step of time: what succeeded below, what failed above it."""
+
+    rate: Rate
+    x: float
+    width: float
+    succeeded_y: float
+    succeeded_height: float
+    failed_y: float
+    failed_height: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Chart:
+    bars: Sequence[Bar]
+    since: datetime
+    until: datetime
+    #: The highest bar's number.
+    most: int
+    succeeded: int
+    failed: int
+    cancelled: int
+    is_estimate: bool
+    width: int = WIDTH
+    height: int = HEIGHT
+
+    @property
+    def ended(self) -> int:
+        return self.succeeded + self.failed + self.cancelled
+
+    @property
+    def failure_percent(self) -> float | None:
+        """How much of what ran to an end failed, in per cent; None where nothing did."""
+        ran = self.succeeded + self.failed
+        return 100 * self.failed / ran if ran else None
+
+
+def chart_of(numbers: Throughput) -> Chart:
+    """Return the drawing of all queues together."""
+    rates = numbers.total
+    most = max((rate.succeeded + rate.failed for rate in rates), default=0)
+    width = WIDTH / max(1, len(rates))
+    return Chart(
+        bars=[_bar(rate, number * width, width - _GAP, most) for number, rate in enumerate(rates)],
+        since=numbers.since,
+        until=numbers.until,
+        most=most,
+        succeeded=sum(rate.succeeded for rate in rates),
+        failed=sum(rate.failed for rate in rates),
+        cancelled=sum(rate.cancelled for rate in rates),
+        is_estimate=numbers.is_estimate,
+    )
+
+
+def _bar(rate: Rate, x: float, width: float, most: int) -> Bar:
+    unit = HEIGHT / max(1, most)
+    # What failed is to be seen, however little of all it is.
+    failed = max(rate.failed * unit, 3 if rate.failed else 0)
+    succeeded = min(rate.succeeded * unit, HEIGHT - failed)
+    return Bar(
+        rate=rate,
+        x=round(x, 2),
+        width=round(width, 2),
+        succeeded_y=round(HEIGHT - succeeded, 2),
+        succeeded_height=round(succeeded, 2),
+        failed_y=round(HEIGHT - succeeded - failed, 2),
+        failed_height=round(failed, 2),
+    )

@@ -1,0 +1,62 @@
+"""What fails, grouped by task, exception and place; a group is retried or discarded as a whole."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.http import HttpResponse, HttpResponseNotAllowed
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from ..exceptions import OperationRefused
+from ..operations import Store, act_on_group, failures, store_of, stores
+from . import history
+from .budgets import within_budget
+from .deeds import DEEDS
+from .visits import Visit
+
+
+def show(visit: Visit) -> HttpResponse:
+    known = stores()
+    asked = visit.request.GET.get("backend", "")
+    chosen = [store for store in known if store.alias == asked]
+    return visit.render(
+        "failures.html",
+        _("Failures"),
+        "failures",
+        found=failures(of=chosen or known),
+        known_stores=known,
+        backend=asked if chosen else "",
+    )
+
+
+def act(visit: Visit) -> HttpResponse:
+    if visit.request.method != "POST":
+        return HttpResponseNotAllowed(["POST"])
+    posted = visit.request.POST
+    deed = DEEDS.get(posted.get("deed", ""))
+    if deed is None or deed.name not in ("retry", "discard") or deed.action is None:
+        raise OperationRefused(_("There is no action {name}{hint}.").format(name=repr(posted.get("deed")), hint=""))
+    visit.require(deed.right)
+    store: Store = store_of(posted.get("backend", ""))
+    group = {name: posted.get(name, "") for name in ("name", "exception", "place")}
+    after, is_going_on = posted.get("after") or None, False
+    if posted.get("confirmed"):
+        progress = within_budget(act_on_group(store, deed.action, after=after, **group))
+        names = dict.fromkeys(progress.took, group["name"])
+        history.tasks_were(visit.request, progress.took, deed.done, names=names)
+        number = len(progress.took)
+        visit.say(ngettext("Done for {number} task.", "Done for {number} tasks.", number).format(number=number))
+        if progress.after is None:
+            return visit.redirect(visit.url("jobrow_failures"))
+        visit.say(_("There are more. Press the button again to go on."), messages.WARNING)
+        after, is_going_on = progress.after, True
+    return visit.render(
+        "confirm_group.html",
+        deed.label,
+        "failures",
+        deed=deed,
+        store=store,
+        group=group,
+        after=after or "",
+        is_going_on=is_going_on,
+    )

@@ -1,0 +1,69 @@
+"""The overview: each backend's queues, how much was done in the last hour, who works, and what to look at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.http import HttpResponse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from ..operations import StoreOverview, overview, store_of, throughput
+from ..operations.stores import STORE_ERRORS
+from .charts import Chart, chart_of
+from .visits import Visit
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoreShown:
+    """One backend on the page."""
+
+    store: StoreOverview
+    chart: Chart | None = None
+
+    @property
+    def totals(self) -> dict[str, int]:
+        names = ("ready", "running", "scheduled", "retrying", "failed")
+        return {name: sum(getattr(queue, name) for queue in self.store.queues) for name in names}
+
+    @property
+    def living(self) -> int:
+        return sum(worker.is_alive for worker in self.store.workers)
+
+    @property
+    def slots(self) -> int:
+        return sum(worker.slots for worker in self.store.workers if worker.is_alive)
+
+    @property
+    def busy(self) -> int:
+        return sum(worker.running for worker in self.store.workers if worker.is_alive)
+
+
+def show(visit: Visit) -> HttpResponse:
+    context = _context()
+    if visit.wants_part:
+        return visit.part("_overview.html", **context)
+    return visit.render("overview.html", _("Background tasks"), "overview", **context)
+
+
+def _context() -> dict[str, Any]:
+    found = [_shown(store) for store in overview()]
+    return {
+        "stores": [each for each in found if each.store.keeps_tasks],
+        "others": [each.store for each in found if not each.store.keeps_tasks],
+        "alerts": [alert for each in found for alert in each.store.alerts],
+        "now": timezone.now(),
+    }
+
+
+def _shown(store: StoreOverview) -> StoreShown:
+    if store.error or not store.keeps_tasks:
+        return StoreShown(store=store)
+    try:
+        numbers = throughput(store_of(store.alias), span=timedelta(hours=1), step=timedelta(minutes=1))
+    except STORE_ERRORS:
+        # It went away between two questions; the next look will say so.
+        return StoreShown(store=store)
+    return StoreShown(store=store, chart=chart_of(numbers))

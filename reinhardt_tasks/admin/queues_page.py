@@ -1,0 +1,81 @@
+"""The queues of every backend: pause, resume, clear."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from django.contrib import messages
+from django.http import HttpResponse, HttpResponseNotAllowed
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from ..exceptions import OperationRefused
+from ..operations import Store, clear, overview, pause, resume, store_of
+from . import history
+from .budgets import within_budget
+from .visits import Visit
+
+
+def show(visit: Visit) -> HttpResponse:
+    stores = [store for store in overview() if store.keeps_tasks]
+    return visit.render("queues.html", _("Queues"), "queues", stores=stores)
+
+
+def act(visit: Visit) -> HttpResponse:
+    posted = visit.request.POST
+    if visit.request.method != "POST":
+        return HttpResponseNotAllowed(["POST"])
+    deed, queue = posted.get("deed", ""), posted.get("queue", "")
+    if deed not in DEEDS:
+        raise OperationRefused(_("There is no action {name}{hint}.").format(name=repr(deed), hint=""))
+    right, work = DEEDS[deed]
+    visit.require(right)
+    return work(visit, store_of(posted.get("backend", "")), queue)
+
+
+def _pause(visit: Visit, store: Store, queue: str) -> HttpResponse:
+    pause(store, queue)
+    history.queue_was(visit.request, store.alias, queue, "Paused.")
+    visit.say(_("Queue {queue} is paused: what runs goes on, nothing more begins.").format(queue=queue))
+    return visit.redirect(visit.url("jobrow_queues"))
+
+
+def _resume(visit: Visit, store: Store, queue: str) -> HttpResponse:
+    resume(store, queue)
+    history.queue_was(visit.request, store.alias, queue, "Resumed.")
+    visit.say(_("Queue {queue} goes on.").format(queue=queue))
+    return visit.redirect(visit.url("jobrow_queues"))
+
+
+def _clear(visit: Visit, store: Store, queue: str) -> HttpResponse:
+    posted = visit.request.POST
+    is_going_on = False
+    after = posted.get("after") or None
+    if posted.get("confirmed"):
+        progress = within_budget(clear(store, queue, after=after))
+        number = len(progress.took)
+        history.queue_was(visit.request, store.alias, queue, f"Cleared of {number} tasks.")
+        visit.say(ngettext("{number} task was deleted.", "{number} tasks were deleted.", number).format(number=number))
+        if progress.after is None:
+            return visit.redirect(visit.url("jobrow_queues"))
+        visit.say(_("There are more. Press the button again to go on."), messages.WARNING)
+        after, is_going_on = progress.after, True
+    found = next((each for each in overview(only=[store.alias])[0].queues if each.queue == queue), None)
+    return visit.render(
+        "clear_queue.html",
+        _("Clear a queue"),
+        "queues",
+        store=store,
+        queue=queue,
+        numbers=found,
+        after=after or "",
+        is_going_on=is_going_on,
+    )
+
+
+#: Button → the right that it takes, and what does it.
+DEEDS: dict[str, tuple[str, Callable[[Visit, Store, str], HttpResponse]]] = {
+    "pause": ("pause_queue", _pause),
+    "resume": ("pause_queue", _resume),
+    "clear": ("clear_queue", _clear),
+}

@@ -1,0 +1,172 @@
+"""Schedules: what they are, when they run next, how their last run ended; on, off, run now, delete."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+from itertools import pairwise
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib import messages
+from django.contrib.admin.models import DELETION
+from django.http import Http404, HttpResponse, HttpResponseNotAllowed
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
+
+from ..exceptions import InvalidSchedule, OperationRefused, TaskNotFound
+from ..models import ScheduleRow, SlotRow
+from ..operations import TaskView, store_of, view
+from ..operations.stores import STORE_ERRORS
+from ..redaction import redacted_call
+from ..registry import registry
+from ..scheduling import people
+from ..scheduling.databases import schedules_database
+from ..scheduling.rows import schedule_of_row
+from . import history
+from .visits import Visit
+
+#: Schedules on one page; runs to come, and runs that were, on one schedule's page.
+PAGE, NEXT, LAST = 50, 10, 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A time to come, on the schedule's own clock."""
+
+    at: datetime
+    #: The clock is changed between the run before it and this one.
+    is_after_change: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScheduleShown:
+    view: people.ScheduleView
+    last: TaskView | None
+
+
+def show_list(visit: Visit) -> HttpResponse:
+    after = visit.request.GET.get("after", "")
+    views = list(people.list_schedules(3, after=after, limit=PAGE))
+    last = _last_tasks(visit, [each.row for each in views])
+    return visit.render(
+        "schedules.html",
+        _("Schedules"),
+        "schedules",
+        schedules=[ScheduleShown(view=each, last=last.get(str(each.row.last_task))) for each in views],
+        next_url="?" + urlencode({"after": views[-1].row.name}) if len(views) == PAGE else "",
+        is_first=not after,
+    )
+
+
+def show(visit: Visit, id_: str) -> HttpResponse:
+    row = find(id_)
+    found = people.view_of(row, timezone.now(), NEXT)
+    zone = zone_of(row)
+    slots = list(SlotRow.objects.using(schedules_database()).filter(schedule_id=row.pk).order_by("-due_at")[:LAST])
+    tasks = _tasks(visit, [(slot.alias, str(slot.pk)) for slot in slots])
+    return visit.render(
+        "schedule.html",
+        row.name,
+        "schedules",
+        schedule=found,
+        row=row,
+        zone=str(zone),
+        runs=runs_of(found.next, zone),
+        slots=[(slot, tasks.get(str(slot.pk))) for slot in slots],
+        call=shown_call_of(row) if visit.rights.view_arguments else None,
+        history=history.of_row(row),
+        is_peoples=row.source == "people",
+        can_delete=visit.rights.has("delete") and (row.source == "people" or row.retired_at is not None),
+    )
+
+
+def act(visit: Visit, id_: str) -> HttpResponse:
+    if visit.request.method != "POST":
+        return HttpResponseNotAllowed(["POST"])
+    row = find(id_)
+    deed = visit.request.POST.get("deed", "")
+    here = visit.redirect(visit.url("schedulerow_change", str(row.pk)))
+    try:
+        match deed:
+            case "on" | "off":
+                visit.require("change")
+                people.switch(row.name, deed == "on")
+                words = gettext_noop("Switched on.") if deed == "on" else gettext_noop("Switched off.")
+                history.happened(visit.request, row, words)
+                visit.say(_("The schedule is on.") if deed == "on" else _("The schedule is off."))
+            case "run-now":
+                visit.require("run_now")
+                task = people.run_now(row.name)
+                history.happened(visit.request, row, gettext_noop("Run now."))
+                visit.say(_("Enqueued as task {id}.").format(id=task))
+            case "delete":
+                return _delete(visit, row)
+            case _:
+                raise OperationRefused(_("There is no action {name}{hint}.").format(name=repr(deed), hint=""))
+    except (InvalidSchedule, TaskNotFound) as exc:
+        visit.say(str(exc), messages.ERROR)
+    return here
+
+
+def _delete(visit: Visit, row: ScheduleRow) -> HttpResponse:
+    visit.require("delete")
+    if not visit.request.POST.get("confirmed"):
+        return visit.render("delete_schedule.html", _("Delete a schedule"), "schedules", row=row)
+    people.delete(row.name)
+    history.happened(visit.request, row, gettext_noop("Deleted."), DELETION)
+    visit.say(_("Schedule {name} was deleted.").format(name=row.name))
+    return visit.redirect(visit.url("schedulerow_changelist"))
+
+
+def find(id_: str) -> ScheduleRow:
+    """Return a schedule's row. Raise Http404."""
+    rows = ScheduleRow.objects.using(schedules_database())
+    found = rows.filter(pk=int(id_)).first() if id_.isascii() and id_.isdigit() and len(id_) < 19 else None
+    if found is None:
+        raise Http404(_("There is no such schedule (any more)."))
+    return found
+
+
+def zone_of(row: ScheduleRow) -> tzinfo:
+    """Return the time zone by whose clock a schedule runs; the site's where it has none of its own."""
+    try:
+        schedule = schedule_of_row(row)
+    except InvalidSchedule:
+        return timezone.get_current_timezone()
+    zone: tzinfo = getattr(schedule, "zone", None) or timezone.get_current_timezone()
+    return zone
+
+
+def runs_of(moments: Sequence[datetime], zone: tzinfo) -> list[Run]:
+    """Return times to come on a zone's clock, and where that is changed."""
+    local = [moment.astimezone(zone) for moment in moments]
+    changes = [False, *(one.utcoffset() != other.utcoffset() for one, other in pairwise(local))]
+    return [Run(at=at, is_after_change=change) for at, change in zip(local, changes, strict=False)]
+
+
+def shown_call_of(row: ScheduleRow) -> Any:
+    """Return a schedule's arguments as people may see them; None where they cannot be read, or nobody knows what is secret."""
+    try:
+        return redacted_call(registry.get(row.task), json.loads(row.args), json.loads(row.kwargs))
+    except (TaskNotFound, ValueError):
+        return None
+
+
+def _last_tasks(visit: Visit, rows: Sequence[ScheduleRow]) -> dict[str, TaskView]:
+    return _tasks(visit, [(row.last_alias or "", str(row.last_task)) for row in rows if row.last_task])
+
+
+def _tasks(visit: Visit, wanted: Sequence[tuple[str, str]]) -> dict[str, TaskView]:
+    """Return what is still known of tasks, by id: one question for each store, none for those that are away."""
+    found: dict[str, TaskView] = {}
+    for alias in {alias for alias, _id in wanted}:
+        try:
+            jobs = store_of(alias).broker.get([id_ for its, id_ in wanted if its == alias])
+        except (*STORE_ERRORS, OperationRefused):
+            continue
+        found |= {id_: view(job, with_arguments=visit.rights.view_arguments) for id_, job in jobs.items()}
+    return found

@@ -1,0 +1,117 @@
+"""One task: its arguments, result, attempts and timeline, and the buttons for what can be done to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.contrib import messages
+from django.http import Http404, HttpResponse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
+
+from ..exceptions import OperationRefused, QueueError, SerializationFailed, TaskNotFound
+from ..jobs import Job, TaskStatus
+from ..operations import Event, Store, TaskView, run_again, store_of, stores, view
+from ..operations.stores import STORE_ERRORS
+from ..schedules.slots import SCHEDULE
+from ..serialization import decode_call
+from ..workflows.launching import HEADER as WORKFLOW
+from . import history
+from .deeds import DEEDS, Deed
+from .visits import Visit
+
+
+@dataclass(frozen=True, kw_only=True)
+class Moment:
+    """An event of the timeline, and how long after the one before it was."""
+
+    event: Event
+    gap: timedelta | None
+    is_ahead: bool
+
+
+def find(visit: Visit, id_: str) -> tuple[Store, Job]:
+    """Return a task by its whole id, from the store that the address names or else from all. Raise Http404."""
+    asked = visit.request.GET.get("backend") or visit.request.POST.get("backend")
+    away: Exception | None = None
+    for store in [store_of(asked)] if asked else stores():
+        try:
+            job = store.broker.get([id_]).get(id_)
+        except STORE_ERRORS as exc:
+            away = exc
+            continue
+        if job is not None:
+            return store, job
+    if away is not None:
+        raise QueueError(str(away)) from away
+    raise Http404(_("There is no such task (any more)."))
+
+
+def show(visit: Visit, id_: str) -> HttpResponse:
+    store, job = find(visit, id_)
+    if visit.request.method == "POST":
+        return _run_again(visit, store, job)
+    task = view(job, with_arguments=visit.rights.view_arguments)
+    context: dict[str, Any] = {
+        **_origin(visit, job),
+        "task": task,
+        "store": store,
+        "timeline": _timeline(task),
+        "is_live": not task.status.is_finished,
+    }
+    if visit.wants_part:
+        return visit.part("_task.html", **context)
+    return visit.render(
+        "task.html",
+        task.name,
+        "tasks",
+        deeds=_deeds(visit, job),
+        can_run_again=visit.rights.has("retry") and job.status is TaskStatus.SUCCESS and task.is_registered,
+        can_edit=visit.rights.may_edit and job.status is not TaskStatus.RUNNING and task.is_registered,
+        history=history.of_task(job.id),
+        **context,
+    )
+
+
+def _run_again(visit: Visit, store: Store, job: Job) -> HttpResponse:
+    """Enqueue a finished task anew: the one thing that this page does itself."""
+    visit.require("retry")
+    try:
+        new = run_again(store, job.id)
+    except (OperationRefused, TaskNotFound) as exc:
+        visit.say(str(exc), messages.ERROR)
+        return visit.redirect(visit.url("jobrow_change", job.id, query={"backend": store.alias}))
+    history.tasks_were(
+        visit.request, [job.id, new], gettext_noop("Run again."), names={job.id: job.name, new: job.name}
+    )
+    visit.say(_("Enqueued once more; this is the new task."))
+    return visit.redirect(visit.url("jobrow_change", new, query={"backend": store.alias}))
+
+
+def _origin(visit: Visit, job: Job) -> dict[str, str]:
+    """Return the schedule that sent a task, and the workflow that it is a step of, where its call tells of one."""
+    try:
+        headers = decode_call(job.payload)[2]
+    except (SerializationFailed, RecursionError):
+        return {}
+    note = headers.get(WORKFLOW)
+    found = {"schedule": str(headers.get(SCHEDULE) or "")}
+    if isinstance(note, dict) and "id" in note and visit.may_see("workflowrow_changelist"):
+        found["workflow_url"] = visit.url("workflowrow_change", str(note["id"]))
+    return found
+
+
+def _deeds(visit: Visit, job: Job) -> list[Deed]:
+    return [deed for deed in DEEDS.values() if visit.rights.has(deed.right) and job.status in deed.applies_to]
+
+
+def _timeline(task: TaskView) -> list[Moment]:
+    moments = []
+    before: Any = None
+    for event in task.timeline:
+        is_ahead = task.status.is_waiting and event is task.timeline[-1] and event.at == task.due_at
+        moments.append(Moment(event=event, gap=None if before is None else event.at - before, is_ahead=is_ahead))
+        before = event.at
+    return moments

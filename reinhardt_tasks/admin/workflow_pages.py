@@ -1,0 +1,183 @@
+"""Workflows: how far each is, a drawing of its steps, the steps one by one; cancel, retry, retry from where it failed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib import messages
+from django.http import Http404, HttpResponse, HttpResponseNotAllowed
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, gettext_noop
+
+from ..exceptions import OperationRefused, WorkflowNotFound
+from ..models import WorkflowRow
+from ..workflow_states import ChainStatus, StepStatus
+from ..workflows.runs import StepView, WorkflowRun, get_workflow, list_workflows, steps_of
+from . import history
+from .drawings import MOST_STEPS, Drawing, StepCounts, counts_of, drawing_of
+from .visits import Visit
+
+#: Workflows on one page, steps on one page.
+PAGE, STEPS = 25, 100
+#: Steps up to which a workflow's progress is counted in the list, where there are many workflows.
+COUNTED = 5000
+
+#: Tab → its label, and the states that it shows.
+TABS = {
+    "all": (gettext_lazy("All"), None),
+    "running": (gettext_lazy("Running"), (ChainStatus.PENDING, ChainStatus.RUNNING)),
+    "failed": (gettext_lazy("Failed"), (ChainStatus.FAILED,)),
+    "completed": (gettext_lazy("Completed"), (ChainStatus.COMPLETED,)),
+    "cancelled": (gettext_lazy("Cancelled"), (ChainStatus.CANCELLED,)),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkflowShown:
+    run: WorkflowRun
+    #: Steps that have ended, of how many; None where counting them would cost too much here.
+    progress: tuple[int, int] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deed:
+    name: str
+    right: str
+    label: Any
+    question: Any
+    done: str
+    does: Callable[[WorkflowRun], bool]
+    applies_to: tuple[ChainStatus, ...]
+    destroys: bool = False
+
+
+DEEDS = {
+    deed.name: deed
+    for deed in (
+        Deed(
+            name="retry-failed",
+            right="retry",
+            label=gettext_lazy("Retry from where it failed"),
+            question=gettext_lazy("Run the steps that failed again, and what follows them?"),
+            done=gettext_noop("Retried from where it failed."),
+            does=WorkflowRun.retry_failed,
+            applies_to=(ChainStatus.FAILED, ChainStatus.CANCELLED),
+        ),
+        Deed(
+            name="retry",
+            right="retry",
+            label=gettext_lazy("Retry from the beginning"),
+            question=gettext_lazy("Run all of the workflow again? The results of its steps are forgotten."),
+            done=gettext_noop("Retried from the beginning."),
+            does=WorkflowRun.retry,
+            applies_to=(ChainStatus.FAILED, ChainStatus.CANCELLED, ChainStatus.COMPLETED),
+            destroys=True,
+        ),
+        Deed(
+            name="cancel",
+            right="cancel",
+            label=gettext_lazy("Cancel"),
+            question=gettext_lazy("Cancel this workflow? What waits of it ends, what runs is told to stop."),
+            done=gettext_noop("Cancelled."),
+            does=WorkflowRun.cancel,
+            applies_to=(ChainStatus.PENDING, ChainStatus.RUNNING),
+            destroys=True,
+        ),
+    )
+}
+
+
+def show_list(visit: Visit) -> HttpResponse:
+    asked = visit.request.GET
+    state = asked.get("state", "all")
+    statuses = TABS[state][1] if state in TABS else None
+    name = asked.get("name") or None
+    try:
+        runs = list_workflows(statuses=statuses, name=name, after=asked.get("after") or None, limit=PAGE)
+    except (ValueError, TypeError) as exc:
+        raise Http404 from exc
+    kept = {"state": state, "name": name or ""}
+    return visit.render(
+        "workflows.html",
+        _("Workflows"),
+        "workflows",
+        workflows=[
+            WorkflowShown(run=run, progress=run.progress() if run.step_count <= COUNTED else None) for run in runs
+        ],
+        state_tabs=[(label, "?" + urlencode(kept | {"state": key}), key == state) for key, (label, _s) in TABS.items()],
+        name=name or "",
+        next_url="?" + urlencode(kept | {"after": runs[-1].id}) if len(runs) == PAGE else "",
+        is_first=not asked.get("after"),
+    )
+
+
+def show(visit: Visit, id_: str) -> HttpResponse:
+    run = _find(id_)
+    context = _context(visit, run)
+    if visit.wants_part:
+        return visit.part("_workflow.html", **context)
+    deeds = [deed for deed in DEEDS.values() if run.status in deed.applies_to and visit.rights.has(deed.right)]
+    return visit.render(
+        "workflow.html",
+        run.name,
+        "workflows",
+        deeds=deeds,
+        history=history.of_row(WorkflowRow(pk=run.id)),
+        **context,
+    )
+
+
+def act(visit: Visit, id_: str) -> HttpResponse:
+    if visit.request.method != "POST":
+        return HttpResponseNotAllowed(["POST"])
+    run = _find(id_)
+    deed = DEEDS.get(visit.request.POST.get("deed", ""))
+    if deed is None:
+        words = _("There is no action {name}{hint}.")
+        raise OperationRefused(words.format(name=repr(visit.request.POST.get("deed", "")), hint=""))
+    visit.require(deed.right)
+    if not visit.request.POST.get("confirmed"):
+        return visit.render("confirm_workflow.html", deed.label, "workflows", deed=deed, run=run)
+    if deed.does(run):
+        history.happened(visit.request, WorkflowRow(pk=run.id, name=run.name), deed.done)
+        visit.say(_("Done."))
+    else:
+        visit.say(_("Its state has changed meanwhile: nothing was done."), messages.WARNING)
+    return visit.redirect(visit.url("workflowrow_change", run.id))
+
+
+def _context(visit: Visit, run: WorkflowRun) -> dict[str, Any]:
+    is_small = run.step_count <= MOST_STEPS
+    steps: list[StepView] = []
+    after = visit.request.GET.get("after", "-1")
+    if is_small:
+        steps = steps_of(run.id, limit=MOST_STEPS)
+        page, next_after = steps, None
+    else:
+        position = int(after) if after.lstrip("-").isdigit() and len(after) < 12 else -1
+        page = steps_of(run.id, after=position, limit=STEPS)
+        next_after = page[-1].position if len(page) == STEPS else None
+    drawing: Drawing | None = drawing_of(run.id, steps) if is_small else None
+    counts: list[StepCounts] = [] if drawing is not None else counts_of(run.id)
+    return {
+        "run": run,
+        "progress": run.progress(),
+        "steps": page,
+        "next_after": next_after,
+        "is_first": after == "-1",
+        "drawing": drawing,
+        "counts": counts,
+        "step_states": list(StepStatus),
+        "is_live": not run.is_finished,
+        "part_query": urlencode({"part": "", "after": after}),
+    }
+
+
+def _find(id_: str) -> WorkflowRun:
+    try:
+        return get_workflow(id_)
+    except WorkflowNotFound as exc:
+        raise Http404(_("There is no such workflow (any more).")) from exc

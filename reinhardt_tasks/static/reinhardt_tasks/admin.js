@@ -1,0 +1,111 @@
+/* Pages about background tasks: parts that refresh themselves, and selecting rows. Without it, all works after a reload. */
+"use strict";
+{
+    const EVERY = 5000;
+    const place = document.querySelector("[data-rt-refresh]");
+    const bar = document.querySelector("[data-rt-live]");
+    let isPaused = false;
+
+    // A part that somebody is in the middle of (in a form, or with words selected) is left as it is.
+    function isBusy() {
+        const active = document.activeElement;
+        const selection = document.getSelection();
+        return Boolean(active && active.closest("form")) || Boolean(selection && !selection.isCollapsed);
+    }
+
+    function exchange(fresh) {
+        const parts = fresh.querySelectorAll("[data-rt-part]");
+        const known = new Map([...place.querySelectorAll("[data-rt-part]")].map((part) => [part.id, part]));
+        const isSame = parts.length === known.size && [...parts].every((part) => known.has(part.id));
+        if (!isSame) {
+            place.replaceChildren(...fresh.body.childNodes);
+            return;
+        }
+        for (const part of parts) {
+            const old = known.get(part.id);
+            if (old.innerHTML === part.innerHTML) {
+                continue;
+            }
+            const opened = [...old.querySelectorAll("details")].map((each) => each.open);
+            const scrolled = [...old.querySelectorAll(".rt-scroll, pre")].map((each) => [each.scrollLeft, each.scrollTop]);
+            old.replaceChildren(...part.childNodes);
+            old.querySelectorAll("details").forEach((each, number) => {
+                if (number in opened) {
+                    each.open = opened[number];
+                }
+            });
+            old.querySelectorAll(".rt-scroll, pre").forEach((each, number) => {
+                if (number in scrolled) {
+                    [each.scrollLeft, each.scrollTop] = scrolled[number];
+                }
+            });
+        }
+    }
+
+    async function refresh() {
+        const clock = bar.querySelector("[data-rt-clock]");
+        try {
+            const answer = await fetch(place.dataset.rtRefresh, {credentials: "same-origin", redirect: "error"});
+            if (!answer.ok) {
+                throw new Error(answer.statusText);
+            }
+            const text = await answer.text();
+            if (!isPaused && !isBusy()) {
+                exchange(new DOMParser().parseFromString(text, "text/html"));
+            }
+            clock.textContent = new Date().toLocaleTimeString(document.documentElement.lang);
+            bar.classList.remove("rt-lost");
+        } catch {
+            clock.textContent = clock.dataset.lost;
+            bar.classList.add("rt-lost");
+        }
+    }
+
+    async function tick() {
+        if (!document.hidden && !isPaused && !isBusy()) {
+            await refresh();
+        }
+        setTimeout(tick, EVERY);
+    }
+
+    if (place && bar) {
+        const button = bar.querySelector("[data-rt-pause]");
+        bar.hidden = false;
+        button.addEventListener("click", () => {
+            isPaused = !isPaused;
+            button.textContent = isPaused ? button.dataset.off : button.dataset.on;
+        });
+        document.addEventListener("visibilitychange", () => {
+            if (!document.hidden && !isPaused && !isBusy()) {
+                refresh();
+            }
+        });
+        setTimeout(tick, EVERY);
+    }
+
+    for (const form of document.querySelectorAll("[data-rt-selection]")) {
+        const every = form.querySelector("[data-rt-select-all]");
+        const boxes = [...form.querySelectorAll("input[name=ids]")];
+        const told = form.querySelector("[data-rt-selected]");
+        if (!every || !boxes.length) {
+            continue;
+        }
+        const tell = () => {
+            const number = boxes.filter((box) => box.checked).length;
+            every.checked = number === boxes.length;
+            every.indeterminate = number > 0 && number < boxes.length;
+            if (told) {
+                told.textContent = number ? `${number} ${told.dataset.words}` : "";
+            }
+        };
+        every.hidden = false;
+        every.addEventListener("change", () => {
+            for (const box of boxes) {
+                box.checked = every.checked;
+            }
+            tell();
+        });
+        form.addEventListener("change", tell);
+        tell();
+    }
+}

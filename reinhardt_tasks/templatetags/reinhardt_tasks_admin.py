@@ -1,0 +1,115 @@
+"""What the admin's templates write: spans of time, states, JSON. All text is escaped by the templates."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+from typing import Any
+
+from django import template
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from ..jobs import TaskStatus
+from ..models import STATUSES
+from ..models.workflows import STEP_STATUSES, WORKFLOW_STATUSES
+from ..workflow_states import ChainStatus, StepStatus
+
+register = template.Library()
+
+# Nothing is imported from the admin here: Django loads this file in projects that are without it too.
+_LABELS: dict[str, Any] = dict([*STATUSES, *WORKFLOW_STATUSES, *STEP_STATUSES])
+#: State → the end of its class in the style sheet.
+_TONES: dict[str, str] = {
+    TaskStatus.PENDING: "wait",
+    TaskStatus.SCHEDULED: "later",
+    TaskStatus.RUNNING: "run",
+    TaskStatus.RETRY: "warn",
+    TaskStatus.SUCCESS: "good",
+    TaskStatus.FAILURE: "bad",
+    TaskStatus.CANCELLED: "off",
+    ChainStatus.COMPLETED: "good",
+    ChainStatus.FAILED: "bad",
+    StepStatus.WAITING: "later",
+    StepStatus.READY: "wait",
+    StepStatus.SKIPPED: "off",
+}
+
+#: Seconds of a unit, and how so many of it are written.
+_UNITS = [(86_400, gettext_lazy("{n} d")), (3_600, gettext_lazy("{n} h")), (60, gettext_lazy("{n} min"))]
+
+
+@register.filter
+def span(seconds: float | timedelta | None) -> str:
+    """Return a span of time in its two largest units: 3 min 20 s."""
+    if seconds is None:
+        return "–"
+    total = seconds.total_seconds() if isinstance(seconds, timedelta) else float(seconds)
+    if abs(total) < 1:
+        return _("{n} ms").format(n=round(total * 1000))
+    if abs(total) < 10:
+        return _("{n} s").format(n=f"{total:.1f}")
+    left, parts = round(abs(total)), []
+    for unit, words in _UNITS:
+        if left >= unit:
+            parts.append(str(words).format(n=left // unit))
+            left %= unit
+        elif parts:
+            break
+    if len(parts) < 2 and (left or not parts):
+        parts.append(_("{n} s").format(n=left))
+    return " ".join(parts[:2])
+
+
+@register.filter
+def age(moment: datetime | None) -> str:
+    """Return how long ago a moment was, or how far ahead it is."""
+    if moment is None:
+        return "–"
+    seconds = (timezone.now() - moment).total_seconds()
+    if seconds < 0:
+        return _("in {span}").format(span=span(-seconds))
+    return _("{span} ago").format(span=span(seconds))
+
+
+@register.filter
+def tone(status: str) -> str:
+    """Return the end of a state's class in the style sheet."""
+    return _TONES[status]
+
+
+@register.filter
+def label(status: str) -> Any:
+    return _LABELS[status]
+
+
+@register.filter
+def pretty(value: Any) -> str:
+    """Return a value, or a JSON text, as indented JSON."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            return str(value)
+    return json.dumps(value, ensure_ascii=False, indent=2, default=str)
+
+
+@register.filter
+def short(text: Any, letters: int = 80) -> str:
+    text = str(text)
+    return text if len(text) <= letters else text[: letters - 1] + "…"
+
+
+@register.filter
+def tail(path: str) -> str:
+    """Return the last part of a dotted path."""
+    return path.rpartition(".")[2]
+
+
+@register.filter
+def percent(progress: tuple[float, float] | None) -> int | None:
+    """Return how far a task is, 0 to 100; None where its total tells nothing."""
+    if not progress or progress[1] <= 0:
+        return None
+    return max(0, min(100, round(100 * progress[0] / progress[1])))

@@ -1,0 +1,327 @@
+"""What is done from the pages: every action on every store, who may, what is asked first, and what history keeps of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.admin.models import DELETION, LogEntry
+from django.test import Client
+
+from reinhardt_tasks.jobs import TaskStatus
+from reinhardt_tasks.operations import Store
+from tests.operations import chores
+from tests.operations.stores import claim, fail, status_of, succeed, worker
+
+from .conftest import ALL
+from .pages import read, url
+
+LATER = timedelta(hours=1)
+#: Button → the permission that it takes.
+TAKES = {
+    "retry": "retry_jobrow",
+    "run-now": "run_now_jobrow",
+    "change": "change_jobrow",
+    "cancel": "cancel_jobrow",
+    "discard": "delete_jobrow",
+}
+
+
+def target(store: Store, deed: str) -> str:
+    """Return the id of a task to which something can be done."""
+    if deed == "run-now":
+        return chores.add.using(run_after=LATER).enqueue(1).id
+    id_ = chores.add.enqueue(1).id
+    return fail(store) if deed == "retry" else id_
+
+
+def ordered(deed: str, *ids: str, **more: Any) -> dict[str, Any]:
+    return {"deed": deed, "backend": "default", "ids": ids, **more}
+
+
+def is_untouched(store: Store, id_: str, deed: str) -> bool:
+    (job,) = store.broker.get([id_]).values()
+    before = {"retry": TaskStatus.FAILURE, "run-now": TaskStatus.SCHEDULED}.get(deed, TaskStatus.PENDING)
+    return job.status is before and job.priority == 0
+
+
+DONE: dict[str, Callable[[Store, str], bool]] = {
+    "retry": lambda store, id_: status_of(store, id_) is TaskStatus.PENDING,
+    "run-now": lambda store, id_: status_of(store, id_) is TaskStatus.PENDING,
+    "change": lambda store, id_: store.broker.get([id_])[id_].priority == 50,
+    "cancel": lambda store, id_: status_of(store, id_) is TaskStatus.CANCELLED,
+    "discard": lambda store, id_: store.broker.get([id_]) == {},
+}
+
+
+@pytest.mark.parametrize("deed", TAKES)
+def test_whoever_may_does_it_and_history_tells(store: Store, someone: Callable[..., Client], deed: str) -> None:
+    client = someone("view_jobrow", TAKES[deed])
+    id_ = target(store, deed)
+    assert read(client.get(url("jobrow_change", id_))).buttons == [deed]
+    order = ordered(deed, id_)
+    if deed in ("change", "cancel", "discard"):
+        page = read(client.post(url("jobrow_act"), order))
+        assert is_untouched(store, id_, deed) and page.complaints == [] and id_ in page.text
+        order |= {"confirmed": "1", "to-priority": "50"}
+    response = client.post(url("jobrow_act"), order, follow=True)
+    assert "Done for 1 task." in read(response).text
+    assert DONE[deed](store, id_)
+    (entry,) = LogEntry.objects.all()
+    assert entry.object_id == id_ and entry.user == response.context["user"] and "chores.add" in entry.object_repr
+    assert entry.action_flag == DELETION if deed == "discard" else url("jobrow_change", id_) == entry.get_admin_url()
+
+
+@pytest.mark.parametrize("deed", TAKES)
+def test_whoever_may_not_does_not(store: Store, someone: Callable[..., Client], deed: str) -> None:
+    """Neither with all other permissions, nor by a forged form, nor on all that match, nor without `view`."""
+    id_ = target(store, deed)
+    order = ordered(deed, id_, confirmed="1", **{"to-priority": "50"})
+    others = [name for name in ALL if name != TAKES[deed]]
+    for client in (someone(*others), someone("view_jobrow"), someone(TAKES[deed]), Client()):
+        for changes in ({}, {"all": "1"}, {"confirmed": ""}):
+            assert client.post(url("jobrow_act"), order | changes).status_code in (302, 403)
+    assert is_untouched(store, id_, deed) and not LogEntry.objects.exists()
+    assert deed not in read(someone(*others).get(url("jobrow_change", id_))).buttons
+    assert deed not in read(someone(*others).get(url("jobrow_tasks"))).buttons
+
+
+@pytest.mark.parametrize("deed", TAKES)
+def test_an_action_needs_a_post_with_a_token(store: Store, chief: Client, deed: str) -> None:
+    id_ = target(store, deed)
+    order = ordered(deed, id_, confirmed="1", **{"to-priority": "50"})
+    assert chief.get(url("jobrow_act"), order).status_code == 405
+    strict = Client(enforce_csrf_checks=True)
+    strict.cookies = chief.cookies
+    for place in ("jobrow_act", "jobrow_queues_act", "jobrow_failures_act"):
+        assert strict.post(url(place), order).status_code == 403
+    assert is_untouched(store, id_, deed)
+
+
+def test_a_running_task_is_told_to_stop(store: Store, chief: Client) -> None:
+    chores.add.enqueue(1)
+    id_ = claim(store).job.id
+    chief.post(url("jobrow_act"), ordered("cancel", id_, confirmed="1", origin=id_))
+    assert store.broker.get([id_])[id_].cancel_requested
+    assert "cancellation requested" in read(chief.get(url("jobrow_change", id_))).text
+
+
+def test_a_task_that_is_in_no_state_for_it_is_left_and_told_why(store: Store, chief: Client) -> None:
+    good, bad = target(store, "retry"), chores.add.enqueue(2).id
+    text = read(chief.post(url("jobrow_act"), ordered("retry", good, bad), follow=True)).text
+    assert "Done for 1 task." in text and f"Not done for 1 task; for {bad}: It is PENDING." in text
+
+
+def test_a_change_that_cannot_be_is_refused_in_the_form(store: Store, chief: Client) -> None:
+    id_ = target(store, "change")
+    for values, words in (
+        ({"to-priority": "500"}, "less than or equal to 100"),
+        ({"to-queue": "nowhere"}, "not one of the available choices"),
+        ({}, "Say what is to be changed"),
+    ):
+        page = read(chief.post(url("jobrow_act"), ordered("change", id_, confirmed="1", **values)))
+        assert words in page.text
+    assert is_untouched(store, id_, "change")
+    chief.post(url("jobrow_act"), ordered("change", id_, confirmed="1", **{"to-queue": "reports"}))
+    assert store.broker.get([id_])[id_].queue == "reports"
+
+
+def test_nothing_selected_is_told_and_an_unknown_action_refused(store: Store, chief: Client) -> None:
+    assert "Select tasks first" in read(chief.post(url("jobrow_act"), ordered("retry"), follow=True)).text
+    response = chief.post(url("jobrow_act"), ordered("retrie", "x"))
+    assert response.status_code == 400 and "did you mean &#x27;retry&#x27;" in response.content.decode()
+    assert chief.post(url("jobrow_act"), {"deed": "retry", "backend": "defualt"}).status_code == 400
+
+
+# All that match
+
+
+def test_all_that_match_are_done_and_no_other(store: Store, chief: Client) -> None:
+    for number in range(7):
+        chores.add.enqueue(number)
+        chores.log_in.enqueue("a", "b-secret")
+    order = {"deed": "cancel", "backend": "default", "all": "1", "filters": "state=pending&queue=default"}
+    page = read(chief.post(url("jobrow_act"), order))
+    assert "Cancel these tasks?" in page.text and "Queue default" in page.text
+    text = read(chief.post(url("jobrow_act"), order | {"confirmed": "1"}, follow=True)).text
+    assert "Done for 7 tasks." in text
+    counts = {each.queue: each.counts.get(TaskStatus.PENDING, 0) for each in store.broker.counts()}
+    assert (counts.get("default", 0), counts["emails"]) == (0, 7)
+    assert LogEntry.objects.count() == 7
+
+
+def test_all_that_match_are_always_asked_about(store: Store, chief: Client) -> None:
+    id_ = target(store, "retry")
+    order = {"deed": "retry", "backend": "default", "all": "1", "filters": "state=failure"}
+    assert "Retry these tasks?" in read(chief.post(url("jobrow_act"), order)).text
+    assert is_untouched(store, id_, "retry")
+
+
+def test_what_is_more_than_one_request_may_do_goes_on_by_another_press(
+    store: Store, chief: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reinhardt_tasks.admin.budgets.MOST", 4)
+    monkeypatch.setattr("reinhardt_tasks.operations.actions.BATCH", 2)
+    ids = [chores.add.enqueue(number).id for number in range(11)]
+    order = {"deed": "change", "backend": "default", "all": "1", "filters": "", "confirmed": "1", "to-priority": "50"}
+    pressed = []
+    while len(pressed) < 9:
+        response = chief.post(url("jobrow_act"), order)
+        pressed.append(response.status_code)
+        if response.status_code == 302:
+            break
+        assert "There are more. Press the button again to go on." in read(response).text
+        order["after"] = response.context["after"]
+        meanwhile = chores.add.enqueue(-1).id
+    assert pressed == [200, 200, 302]
+    assert {job.priority for job in store.broker.get(ids).values()} == {50}
+    assert is_untouched(store, meanwhile, "change") and LogEntry.objects.count() == 11
+
+
+def test_filters_that_are_none_do_nothing(store: Store, chief: Client) -> None:
+    id_ = target(store, "cancel")
+    order = {"deed": "cancel", "backend": "default", "all": "1", "filters": "since=nonsense", "confirmed": "1"}
+    assert chief.post(url("jobrow_act"), order).status_code == 400
+    assert is_untouched(store, id_, "cancel")
+
+
+def test_a_filter_over_arguments_is_no_way_around_the_permission(store: Store, someone: Callable[..., Client]) -> None:
+    id_ = chores.add.enqueue(20_261_126).id
+    client = someone("view_jobrow", "cancel_jobrow")
+    order = {"deed": "cancel", "backend": "default", "all": "1", "filters": "text=nowhere", "confirmed": "1"}
+    for changes in ({}, {"confirmed": ""}):
+        assert client.post(url("jobrow_act"), order | changes).status_code == 403
+    assert is_untouched(store, id_, "cancel")
+
+
+# A finished one once more, and other arguments
+
+
+def test_a_finished_task_is_run_again(store: Store, someone: Callable[..., Client]) -> None:
+    chores.add.enqueue(5)
+    id_ = succeed(store)
+    assert someone("view_jobrow").post(url("jobrow_change", id_)).status_code == 403
+    client = someone("view_jobrow", "retry_jobrow")
+    response = client.post(url("jobrow_change", id_))
+    new = response.headers["Location"].split("/")[-3]
+    assert new != id_ and status_of(store, new) is TaskStatus.PENDING
+    assert {entry.object_id for entry in LogEntry.objects.all()} == {id_, new}
+
+
+def test_arguments_are_edited_and_checked_against_the_function(store: Store, chief: Client) -> None:
+    chores.add.enqueue("x")
+    id_ = fail(store)
+    place = url("jobrow_edit", id_)
+    page = read(chief.get(place))
+    assert page.complaints == [] and "add(a: int, b: int = 0)" in page.text.replace("'", "")
+    for args, kwargs, words in (
+        ("[1", "{}", "has to be a JSON list"),
+        ("{}", "{}", "has to be a JSON list"),
+        ("[1]", "[]", "has to be a JSON object"),
+        ("[1, 2, 3]", "{}", "too many positional arguments"),
+        ("[]", '{"c": 1}', "missing a required argument"),
+    ):
+        assert words in read(chief.post(place, {"args": args, "kwargs": kwargs})).text
+    assert status_of(store, id_) is TaskStatus.FAILURE and not LogEntry.objects.exists()
+    assert chief.post(place, {"args": "[2]", "kwargs": '{"b": 3}'}).status_code == 302
+    job = store.broker.get([id_])[id_]
+    assert job.status is TaskStatus.PENDING and "3" in job.payload and LogEntry.objects.count() == 1
+
+
+def test_a_redacted_argument_that_is_left_stays_what_it_is(store: Store, chief: Client) -> None:
+    id_ = chores.log_in.enqueue("ada", password="geheim-123").id
+    place = url("jobrow_edit", id_)
+    response = chief.get(place)
+    assert "geheim" not in response.content.decode() and "[redacted]" in read(response).text
+    chief.post(place, {"args": '["bob"]', "kwargs": '{"password": "[redacted]"}'})
+    payload = store.broker.get([id_])[id_].payload
+    assert "bob" in payload and "geheim-123" in payload
+
+
+@pytest.mark.parametrize("lacking", ["edit_jobrow", "view_arguments_jobrow"])
+def test_editing_takes_both_of_its_permissions(store: Store, someone: Callable[..., Client], lacking: str) -> None:
+    id_ = chores.add.enqueue(1).id
+    client = someone(*[name for name in ALL if name != lacking])
+    place = url("jobrow_edit", id_)
+    assert client.get(place).status_code == 403
+    assert client.post(place, {"args": "[9]", "kwargs": "{}"}).status_code == 403
+    assert place not in client.get(url("jobrow_change", id_)).content.decode()
+
+
+# Queues
+
+
+def test_a_queue_is_paused_resumed_and_cleared(store: Store, chief: Client) -> None:
+    chores.log_in.enqueue("a", "b-secret")
+    chores.add.enqueue(1)
+    order = {"backend": "default", "queue": "emails"}
+    text = read(chief.post(url("jobrow_queues_act"), order | {"deed": "pause"}, follow=True)).text
+    assert "Queue emails is paused" in text and store.broker.claim(["emails"], 1, worker()) == []
+    read(chief.post(url("jobrow_queues_act"), order | {"deed": "resume"}, follow=True))
+    page = read(chief.post(url("jobrow_queues_act"), order | {"deed": "clear"}))
+    assert "Delete all that waits in queue emails of default?" in page.text and page.complaints == []
+    assert sum(sum(each.counts.values()) for each in store.broker.counts()) == 2
+    text = read(chief.post(url("jobrow_queues_act"), order | {"deed": "clear", "confirmed": "1"}, follow=True)).text
+    assert "1 task was deleted." in text
+    assert {each.queue: sum(each.counts.values()) for each in store.broker.counts()}.get("emails", 0) == 0
+    words = list(LogEntry.objects.order_by("pk").values_list("change_message", "object_repr"))
+    assert words == [
+        ("Paused.", "default:emails"),
+        ("Resumed.", "default:emails"),
+        ("Cleared of 1 tasks.", "default:emails"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("deed", "takes"),
+    [("pause", "pause_queue_jobrow"), ("resume", "pause_queue_jobrow"), ("clear", "clear_queue_jobrow")],
+)
+def test_whoever_may_not_leaves_queues_alone(
+    store: Store, someone: Callable[..., Client], deed: str, takes: str
+) -> None:
+    id_ = chores.add.enqueue(1).id
+    if deed == "resume":
+        store.broker.pause("default")
+    client = someone(*[name for name in ALL if name != takes])
+    order = {"backend": "default", "queue": "default", "deed": deed, "confirmed": "1"}
+    assert client.post(url("jobrow_queues_act"), order).status_code == 403
+    assert deed not in read(client.get(url("jobrow_queues"))).buttons
+    assert bool(store.broker.claim(["default"], 1, worker())) is (deed != "resume") and store.broker.get([id_])
+
+
+def test_a_queue_that_there_is_not_is_refused(store: Store, chief: Client) -> None:
+    order = {"backend": "default", "queue": "emial", "deed": "pause"}
+    response = chief.post(url("jobrow_queues_act"), order)
+    assert response.status_code == 400 and "did you mean &#x27;emails&#x27;" in response.content.decode()
+
+
+# Groups of failures
+
+
+@pytest.mark.parametrize(("deed", "takes"), [("retry", "retry_jobrow"), ("discard", "delete_jobrow")])
+def test_a_group_is_retried_or_discarded_as_a_whole_and_no_other(
+    store: Store, chief: Client, someone: Callable[..., Client], deed: str, takes: str
+) -> None:
+    ids: dict[str, list[str]] = {"one": [], "other": []}
+    for number in range(6):
+        chores.add.enqueue(number)
+        place = "one" if number % 2 else "other"
+        ids[place].append(fail(store, traceback=f'  File "{place}.py", line 9, in y\nValueError: no'))
+    order = {
+        "deed": deed,
+        "backend": "default",
+        "name": chores.add.module_path,
+        "exception": "builtins.ValueError",
+        "place": "one.py:9 in y",
+    }
+    client = someone(*[name for name in ALL if name != takes])
+    assert client.post(url("jobrow_failures_act"), order | {"confirmed": "1"}).status_code == 403
+    assert read(chief.post(url("jobrow_failures_act"), order)).complaints == []
+    assert all(is_untouched(store, id_, "retry") for id_ in ids["one"] + ids["other"])
+    text = read(chief.post(url("jobrow_failures_act"), order | {"confirmed": "1"}, follow=True)).text
+    assert "Done for 3 tasks." in text
+    assert all(DONE[deed](store, id_) for id_ in ids["one"])
+    assert all(is_untouched(store, id_, "retry") for id_ in ids["other"])
+    assert LogEntry.objects.count() == 3

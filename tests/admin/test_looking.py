@@ -1,0 +1,270 @@
+"""The pages that are looked at: all of them, on every store, for whoever may and for nobody else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.admin import AdminSite
+from django.db import connections
+from django.test import Client, override_settings
+from django.test.utils import CaptureQueriesContext
+from django.urls import include, path
+from django.utils import translation
+
+from reinhardt_tasks.admin import register
+from reinhardt_tasks.jobs import Failed, Progress, Succeeded, new_id
+from reinhardt_tasks.operations import Store
+from tests.operations import chores
+from tests.operations.stores import attempt, claim, fail, put_off, succeed, worker
+
+from .pages import read, url
+
+EVIL = "<script>alert('x')</script>"
+#: Pages without an argument.
+PLAIN = ["jobrow_changelist", "jobrow_tasks", "jobrow_queues", "jobrow_workers", "jobrow_failures"]
+
+
+@pytest.fixture
+def busy(store: Store) -> dict[str, str]:
+    """A store with a task in each state, all fed with what must be escaped: state → id."""
+    found = {}
+    chores.log_in.enqueue(EVIL, password="geheim-123")
+    found["failure"] = fail(
+        store, "emails", exception=EVIL, traceback=f'  File "{EVIL}", line 3, in x\n{EVIL}: geheim-123'
+    )
+    chores.log_in.enqueue(EVIL, password="geheim-123")
+    found["success"] = succeed(store, "emails", result=f'"{EVIL}"')
+    chores.add.enqueue(7)
+    found["retry"] = put_off(store)
+    chores.add.enqueue(8)
+    running = claim(store, by=worker(EVIL[:20]))
+    store.broker.annotate(running, {"<b>": EVIL}, Progress(30, 100, f"at {EVIL}"))
+    found["running"] = running.job.id
+    found["scheduled"] = chores.add.using(run_after=timedelta(hours=1.5)).enqueue(9).id
+    found["pending"] = chores.log_in.enqueue(EVIL, password="geheim-123", remember=True).id
+    store.broker.pause("emails")
+    return found
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_a_page_needs_neither_inline_scripts_nor_styles_and_escapes_all(
+    busy: dict[str, str], chief: Client, name: str
+) -> None:
+    page = read(chief.get(url(name)))
+    assert page.complaints == []
+    assert "geheim" not in page.text
+
+
+@pytest.mark.parametrize("state", ["failure", "success", "retry", "running", "scheduled", "pending"])
+def test_a_tasks_page_shows_all_of_it_and_escapes_that(busy: dict[str, str], chief: Client, state: str) -> None:
+    page = read(chief.get(url("jobrow_change", busy[state])))
+    assert page.complaints == []
+    assert busy[state] in page.text and "geheim" not in page.text
+    shown = {
+        "failure": [EVIL, "[redacted]", f"Traceback of {EVIL}", "failed for good"],
+        "success": [f'"{EVIL}"', "succeeded"],
+        "retry": ["Waiting to be retried", "ValueError: no"],
+        "running": ["30 %", f"at {EVIL}", '"<b>"'],
+        "scheduled": ["Scheduled", "in 1 h "],
+        "pending": ["[redacted]", '"remember": true'],
+    }
+    for words in shown[state]:
+        assert words in page.text
+
+
+def test_the_overview_tells_each_queues_numbers_and_what_to_look_at(busy: dict[str, str], chief: Client) -> None:
+    text = read(chief.get(url("jobrow_changelist"))).text
+    assert "Queue 'emails' is paused, and has tasks." in text
+    assert "1 succeeded" in text and "1 failed (50.0 %)" in text
+    assert "default 0 – 1 1 1 0" in text and "emails paused 1" in text
+
+
+def test_the_part_that_refreshes_itself_comes_without_the_frame(busy: dict[str, str], chief: Client) -> None:
+    for name in ("jobrow_changelist", "jobrow_workers"):
+        page = read(chief.get(url(name), {"part": ""}))
+        assert "html" not in page.tags and "section" in page.tags
+    part = read(chief.get(url("jobrow_change", busy["running"]), {"part": ""}))
+    assert "html" not in part.tags and "30 %" in part.text
+
+
+def test_the_list_is_filtered_by_state_queue_and_name(busy: dict[str, str], chief: Client) -> None:
+    def listed(**asked: str) -> set[str]:
+        text = read(chief.get(url("jobrow_tasks"), asked)).text
+        return {state for state, id_ in busy.items() if id_ in text}
+
+    assert listed() == set(busy)
+    assert listed(state="failure") == {"failure"}
+    assert listed(queue="emails") == {"failure", "success", "pending"}
+    assert listed(q="chores.add") == {"retry", "running", "scheduled"}
+    assert listed(q=busy["retry"]) == {"retry"} == listed(q=busy["retry"][:30])
+    assert listed(q="no.such.task") == set()
+    assert listed(period="1h") == set(busy)
+    assert listed(until="2001-01-01T00:00") == set() == listed(since="2101-01-01T00:00")
+    assert listed(text="SCRIPT") == {"failure", "success", "pending"}
+    assert listed(exception="ValueError") == {"retry"}
+
+
+def test_a_name_that_several_tasks_have_is_asked_about(busy: dict[str, str], chief: Client) -> None:
+    page = read(chief.get(url("jobrow_tasks"), {"q": "chores."}))
+    assert "Which one?" in page.text and "tests.operations.chores.whisper" in page.text
+
+
+def test_filters_that_are_none_are_told_of(store: Store, chief: Client) -> None:
+    page = read(chief.get(url("jobrow_tasks"), {"since": "yesterday"}))
+    assert "Enter a valid date/time." in page.text and "newest first" not in page.text
+
+
+def test_pages_of_the_list_follow_on_each_other(store: Store, chief: Client) -> None:
+    ids = [result.id for result in (chores.add.enqueue(number) for number in range(120))]
+    seen: list[str] = []
+    asked = {"state": "pending"}
+    for _ in range(3):
+        response = chief.get(url("jobrow_tasks"), asked)
+        seen += [task.id for task in response.context["listing"].tasks]
+        asked = {"state": "pending", "after": response.context["listing"].after}
+    assert seen == ids[::-1] and asked["after"] is None
+
+
+def test_a_bound_that_was_reached_is_told_of(store: Store, chief: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reinhardt_tasks.brokers.lookups.SCANNED", 10)
+    monkeypatch.setattr("reinhardt_tasks.brokers.lookups.PAGE", 10)
+    for number in range(30):
+        chores.add.enqueue(number)
+    page = read(chief.get(url("jobrow_tasks"), {"text": "nowhere"}))
+    assert "more to look through than one page load may" in page.text and "Nothing was found so far." in page.text
+
+
+def test_workers_are_shown_with_what_they_run(store: Store, chief: Client) -> None:
+    running = chores.add.enqueue(1)
+    one = claim(store, by=worker("cellar"))
+    page = read(chief.get(url("jobrow_workers")))
+    assert "cellar" in page.text and "alive" in page.text and "1 of 4" in page.text
+    assert one.job.id == running.id and f"{running.id}/change" in chief.get(url("jobrow_workers")).content.decode()
+
+
+def test_failures_are_grouped(store: Store, chief: Client) -> None:
+    for number in range(5):
+        chores.add.enqueue(number)
+        fail(
+            store, exception="a.Odd" if number % 2 else "a.Even", traceback='  File "x.py", line 9, in y\nEven: broken'
+        )
+    page = read(chief.get(url("jobrow_failures")))
+    assert "3 Even Even: broken x.py:9 in y" in page.text and "2 Odd" in page.text
+
+
+# Who sees what
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_nobody_sees_a_page_without_the_permission(store: Store, someone: Callable[..., Client], name: str) -> None:
+    assert someone("retry_jobrow", "view_arguments_jobrow").get(url(name)).status_code == 403
+    assert Client().get(url(name)).status_code == 302
+
+
+def test_a_task_is_not_shown_without_the_permission(busy: dict[str, str], someone: Callable[..., Client]) -> None:
+    client = someone("retry_jobrow", "view_arguments_jobrow", "edit_jobrow")
+    assert client.get(url("jobrow_change", busy["failure"])).status_code == 403
+    assert client.get(url("jobrow_edit", busy["failure"])).status_code == 403
+    assert "jobrow" not in client.get("/admin/").content.decode()
+
+
+def test_whoever_may_only_look_gets_no_button_and_no_arguments(store: Store, someone: Callable[..., Client]) -> None:
+    chores.add.enqueue(20_261_126)
+    one = claim(store)
+    store.broker.annotate(one, {"order": "20261126"}, None)
+    trace = '  File "x.py", line 9, in y\nValueError: 20261126'
+    store.broker.settle([Failed(claim=one, attempt=attempt(one, traceback=trace))])
+    chores.add.enqueue(20_261_126)
+    other = claim(store)
+    store.broker.settle([Succeeded(claim=other, result="20261126")])
+    client = someone("view_jobrow")
+    places = [url(name) for name in PLAIN]
+    for id_ in (one.job.id, other.job.id):
+        places += [url("jobrow_change", id_), url("jobrow_change", id_) + "?part"]
+    for place in places:
+        page = read(client.get(place))
+        assert page.buttons == [] and page.complaints == [], place
+        assert "20261126" not in page.text, place
+    assert "Traceback of builtins.ValueError" in read(client.get(url("jobrow_change", one.job.id))).text
+
+
+def test_a_search_over_arguments_tells_nothing_to_whoever_may_not_see_them(
+    store: Store, someone: Callable[..., Client]
+) -> None:
+    chores.add.enqueue(20_261_126)
+    client = someone("view_jobrow")
+    for text in ("20261126", "nothing"):
+        assert client.get(url("jobrow_tasks"), {"text": text}).status_code == 403
+
+
+# The frame
+
+
+def test_a_task_that_is_gone_is_a_404(store: Store, chief: Client) -> None:
+    assert chief.get(url("jobrow_change", new_id())).status_code == 404
+    assert chief.get(url("jobrow_change", "no-id")).status_code == 404
+
+
+def test_a_store_that_is_away_is_told_of_and_harms_no_page(site: None, chief: Client, settings: Any) -> None:
+    settings.TASKS = {
+        "away": {
+            "BACKEND": "reinhardt_tasks.backends.RedisBackend",
+            "OPTIONS": {"URL": "redis://127.0.0.1:1/0", "PREFIX": "x:"},
+        }
+    }
+    assert "is away" in read(chief.get(url("jobrow_changelist"))).text
+    assert chief.get(url("jobrow_tasks")).status_code == 503
+    assert read(chief.get(url("jobrow_workers"))).complaints == []
+    assert read(chief.get(url("jobrow_failures"))).complaints == []
+    assert chief.get(url("jobrow_change", new_id())).status_code == 503
+
+
+def test_a_project_whose_backends_keep_nothing_is_told_so(site: None, chief: Client, settings: Any) -> None:
+    settings.TASKS = {"default": {"BACKEND": "reinhardt_tasks.backends.DummyBackend"}}
+    for name in ("jobrow_changelist", "jobrow_tasks", "jobrow_queues"):
+        assert "keeps tasks" in read(chief.get(url(name))).text
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_the_pages_speak_japanese(busy: dict[str, str], chief: Client, name: str, settings: Any) -> None:
+    with translation.override("ja"):
+        page = read(chief.get(url(name)))
+    assert "バックグラウンドタスク" in page.text and page.complaints == []
+
+
+other_site = AdminSite(name="backstage")
+register(other_site)
+urlpatterns = [path("backstage/", other_site.urls), path("admin/", include("tests.urls"))]
+
+
+@override_settings(ROOT_URLCONF=__name__)
+def test_a_site_of_ones_own_has_the_pages_and_stays_within_itself(busy: dict[str, str], chief: Client) -> None:
+    for end in ("", "tasks/", "queues/", "workers/", "failures/", f"{busy['failure']}/change/"):
+        response = chief.get(f"/backstage/reinhardt_tasks/jobrow/{end}")
+        assert read(response).complaints == []
+        assert "/admin/reinhardt_tasks" not in response.content.decode()
+
+
+# Cost
+
+
+def test_statements_are_few_whatever_there_is(sqlite_store: Store, site: None, chief: Client) -> None:
+    chores.add.enqueue_many([((number,), {}) for number in range(50)])
+    few = _statements(chief)
+    for start in range(0, 10_000, 1000):
+        chores.add.enqueue_many([((start + number,), {}) for number in range(1000)])
+    many = _statements(chief)
+    assert many == few and max(many.values()) <= 25, (few, many)
+
+
+def _statements(client: Client) -> dict[str, int]:
+    found = {}
+    for name in PLAIN:
+        client.get(url(name))
+        with CaptureQueriesContext(connections["sqlite"]) as captured:
+            read(client.get(url(name)))
+        found[name] = len(captured)
+    return found

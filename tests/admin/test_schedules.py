@@ -1,0 +1,190 @@
+"""The pages about schedules: seen, switched, run, made, edited and deleted by whoever may."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.test import Client
+
+from reinhardt_tasks.admin.schedule_pages import runs_of
+from reinhardt_tasks.models import ScheduleRow
+from reinhardt_tasks.operations import Query, Store
+from reinhardt_tasks.schedules import CronSchedule, IntervalSchedule
+from reinhardt_tasks.scheduling import people
+from reinhardt_tasks.scheduling.databases import schedules_database
+from tests.operations import chores
+
+from .pages import read, url
+
+EVIL = "<script>alert('x')</script>"
+EVERY = ["view", "add", "change", "delete", "run_now"]
+
+
+def permissions(*names: str) -> list[str]:
+    return [f"{name}_schedulerow" for name in names]
+
+
+@pytest.fixture
+def keeper(someone: Callable[..., Client]) -> Client:
+    return someone(*permissions(*EVERY), "view_arguments_jobrow", "view_jobrow")
+
+
+@pytest.fixture
+def nightly(store: Store) -> ScheduleRow:
+    schedule = CronSchedule("0 3 * * *", tz="Europe/Berlin")
+    return people.create(f"nightly {EVIL}", chores.log_in.module_path, schedule, args=["ada", "geheim-123"])
+
+
+def entered(**values: Any) -> dict[str, Any]:
+    """Return what a person enters into the form."""
+    form = {
+        "name": "hourly",
+        "task": chores.add.module_path,
+        "kind": "cron",
+        "expression": "0 * * * *",
+        "tz": "Asia/Tokyo",
+        "args": "[1]",
+        "kwargs": "{}",
+        "catch_up": "latest",
+        "overlap": "skip",
+        "enabled": "on",
+    }
+    return form | values
+
+
+def again(row: ScheduleRow) -> ScheduleRow:
+    return ScheduleRow.objects.using(schedules_database()).get(pk=row.pk)
+
+
+def test_schedules_are_listed_in_words_with_their_next_runs(nightly: ScheduleRow, keeper: Client) -> None:
+    people.create("often", chores.add.module_path, IntervalSchedule(timedelta(minutes=5)), args=[1], enabled=False)
+    page = read(keeper.get(url("schedulerow_changelist")))
+    assert page.complaints == [] and "geheim" not in page.text
+    assert EVIL in page.text and "at 03:00 every day, Europe/Berlin time" in page.text
+    assert page.buttons == ["run-now", "off", "run-now", "on"]
+
+
+def test_a_schedules_page_shows_ten_runs_in_its_zone(nightly: ScheduleRow, keeper: Client) -> None:
+    response = keeper.get(url("schedulerow_change", nightly.pk))
+    page = read(response)
+    assert page.complaints == [] and "geheim" not in page.text and '("ada", "[redacted]")' in page.text
+    runs = response.context["runs"]
+    assert len(runs) == 10 and {run.at.hour for run in runs} == {3}
+    assert page.text.count("03:00:00 CE") == 10 and "Next runs, in Europe/Berlin time" in page.text
+
+
+def test_a_change_of_the_clock_is_marked() -> None:
+    moments = [datetime(2026, 3, day, 1, tzinfo=UTC) for day in (28, 29, 30)]
+    runs = runs_of(moments, ZoneInfo("Europe/Berlin"))
+    assert [(run.at.hour, run.is_after_change) for run in runs] == [(2, False), (3, True), (3, False)]
+
+
+def test_a_schedule_is_switched_off_and_on(nightly: ScheduleRow, someone: Callable[..., Client]) -> None:
+    client = someone(*permissions("view", "change"))
+    place = url("schedulerow_act", nightly.pk)
+    read(client.post(place, {"deed": "off"}, follow=True))
+    assert not again(nightly).enabled and again(nightly).next_at is None
+    read(client.post(place, {"deed": "on"}, follow=True))
+    assert again(nightly).enabled and again(nightly).next_at is not None
+    words = list(LogEntry.objects.order_by("pk").values_list("change_message", flat=True))
+    assert words == ["Switched off.", "Switched on."]
+
+
+def test_a_schedule_is_run_now(store: Store, nightly: ScheduleRow, someone: Callable[..., Client]) -> None:
+    client = someone(*permissions("view", "run_now"))
+    text = read(client.post(url("schedulerow_act", nightly.pk), {"deed": "run-now"}, follow=True)).text
+    (job,) = store.broker.find(Query())
+    assert f"Enqueued as task {job.id}." in text and job.name == chores.log_in.module_path
+
+
+def test_a_schedule_is_deleted_after_a_question(nightly: ScheduleRow, someone: Callable[..., Client]) -> None:
+    client = someone(*permissions("view", "delete"))
+    place = url("schedulerow_act", nightly.pk)
+    assert "Delete schedule" in read(client.post(place, {"deed": "delete"})).text
+    assert again(nightly)
+    read(client.post(place, {"deed": "delete", "confirmed": "1"}, follow=True))
+    assert not ScheduleRow.objects.using(schedules_database()).exists()
+    assert client.get(url("schedulerow_change", nightly.pk)).status_code == 404
+
+
+def test_a_schedule_is_made(store: Store, keeper: Client) -> None:
+    place = url("schedulerow_add")
+    assert read(keeper.get(place)).complaints == []
+    response = keeper.post(place, entered(), follow=True)
+    assert "Schedule hourly was made." in read(response).text
+    row = ScheduleRow.objects.using(schedules_database()).get()
+    assert (row.task, row.overlap, row.args) == (chores.add.module_path, "skip", "[1]") and row.next_at is not None
+    assert LogEntry.objects.get().get_admin_url() == url("schedulerow_change", row.pk)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"task": "no.such.task"}, "no task is registered as 'no.such.task'"),
+        ({"expression": "61 * * * *"}, "the minute field '61'"),
+        ({"expression": ""}, "Cron expression"),
+        ({"tz": "Europe/Berlyn"}, "Did you mean 'Europe/Berlin'?"),
+        ({"args": "[1, 2, 3]"}, "too many positional arguments"),
+        ({"args": "{}"}, "has to be a JSON list"),
+        ({"kind": "interval"}, "how many seconds lie between two runs"),
+        ({"kind": "at"}, "when it is to run"),
+        ({"priority": "1000"}, "from -100 to 100"),
+        ({"name": "x" * 101}, "at most 100 characters"),
+    ],
+)
+def test_a_schedule_that_cannot_be_is_refused_in_the_form(
+    sqlite_store: Store, keeper: Client, values: dict[str, str], words: str
+) -> None:
+    page = read(keeper.post(url("schedulerow_add"), entered(**values)))
+    assert words in page.text
+    assert not ScheduleRow.objects.using(schedules_database()).exists()
+
+
+def test_a_schedule_is_edited_and_what_is_redacted_stays(nightly: ScheduleRow, keeper: Client) -> None:
+    place = url("schedulerow_edit", nightly.pk)
+    response = keeper.get(place)
+    assert "geheim" not in response.content.decode() and read(response).complaints == []
+    values = entered(name="", task=chores.log_in.module_path, args='["bob", "[redacted]"]', kind="interval", every="90")
+    keeper.post(place, values)
+    row = again(nightly)
+    assert row.args == '["bob", "geheim-123"]' and "90000000" in row.schedule and row.name == nightly.name
+
+
+@pytest.mark.parametrize("lacking", EVERY)
+def test_whoever_may_not_does_not(nightly: ScheduleRow, someone: Callable[..., Client], lacking: str) -> None:
+    client = someone(*permissions(*[name for name in EVERY if name != lacking]), "view_arguments_jobrow", "view_jobrow")
+    before = again(nightly).__dict__ | {"_state": None}
+    attempts = {
+        "view": [("changelist", None), ("change", None), ("edit", {}), ("act", {"deed": "off"})],
+        "add": [("add", None), ("add", entered())],
+        "change": [("edit", None), ("edit", entered()), ("act", {"deed": "off"}), ("act", {"deed": "on"})],
+        "delete": [("act", {"deed": "delete", "confirmed": "1"})],
+        "run_now": [("act", {"deed": "run-now"})],
+    }
+    for name, posted in attempts[lacking]:
+        place = url(f"schedulerow_{name}", *([] if name in ("changelist", "add") else [nightly.pk]))
+        response = client.get(place) if posted is None else client.post(place, posted)
+        assert response.status_code == 403, (name, posted)
+    assert again(nightly).__dict__ | {"_state": None} == before
+    assert ScheduleRow.objects.using(schedules_database()).count() == 1 and not LogEntry.objects.exists()
+
+
+def test_arguments_are_shown_to_those_only_who_may_see_them(
+    nightly: ScheduleRow, someone: Callable[..., Client]
+) -> None:
+    client = someone(*permissions(*EVERY))
+    assert "ada" not in read(client.get(url("schedulerow_change", nightly.pk))).text
+    for name, args in (("edit", [nightly.pk]), ("add", [])):
+        assert client.get(url(f"schedulerow_{name}", *args)).status_code == 403
+
+
+def test_one_that_code_declares_is_not_edited_here(sqlite_store: Store, keeper: Client, nightly: ScheduleRow) -> None:
+    ScheduleRow.objects.using(schedules_database()).update(source="code")
+    assert keeper.post(url("schedulerow_edit", nightly.pk), entered()).status_code == 400
+    text = read(keeper.post(url("schedulerow_act", nightly.pk), {"deed": "delete", "confirmed": "1"}, follow=True)).text
+    assert "is declared in code" in text and again(nightly)

@@ -1,0 +1,186 @@
+"""The pages about workflows: how far they are, their drawing, and what is done to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.db import connections
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from reinhardt_tasks.admin.drawings import MOST_STEPS, drawing_of
+from reinhardt_tasks.jobs import Failed, TaskStatus, new_id
+from reinhardt_tasks.operations import Query, Store
+from reinhardt_tasks.workflow_states import ChainStatus
+from reinhardt_tasks.workflows import Workflow, get_workflow, group, step, steps_of
+from reinhardt_tasks.workflows.tending import look_after
+from tests.operations import chores
+from tests.operations.stores import attempt, claim
+
+from .pages import Page, read, url
+
+EVIL = "<script>alert('x')</script>"
+
+
+@pytest.fixture
+def keeper(someone: Callable[..., Client]) -> Client:
+    return someone(
+        "view_workflowrow", "cancel_workflowrow", "retry_workflowrow", "view_jobrow", "view_arguments_jobrow"
+    )
+
+
+def diamond() -> str:
+    """Start a workflow whose second step follows the first, two follow that, and one ends all; return its id."""
+    flow = Workflow(f"diamond {EVIL}")
+    first = flow.add(step(chores.add, 1).named(f"first {EVIL}"))
+    sides = [flow.add(step(chores.add, number).named(f"side {number}"), after=[first]) for number in (1, 2)]
+    flow.add(step(chores.add, 3).named("last"), after=sides)
+    return flow.start().id
+
+
+def fail_next(store: Store, workflow: str) -> None:
+    """Let the next task fail, and the workflow see that, as a worker does."""
+    one = claim(store)
+    store.broker.settle([Failed(claim=one, attempt=attempt(one, traceback="ValueError: 20261126"))])
+    look_after(workflow)
+
+
+def test_workflows_are_listed_by_state(store: Store, keeper: Client) -> None:
+    ids = [diamond(), diamond()]
+    get_workflow(ids[0]).cancel()
+    page = read(keeper.get(url("workflowrow_changelist")))
+    assert page.complaints == [] and EVIL in page.text and "0 of 4" in page.text
+    for state, shown in (("cancelled", {ids[0]}), ("running", {ids[1]}), ("failed", set()), ("nonsense", set(ids))):
+        text = read(keeper.get(url("workflowrow_changelist"), {"state": state})).text
+        assert {id_ for id_ in ids if id_ in text} == shown
+
+
+def test_a_workflow_is_drawn_with_its_steps_states(store: Store, keeper: Client) -> None:
+    id_ = diamond()
+    response = keeper.get(url("workflowrow_change", id_))
+    page = read(response)
+    assert page.complaints == [] and page.tags.count("rect") == 4
+    assert f"first {EVIL}: Pending" in page.text and "last: Waiting" in page.text
+    drawing = response.context["drawing"]
+    assert len(drawing.lines) == 4
+    columns: dict[int, list[str]] = {}
+    for node in drawing.nodes:
+        columns.setdefault(node.x, []).append(node.step.name)
+    assert [sorted(names) for _x, names in sorted(columns.items())] == [
+        [f"first {EVIL}"],
+        ["side 1", "side 2"],
+        ["last"],
+    ]
+    assert len({(node.x, node.y) for node in drawing.nodes}) == 4
+
+
+def test_the_part_that_refreshes_itself_comes_without_the_frame(store: Store, keeper: Client) -> None:
+    page = read(keeper.get(url("workflowrow_change", diamond()), {"part": ""}))
+    assert "html" not in page.tags and "svg" in page.tags
+
+
+def test_one_that_is_too_large_to_draw_is_told_in_numbers(sqlite_store: Store, keeper: Client) -> None:
+    flow = Workflow("wide")
+    flow.add(group(*[step(chores.add, number) for number in range(MOST_STEPS + 50)]))
+    id_ = flow.start().id
+    page = read(keeper.get(url("workflowrow_change", id_)))
+    assert "svg" not in page.complaints and page.tags.count("rect") == 0
+    assert (
+        "there are too many to draw" in page.text and f"add 0 {MOST_STEPS + 50} 0 0 0 0 {MOST_STEPS + 50}" in page.text
+    )
+    assert "Next" in page.text
+    second = read(keeper.get(url("workflowrow_change", id_), {"after": "99"}))
+    assert second.complaints == []
+
+
+def test_a_page_takes_few_statements_however_large_the_workflow(sqlite_store: Store, keeper: Client) -> None:
+    numbers = []
+    for size in (210, 2000):
+        flow = Workflow("wide")
+        flow.add(group(*[step(chores.add, number) for number in range(size)]))
+        place = url("workflowrow_change", flow.start().id)
+        keeper.get(place)
+        with CaptureQueriesContext(connections["sqlite"]) as captured:
+            read(keeper.get(place))
+        numbers.append(len(captured))
+    assert numbers[0] == numbers[1] <= 12
+
+
+def test_a_steps_task_leads_to_its_workflow(store: Store, keeper: Client, someone: Callable[..., Client]) -> None:
+    id_ = diamond()
+    (job,) = store.broker.find(Query())
+    link = f'href="{url("workflowrow_change", id_)}"'
+    assert link in keeper.get(url("jobrow_change", job.id)).content.decode()
+    assert link not in someone("view_jobrow").get(url("jobrow_change", job.id)).content.decode()
+
+
+def test_many_abreast_are_not_drawn(sqlite_store: Store) -> None:
+    flow = Workflow("abreast")
+    flow.add(group(*[step(chores.add, number) for number in range(60)]))
+    id_ = flow.start().id
+    assert drawing_of(id_, steps_of(id_, limit=MOST_STEPS)) is None
+
+
+def test_a_workflow_is_cancelled_after_a_question(store: Store, keeper: Client) -> None:
+    id_ = diamond()
+    place = url("workflowrow_act", id_)
+    page = read(keeper.post(place, {"deed": "cancel"}))
+    assert "Cancel this workflow?" in page.text and page.complaints == []
+    assert not get_workflow(id_).is_finished
+    assert "Done." in read(keeper.post(place, {"deed": "cancel", "confirmed": "1"}, follow=True)).text
+    assert get_workflow(id_).status is ChainStatus.CANCELLED
+    (entry,) = LogEntry.objects.all()
+    assert entry.get_admin_url() == url("workflowrow_change", id_) and EVIL in entry.object_repr
+
+
+@pytest.mark.parametrize("deed", ["retry", "retry-failed"])
+def test_a_workflow_is_retried(store: Store, keeper: Client, deed: str) -> None:
+    id_ = diamond()
+    get_workflow(id_).cancel()
+    page = read(keeper.get(url("workflowrow_change", id_)))
+    assert page.buttons == ["retry-failed", "retry"]
+    keeper.post(url("workflowrow_act", id_), {"deed": deed, "confirmed": "1"})
+    assert get_workflow(id_).status is ChainStatus.RUNNING
+    assert [job.status for job in store.broker.find(Query(statuses=(TaskStatus.PENDING,)))] == [TaskStatus.PENDING]
+
+
+def test_what_is_in_no_state_for_it_is_told(store: Store, keeper: Client) -> None:
+    id_ = diamond()
+    response = keeper.post(url("workflowrow_act", id_), {"deed": "retry", "confirmed": "1"}, follow=True)
+    assert "nothing was done" in read(response).text and not LogEntry.objects.exists()
+    assert keeper.post(url("workflowrow_act", id_), {"deed": "explode"}).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("deed", "takes"),
+    [("cancel", "cancel_workflowrow"), ("retry", "retry_workflowrow"), ("retry-failed", "retry_workflowrow")],
+)
+def test_whoever_may_not_does_not(store: Store, someone: Callable[..., Client], deed: str, takes: str) -> None:
+    id_ = diamond()
+    if deed != "cancel":
+        get_workflow(id_).cancel()
+    before = get_workflow(id_).status
+    every = {"view_workflowrow", "cancel_workflowrow", "retry_workflowrow"}
+    for client in (someone(*(every - {takes})), someone("view_workflowrow"), someone(takes)):
+        assert client.post(url("workflowrow_act", id_), {"deed": deed, "confirmed": "1"}).status_code == 403
+    assert get_workflow(id_).status is before and not LogEntry.objects.exists()
+    assert someone(takes).get(url("workflowrow_change", id_)).status_code == 403
+    assert someone("retry_jobrow").get(url("workflowrow_changelist")).status_code == 403
+
+
+def test_one_that_is_gone_is_a_404(store: Store, keeper: Client) -> None:
+    for id_ in (new_id(), "no-id"):
+        assert keeper.get(url("workflowrow_change", id_)).status_code == 404
+
+
+def test_messages_of_errors_are_shown_to_those_only_who_may_see_arguments(
+    sqlite_store: Store, keeper: Client, someone: Callable[..., Client]
+) -> None:
+    id_ = diamond()
+    fail_next(sqlite_store, id_)
+    pages: list[Page] = [
+        read(client.get(url("workflowrow_change", id_))) for client in (keeper, someone("view_workflowrow"))
+    ]
+    assert ["ValueError" in page.text for page in pages] == [True, False]

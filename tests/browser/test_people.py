@@ -1,0 +1,197 @@
+"""What people do: find what failed, read why, mend it; stop what goes on for too long; look without touching."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .conftest import Site
+
+PAGES = {
+    "overview": "/admin/reinhardt_tasks/jobrow/",
+    "tasks": "/admin/reinhardt_tasks/jobrow/tasks/",
+    "queues": "/admin/reinhardt_tasks/jobrow/queues/",
+    "workers": "/admin/reinhardt_tasks/jobrow/workers/",
+    "failures": "/admin/reinhardt_tasks/jobrow/failures/",
+    "schedules": "/admin/reinhardt_tasks/schedulerow/",
+    "workflows": "/admin/reinhardt_tasks/workflowrow/",
+}
+
+#: Text whose contrast with what is behind it is below 4.5 to 1 (WCAG 2.2, 1.4.3), of our own elements.
+CONTRASTS = """() => {
+  const parse = (text) => (text.match(/[\\d.]+/g) || []).map(Number);
+  const light = (rgb) => {
+    const [r, g, b] = rgb.slice(0, 3).map((v) => { v /= 255; return v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4; });
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const behind = (element) => {
+    for (let each = element; each; each = each.parentElement) {
+      const rgba = parse(getComputedStyle(each).backgroundColor);
+      if (rgba.length === 3 || rgba[3] > 0) return rgba;
+    }
+    return [255, 255, 255];
+  };
+  const found = [];
+  for (const element of document.querySelectorAll("#content *")) {
+    const words = [...element.childNodes].filter((n) => n.nodeType === 3).map((n) => n.data.trim()).join("");
+    if (!words || !element.checkVisibility() || element.closest("svg, option, datalist")) continue;
+    let opacity = 1;
+    for (let each = element; each; each = each.parentElement) opacity *= Number(getComputedStyle(each).opacity);
+    const back = behind(element);
+    const front = parse(getComputedStyle(element).color).slice(0, 3).map((v, i) => v * opacity + back[i] * (1 - opacity));
+    const [a, b] = [light(front), light(back)].sort((x, y) => y - x);
+    const ratio = (a + 0.05) / (b + 0.05);
+    if (ratio < 4.5) found.push(`${ratio.toFixed(2)} ${element.tagName}.${element.className}: ${words.slice(0, 40)}`);
+  }
+  return found;
+}"""
+
+
+def test_a_failed_task_is_found_read_and_mended(visit: Callable[..., Any], site: Site) -> None:
+    site.door.unlink(missing_ok=True)
+    site.enqueue("deliver", "parcel <b>7</b>")
+    page = visit()
+    page.locator("#content-main").get_by_role("link", name="Tasks", exact=True).click()
+    failed = page.locator(".rt-card-bad a")
+    # The overview refreshes itself: nobody reloads it.
+    failed.wait_for()
+    failed.click()
+    page.locator(".rt-tasks").get_by_role("link", name="deliver").first.click()
+    assert "LookupError: Nobody opens the door for parcel <b>7</b>." in page.locator(".rt-attempts").inner_text()
+    site.door.touch()
+    page.get_by_role("button", name="Retry").click()
+    assert "Done for 1 task." in page.locator(".messagelist").inner_text()
+    page.locator("#rt-task-state .rt-good").wait_for()
+    page.reload()
+    assert "parcel <b>7</b> was delivered" in page.locator("#rt-task-result").inner_text()
+    assert page.locator(".rt-attempts > li").count() == 2
+    assert "chief · Retried." in page.locator("#content").inner_text()
+
+
+def test_a_running_task_is_cancelled(visit: Callable[..., Any], site: Site) -> None:
+    id_ = site.enqueue("wander", "through the woods")
+    page = visit()
+    page.goto(PAGES["tasks"])
+    page.locator("#rt-q").fill(id_)
+    page.keyboard.press("Enter")
+    page.locator(".rt-tasks").get_by_role("link", name="wander").click()
+    page.locator("#rt-task-state .rt-run").wait_for()
+    page.locator("#rt-task-state progress").wait_for()
+    page.get_by_role("button", name="Cancel…").click()
+    assert "Running ones are told to stop." in page.locator("#content").inner_text()
+    page.get_by_role("button", name="Cancel").click()
+    page.locator("#rt-task-state .rt-off").wait_for()
+    assert "Cancelled" in page.locator("#rt-task-state").inner_text()
+
+
+def test_selected_tasks_are_discarded_by_keyboard(visit: Callable[..., Any], site: Site) -> None:
+    site.door.touch()
+    id_ = site.enqueue("deliver", "a letter")
+    page = visit()
+    page.goto(f"{PAGES['tasks']}?q={id_}&state=success")
+    while not page.locator("input[name=ids]").count():
+        page.reload()
+    page.locator("[data-rt-select-all]").focus()
+    page.keyboard.press("Space")
+    assert page.locator("[data-rt-selected]").inner_text() == "1 selected"
+    page.get_by_role("button", name="Discard…").focus()
+    page.keyboard.press("Enter")
+    page.get_by_text("This cannot be undone.").wait_for()
+    page.get_by_role("button", name="Discard").focus()
+    page.keyboard.press("Enter")
+    page.get_by_text("No tasks match.").wait_for()
+
+
+def test_a_schedule_is_made_and_run_now(visit: Callable[..., Any], site: Site) -> None:
+    page = visit()
+    page.goto(PAGES["schedules"])
+    page.get_by_role("link", name="Add a schedule").click()
+    page.locator("#rt-name").fill("at tea time")
+    page.locator("#rt-task").fill("tests.browser.tasks.deliver")
+    page.locator("#rt-expression").fill("0 17 * * moon")
+    page.locator("#rt-args").fill('["tea"]')
+    page.get_by_role("button", name="Save").click()
+    assert "the day of the week field 'moon'" in page.locator(".errornote").inner_text()
+    page.locator("#rt-expression").fill("0 17 * * mon")
+    page.get_by_role("button", name="Save").click()
+    assert "at 17:00 on Monday" in page.locator("#content").inner_text()
+    page.get_by_role("button", name="Run at tea time now").click()
+    assert "Enqueued as task" in page.locator(".messagelist").inner_text()
+
+
+def test_a_workflow_is_seen_to_go_on_and_cancelled(visit: Callable[..., Any], site: Site) -> None:
+    flow = site.enqueue("trip", "over the hills")
+    page = visit()
+    page.goto(PAGES["workflows"])
+    page.locator(f"a[href*='{flow}']").click()
+    # Nobody reloads it: its first step succeeds, its second one runs on and on.
+    page.locator(".rt-node-good").wait_for()
+    page.locator(".rt-node-run").wait_for()
+    page.get_by_role("button", name="Cancel…").click()
+    page.get_by_role("button", name="Cancel").click()
+    page.locator("#rt-flow-state .rt-off").wait_for()
+
+
+def test_updates_can_be_paused(visit: Callable[..., Any], site: Site) -> None:
+    page = visit()
+    page.goto(PAGES["overview"])
+    page.locator("[data-rt-clock]:not(:empty)").wait_for()
+    page.get_by_role("button", name="Pause updates").click()
+    assert page.get_by_role("button", name="Resume updates").is_visible()
+
+
+def test_whoever_may_only_look_finds_no_buttons(visit: Callable[..., Any], site: Site) -> None:
+    id_ = site.enqueue("deliver", "a secret")
+    page = visit("guest")
+    for place in [*PAGES.values(), f"/admin/reinhardt_tasks/jobrow/{id_}/change/"]:
+        page.goto(place)
+        assert page.locator("button[name=deed]").count() == 0
+        assert "a secret" not in page.locator("#content").inner_text()
+    assert "You may not see arguments" in page.locator("#content").inner_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [
+        ("light", {}),
+        ("dark", {"scheme": "dark"}),
+        ("narrow", {"width": 390}),
+        ("japanese", {"locale": "ja-JP"}),
+    ],
+)
+def test_every_page_can_be_read(
+    visit: Callable[..., Any], site: Site, pictures: Path, name: str, how: dict[str, Any]
+) -> None:
+    site.door.unlink(missing_ok=True)
+    id_ = site.enqueue("deliver", "parcel 9")
+    page = visit(**how)
+    task = f"/admin/reinhardt_tasks/jobrow/{id_}/change/"
+    page.goto(task)
+    while page.locator("#rt-task-state .rt-bad").count() == 0:
+        page.reload()
+    flow = site.enqueue("trip", "to the sea")
+    page.goto(PAGES["schedules"])
+    page.get_by_role("link", name="weekly").click()
+    more = {
+        "task": task,
+        "edit": task.replace("change", "edit"),
+        "schedule": page.url,
+        "schedule-edit": page.url.replace("change", "edit"),
+        "workflow": f"/admin/reinhardt_tasks/workflowrow/{flow}/change/",
+        "index": "/admin/",
+    }
+    for title, place in {**PAGES, **more}.items():
+        page.goto(place)
+        page.screenshot(path=str(pictures / f"{name}-{title}.png"), full_page=True)
+        if title == "index":
+            continue
+        assert page.evaluate(CONTRASTS) == [], (name, title)
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), (name, title)
+        assert page.locator("html").get_attribute("lang") == ("ja" if name == "japanese" else "en")
+        if name == "dark":
+            assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(18, 18, 18)"
+        if name == "japanese":
+            assert "バックグラウンドタスク" in page.locator(".breadcrumbs").inner_text()
