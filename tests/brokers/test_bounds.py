@@ -25,7 +25,8 @@ WALKED = 2_000
 ROWS_FOR_ONE = 8
 #: Steps of SQLite's machine for one row.
 STEPS_FOR_ONE = 120
-STATEMENTS = 6
+#: However much there is: `counts` asks for each kind of place in which a job may lie.
+STATEMENTS = 7
 
 #: When the jobs were enqueued and finished: one each 600 ms, up to now.
 EVERY = timedelta(milliseconds=600)

@@ -20,6 +20,7 @@ from reinhardt_tasks.management.commands.tasks import SUBCOMMANDS, Command
 from reinhardt_tasks.management.tasks_cli import output
 from reinhardt_tasks.operations import Store, actions
 from reinhardt_tasks.redaction import REDACTED
+from reinhardt_tasks.registry import registry
 from tests.operations import chores
 from tests.operations.stores import claim, database_store, fail, put_off, redis_store, status_of, store, succeed, worker
 from tests.servers.ports import ReservedPort
@@ -254,7 +255,7 @@ def test_all_that_match_are_acted_on(store: Store, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(actions, "BATCH", 2)
     ids = [chores.add.enqueue(number).id for number in range(5)]
     other = chores.log_in.enqueue("ada", "secret").id
-    code, out, _ = told("cancel", "--all", "--name", "add", "--yes")
+    code, out, _ = told("cancel", "--all", "--name", chores.add.module_path, "--yes")
     assert (code, out) == (0, "Done with 5 tasks.\n")
     assert {status_of(store, id_) for id_ in ids} == {TaskStatus.CANCELLED}
     assert status_of(store, other) is TaskStatus.PENDING
@@ -267,6 +268,15 @@ def test_all_that_match_are_acted_on(store: Store, monkeypatch: pytest.MonkeyPat
     }
     assert [status_of(store, id_) is TaskStatus.PENDING for id_ in ids] == [False, False, True, True, True]
     assert data("change", "--all", "--queue", "default", "--to-queue", "reports", "--yes")["count"] == 3
+
+
+def test_a_part_of_several_names_is_refused_and_nothing_done(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    id_ = chores.add.enqueue(1).id
+    monkeypatch.setitem(registry._tasks, "shop.tasks.add", chores.add)
+    code, out, err = told("cancel", "--all", "--name", "add", "--yes")
+    assert (code, out) == (2, "")
+    assert "shop.tasks.add" in err and "tests.operations.chores.add" in err and "whole name" in err
+    assert status_of(store, id_) is TaskStatus.PENDING
 
 
 def test_a_rehearsal_does_nothing(store: Store) -> None:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -40,6 +41,8 @@ def environment(sqlite_database: str, django_db_blocker: Any, settings: Any) -> 
 
 def started(environment: dict[str, str], *words: str, **how: Any) -> subprocess.Popen[str]:
     how = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **how}
+    # Tests that a shell started in the background ignore Ctrl-C, and so would what they start.
+    how["preexec_fn"] = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
     return subprocess.Popen(
         [sys.executable, "-m", "django", "tasks", *words], cwd=ROOT, env=environment, text=True, **how
     )

@@ -108,7 +108,7 @@ def test_the_page_tells_what_a_worker_did(address: Any, store: Store) -> None:
         count = [number for key, number in page.items() if key[0] == f"{what}_count" and f"{HERE}.succeed" in key]
         assert count == [2]
     assert page[("slots", "thread")] == 4
-    assert page[("slots", "coroutine")] == 100
+    assert page[("slots", "coroutine")] == WorkerConfig().async_concurrency
     assert page[("slots_busy", "thread")] == page[("slots_busy", "coroutine")] == page[("claims_held",)] == 0
     assert page[("processes",)] == 1
     assert page[("lease_lost_total",)] == 0

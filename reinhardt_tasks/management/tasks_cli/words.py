@@ -8,7 +8,9 @@ from datetime import datetime, timedelta
 
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
+from django.utils.translation import gettext as _
 
+from ...exceptions import OperationRefused
 from ...jobs import TaskStatus
 from ...options import did_you_mean
 from ...registry import registry
@@ -62,11 +64,17 @@ def status(text: str) -> TaskStatus:
 
 
 def task_name(text: str) -> str:
-    """Return the whole name of a task of which the last part was given; what is no part of one stays as it is."""
+    """Return the whole name of a task of which the last part was given; what is no part of one stays as it is.
+
+    Raise OperationRefused for the last part of several.
+    """
     if registry.has(text):
         return text
-    ends = [name for name in registry.list() if name.endswith(f".{text}")]
-    return ends[0] if len(ends) == 1 else text
+    ends = sorted(name for name in registry.list() if name.endswith(f".{text}"))
+    if len(ends) > 1:
+        words = _("Several tasks are called {name}: {names}. Give the whole name.")
+        raise OperationRefused(words.format(name=repr(text), names=", ".join(ends)))
+    return ends[0] if ends else text
 
 
 def near_name(name: str) -> str:
