@@ -9,6 +9,9 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from ._compat import TaskResultStatus
+    from .backends import DatabaseBackend, DummyBackend, ImmediateBackend, RedisBackend, TaskBackend
+    from .brokers.database.results import DatabaseResultBackend
+    from .brokers.redis.results import RedisResultBackend
     from .exceptions import (
         BackendError,
         DuplicateTask,
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
     from .schedules import At, CronSchedule, IntervalSchedule, Schedule, scheduled
     from .scheduling import Scheduler
     from .tasks import Task, TaskContext, get_current_context, task
+    from .worker import Worker, WorkerConfig
     from .workflow_states import ChainStatus
     from .workflows.chains import TaskChain, TaskChainBuilder
     from .workflows.graphs import Workflow
@@ -48,6 +52,10 @@ if TYPE_CHECKING:
 #: Public name → the module that has it. Loaded when asked for: most need settings, which may not be there yet.
 _PLACES = {
     "_compat": ["TaskResultStatus"],
+    "backends": ["DatabaseBackend", "DummyBackend", "ImmediateBackend", "RedisBackend", "TaskBackend"],
+    "brokers.database.results": ["DatabaseResultBackend"],
+    "brokers.redis.results": ["RedisResultBackend"],
+    "worker": ["Worker", "WorkerConfig"],
     "exceptions": [
         "BackendError",
         "DuplicateTask",
@@ -98,9 +106,13 @@ __all__ = [
     "ChainStatus",
     "Concurrency",
     "CronSchedule",
+    "DatabaseBackend",
+    "DatabaseResultBackend",
     "Debounce",
+    "DummyBackend",
     "DuplicateTask",
     "ExecutionFailed",
+    "ImmediateBackend",
     "InstanceMissing",
     "IntervalSchedule",
     "InvalidSchedule",
@@ -111,6 +123,8 @@ __all__ = [
     "QueueConfig",
     "QueueError",
     "RateLimit",
+    "RedisBackend",
+    "RedisResultBackend",
     "ResultBackend",
     "Retry",
     "RetryState",
@@ -119,6 +133,7 @@ __all__ = [
     "Scheduler",
     "SerializationFailed",
     "Task",
+    "TaskBackend",
     "TaskCancelled",
     "TaskChain",
     "TaskChainBuilder",
@@ -137,6 +152,8 @@ __all__ = [
     "TaskStatus",
     "TaskTimeout",
     "Unique",
+    "Worker",
+    "WorkerConfig",
     "WorkerLost",
     "Workflow",
     "WorkflowNotFound",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from .base import ReinhardtBackend as TaskBackend
 from .database import DatabaseBackend
 from .dummy import DummyBackend
 from .immediate import ImmediateBackend
@@ -11,7 +12,7 @@ from .immediate import ImmediateBackend
 if TYPE_CHECKING:
     from .redis import RedisBackend
 
-__all__ = ["DatabaseBackend", "DummyBackend", "ImmediateBackend", "RedisBackend"]
+__all__ = ["DatabaseBackend", "DummyBackend", "ImmediateBackend", "RedisBackend", "TaskBackend"]
 
 
 def __getattr__(name: str) -> Any:

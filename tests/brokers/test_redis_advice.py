@@ -11,7 +11,12 @@ from django.test import override_settings
 
 from reinhardt_tasks.brokers.redis import Connections, RedisBroker, Target
 from reinhardt_tasks.brokers.redis.advice import advice_on
+from reinhardt_tasks.jobs import Succeeded, TaskStatus
+from reinhardt_tasks.management.commands.runworker import notes_on
 from tests.servers import RedisServer, ServerMissing
+from tests.test_docs import ROOT
+
+from .promises.base import new_job, new_worker
 
 
 def _broker(url: str) -> RedisBroker:
@@ -75,3 +80,30 @@ def _tasks(url: str) -> dict[str, Any]:
 
 def _ids() -> set[str | None]:
     return {message.id for message in checks.run_checks(include_deployment_checks=True)}
+
+
+RIGHTS = "+@read +@write +@connection +@scripting +time +wait +info"
+
+
+def test_a_user_with_the_rights_that_the_manual_names_gets_work_done(careful: RedisServer) -> None:
+    rights = (ROOT / "docs" / "redis.md").read_text("utf-8")
+    assert f"~reinhardt:tasks:* {RIGHTS}" in rights
+    broker = _user(careful, RIGHTS)
+    (job,) = broker.enqueue([new_job()])
+    worker = new_worker()
+    (claim,) = broker.claim(None, 5, worker)
+    assert broker.settle([Succeeded(claim=claim)]) == []
+    assert broker.get([job.id])[job.id].status is TaskStatus.SUCCESS
+    assert notes_on(broker) == []
+
+
+def test_a_worker_starts_though_it_may_not_ask_how_its_store_is_set_up(careful: RedisServer) -> None:
+    broker = _user(careful, RIGHTS.replace("+info", "-info"))
+    (note,) = notes_on(broker)
+    assert "could not be asked" in note and "Its user may not do this" in note
+
+
+def _user(server: RedisServer, rights: str) -> RedisBroker:
+    with server.client() as client:
+        client.execute_command("ACL", "SETUSER", "tasks", "reset", "on", ">secret", "~advice:*", *rights.split())
+    return _broker(server.url.replace("redis://", "redis://tasks:secret@"))

@@ -18,7 +18,7 @@ from django.utils import autoreload
 from ... import __version__, signals
 from ..._compat import InvalidTaskBackend, task_backends
 from ...backends.base import ReinhardtBackend
-from ...brokers.base import BrokerTraits, WorkerInfo
+from ...brokers.base import Broker, BrokerTraits, WorkerInfo
 from ...exceptions import QueueError
 from ...options import did_you_mean
 from ...registry import registry
@@ -334,10 +334,18 @@ class Command(BaseCommand):
             f"  slots        {config.concurrency} threads, {config.async_concurrency} coroutines{each}",
             *_connections(traits, config, processes),
             f"  tasks        {len(registry.list())} registered",
-            *(f"  note         {advice.message} {advice.hint}" for advice in backend.broker.advice()),
+            *(f"  note         {note}" for note in notes_on(backend.broker)),
         ]
         self.stdout.write("\n".join(lines))
         self.stdout.flush()
+
+
+def notes_on(broker: Broker) -> list[str]:
+    """Return what is not as it should be with the store. One that does not let us ask serves all the same."""
+    try:
+        return [f"{advice.message} {advice.hint}" for advice in broker.advice()]
+    except QueueError as exc:
+        return [f"How the store is set up could not be asked. {exc}"]
 
 
 #: Starts a worker process, starts one that serves metrics, makes a board that the former shares.
