@@ -99,13 +99,15 @@ class ArchivingBroker(Broker):
         return done
 
     def retry(self, ids: Collection[str]) -> list[str]:
+        before = {id_: job.token for id_, job in self.archived.get(ids).items()}
         done = set(self.broker.retry(ids))
         missing = [id_ for id_ in ids if id_ not in done]
         here = self.broker.get(missing)
         ended = self.archived.get([id_ for id_ in missing if id_ not in here]).values()
         done |= set(self.broker.revive([job for job in ended if job.status is not TaskStatus.SUCCESS]))
-        # Only now: what lies in both is as it is there.
-        self.archived.delete(list(done))
+        # Only now: what lies in both is as it is there. Not what a worker has run meanwhile, whose end is written already.
+        written = self.archived.get(list(done))
+        self.archived.delete([id_ for id_, job in written.items() if job.token == before.get(id_)])
         return [id_ for id_ in ids if id_ in done]
 
     def revive(self, jobs: Sequence[Job]) -> list[str]:

@@ -54,6 +54,8 @@ class Pulse:
 
     held: Mapping[str, int]
     cancelled: frozenset[str] = frozenset()
+    #: False where a part of the store did not answer: what is not in `held` may be held there all the same.
+    is_whole: bool = True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -87,16 +87,17 @@ def _payload(job: Job, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
 
 
 def _enqueued(store: Store, job: Job, payload: str) -> str:
-    args, kwargs, _headers = decode_call(payload)
+    args, kwargs, headers = decode_call(payload)
     again = Job(
         id=new_id(),
         name=job.name,
-        # The headers said what it was a part of, whose step or whose trace: that is over.
-        payload=encode_call(job.name, args, kwargs),
+        # The headers said what it was a part of, whose step or whose trace: that is over. How long it may take is not.
+        payload=encode_call(job.name, args, kwargs, {"timeout": headers["timeout"]} if "timeout" in headers else None),
         backend=job.backend,
         queue=job.queue,
         priority=job.priority,
         max_attempts=job.max_attempts,
+        limits=job.limits,
         metadata=dict(job.metadata),
     )
     store.broker.enqueue([again])

@@ -8,6 +8,7 @@ import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+from .. import followers
 from ..brokers.base import WorkerInfo
 from ..brokers.lookups import Query
 from ..exceptions import TaskNotFound
@@ -31,9 +32,8 @@ def requeue_lost(store: Store) -> Iterator[Done]:
     worker = WorkerInfo(id=f"people@{host[:80]}:{pid}:{new_id()[-12:]}", name="people", host=host, pid=pid, lease=60.0)
     try:
         while claims := store.broker.rescue(_AT_ONCE, worker):
-            gone = {
-                claim.job.id for claim in store.broker.settle([lost_outcome(c, store.backend.settings) for c in claims])
-            }
+            outcomes = followers.all_ended([lost_outcome(claim, store.backend.settings) for claim in claims])
+            gone = {claim.job.id for claim in store.broker.settle(outcomes)}
             yield Done(took=[claim.job.id for claim in claims if claim.job.id not in gone])
     finally:
         store.broker.leave(worker)

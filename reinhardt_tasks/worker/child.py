@@ -78,7 +78,11 @@ class SupervisedHeartbeat:
                 if message["asked"] < believed_at:
                     # We were slow to listen: since the store was asked we may have claimed something.
                     continue
-                pulse = Pulse(held=message["held"], cancelled=frozenset(message["cancelled"]))
+                pulse = Pulse(
+                    held=message["held"],
+                    cancelled=frozenset(message["cancelled"]),
+                    is_whole=message.get("whole", True),
+                )
                 self._pulsed({id_: token for id_, token in believed.items() if id_ in self._held()}, pulse)
                 believed, believed_at = self._held(), time.monotonic()
             else:

@@ -31,6 +31,8 @@ class Maintenance:
         self._broker = broker
         self._worker = worker
         self._options = options
+        #: While it holds what it has rescued and not settled: its worker's, as the store has it, and known to nobody else.
+        self.is_rescuing = False
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._serve, name="reinhardt-maintenance", daemon=True)
 
@@ -47,6 +49,13 @@ class Maintenance:
         `begun` names the jobs that were running in the worker `of`, where that is known: its others are given back as if
         never claimed.
         """
+        self.is_rescuing = True
+        try:
+            return self._rescue(begun, of)
+        finally:
+            self.is_rescuing = False
+
+    def _rescue(self, begun: Collection[str] | None, of: str | None) -> int:
         number = 0
         while claims := self._broker.rescue(BATCH, self._worker):
             outcomes = followers.all_ended(

@@ -61,6 +61,11 @@ class Outages:
         at = time.monotonic() + PART_PAUSE
         self._later += [(at, outcome) for outcome in outcomes]
 
+    @property
+    def put_by(self) -> int:
+        """How many outcomes wait for a part of the store."""
+        return len(self._later)
+
     def due(self) -> list[Outcome]:
         """Take out what was put off and is to be tried again now; all of it where nothing is far off."""
         now = time.monotonic()

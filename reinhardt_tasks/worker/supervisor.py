@@ -384,7 +384,9 @@ class Supervisor:
             # What is no longer to be cancelled is forgotten: a person may have it run again, here.
             child.cancelled = {job_id: child.cancelled.get(job_id, now) for job_id in pulse.cancelled}
             if not child.link.is_clogged:
-                child.link.tell(held=dict(pulse.held), cancelled=sorted(pulse.cancelled), asked=asked)
+                child.link.tell(
+                    held=dict(pulse.held), cancelled=sorted(pulse.cancelled), whole=pulse.is_whole, asked=asked
+                )
 
     def _enforce(self) -> None:
         now = time.monotonic()

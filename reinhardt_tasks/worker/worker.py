@@ -272,7 +272,8 @@ class Worker:
             return 0
         if self._quarantine.is_closed(is_busy=bool(self._running)):
             return 0
-        in_threads = len(self._held) - len(self._coroutines) - len(self._outcomes)
+        # What has ended takes no thread, and waits for a part of the store that is away, maybe for long.
+        in_threads = len(self._held) - len(self._coroutines) - len(self._outcomes) - self._outages.put_by
         room = self.config.concurrency + self._prefetch.extra() - in_threads
         if in_threads > self.config.concurrency and room < self._prefetch.extra() // 2:
             # There is enough to do; a claim now would be a small one.
@@ -469,14 +470,14 @@ class Worker:
     def _pulsed(self, believed: dict[str, int], pulse: Pulse) -> None:
         self.beat_at = time.monotonic()
         # Asked first: what is being claimed just now may come to be held between this line and the next.
-        is_exchanging = self._is_exchanging
+        is_exchanging = self._is_exchanging or self._maintenance.is_rescuing
         unknown = {id_: token for id_, token in pulse.held.items() if id_ not in believed and id_ not in self._held}
         self._strangers.seen(unknown, may_be_late=is_exchanging)
         for job_id, token in believed.items():
             claim, execution = self._held.get(job_id), self._running.get(job_id)
             if claim is None or claim.token != token or execution is None or execution.stopped_by is not None:
                 continue
-            if pulse.held.get(job_id) != token:
+            if pulse.held.get(job_id) != token and (pulse.is_whole or job_id in pulse.held):
                 logger.warning(
                     "Task id=%s path=%s was taken from this worker: its lease ran out.", job_id, claim.job.name
                 )
@@ -514,6 +515,7 @@ class Worker:
         with self._news:
             for execution in executions:
                 self._deadlines.forget(execution)
+                self._quarantine.ended(execution.claim.job.id)
                 self._running.pop(execution.claim.job.id, None)
                 self._outcomes.append(Released(claim=execution.claim))
 

@@ -91,3 +91,22 @@ class TestArchivingRedis(BrokerContract):
         assert broker.retry([old.id]) == [old.id]
         assert broker.revive([old]) == []
         assert len(broker.claim(None, 5, worker)) == 1
+
+    def test_a_worker_that_is_quicker_than_whoever_retries_leaves_its_end_in_the_archive(
+        self, broker: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        worker = new_worker()
+        (job,) = broker.enqueue([new_job()])
+        (claim,) = broker.claim(None, 1, worker)
+        broker.settle([Failed(claim=claim, attempt=attempt_of(claim))])
+        retry = broker.broker.retry
+
+        def retried_and_run(ids: Any) -> Any:
+            done = retry(ids)
+            (again,) = broker.claim(None, 1, worker)
+            broker.settle([Succeeded(claim=again, result="7")])
+            return done
+
+        monkeypatch.setattr(broker.broker, "retry", retried_and_run)
+        assert broker.retry([job.id]) == [job.id]
+        assert broker.archived.get([job.id])[job.id].result == "7"

@@ -685,6 +685,22 @@ def test_what_is_held_in_living_shards_is_rescued_while_a_node_is_away(
     assert sorted(ids_of(rescued)) == ids_of(job for job in jobs if broker.shard_of(job.id) in living)
 
 
+def test_a_task_is_not_stopped_because_its_shard_does_not_answer_for_a_moment(
+    redis_server: RedisServer, make: Make
+) -> None:
+    watcher, broker = make(redis_server.url, 2), make(redis_server.url, 2)
+    jobs = watcher.enqueue(counting(12, count_and_wait))
+    with working(broker, concurrency=12) as worker:
+        wait_until(lambda: len(ran) == 12, "all run")
+        beat_at = worker.beat_at
+        # As after any error of it.
+        broker._rest(broker.shards[1])
+        assert not broker.heartbeat(worker.info).is_whole
+        wait_until(lambda: worker.beat_at != beat_at, "a heartbeat")
+        go.set()
+        assert {job.status for job in all_ended(watcher, jobs)} == {TaskStatus.SUCCESS}
+
+
 # Processes
 
 

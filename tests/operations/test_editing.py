@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from reinhardt_tasks.exceptions import OperationRefused, TaskNotFound
+from reinhardt_tasks.gates import Limit
 from reinhardt_tasks.jobs import Job, TaskStatus, new_id
 from reinhardt_tasks.operations import Store, arguments_of, edit, run_again, store_of
 from reinhardt_tasks.redaction import REDACTED
@@ -120,3 +121,13 @@ def test_signed_arguments_are_signed_again(redis_store: Store, settings: Any) ->
     assert call_of(store, id_) == ([2], {}, {})
     assert claim(store).job.payload == "[[2],{}]"
     store.broker.shards[0].connections.close()  # type: ignore[attr-defined]
+
+
+def test_what_is_run_anew_keeps_to_its_limits_and_its_timeout(store: Store) -> None:
+    name, limits = chores.add.module_path, (Limit(key="running:it", size=1),)
+    payload = encode_call(name, [1], {}, {"step": "7", "timeout": 5.0})
+    (job,) = store.broker.enqueue([Job(id=new_id(), name=name, payload=payload, backend="default", limits=limits)])
+    succeed(store)
+    again = run_again(store, job.id)
+    assert store.broker.get([again])[again].limits == limits
+    assert call_of(store, again) == ([1], {}, {"timeout": 5.0})

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from reinhardt_tasks.brokers.base import WorkerInfo
 from reinhardt_tasks.brokers.memory import MemoryBroker
 from reinhardt_tasks.exceptions import QueueError
-from reinhardt_tasks.jobs import Job, Succeeded, TaskStatus
+from reinhardt_tasks.jobs import Claim, Job, Outcome, Retrying, Succeeded, TaskStatus, new_id
 from reinhardt_tasks.options import BackendOptions
 from reinhardt_tasks.tasks import task
-from reinhardt_tasks.worker import maintenance
+from reinhardt_tasks.worker import Worker, maintenance
 from reinhardt_tasks.worker.maintenance import Maintenance
 from tests.servers import wait_until
 
-from .running import SOON, Clock, ended, enqueued, working
+from .running import SOON, Clock, Door, ended, enqueued, working
 
 GONE = WorkerInfo(id="gone", lease=10)
 ME = WorkerInfo(id="me", lease=10)
@@ -122,3 +124,22 @@ def test_a_worker_does_it_at_its_start() -> None:
     jobs = held_by_the_dead(broker, clock, 2)
     with working(broker):
         assert {job.status for job in ended(broker, *jobs)} == {TaskStatus.SUCCESS}
+
+
+def test_what_is_being_rescued_is_no_stranger_to_its_worker() -> None:
+    class Slow(MemoryBroker):
+        """Two heartbeats fall between a rescue and its end."""
+
+        def settle(self, outcomes: Sequence[Outcome]) -> list[Claim]:
+            if any(isinstance(outcome, Retrying) for outcome in outcomes):
+                for _ in range(2):
+                    worker._pulsed({}, self.heartbeat(worker.info))
+            return super().settle(outcomes)
+
+    broker, victim = Slow(), WorkerInfo(id=new_id())
+    worker = Worker(broker, BackendOptions(), Door)
+    (job,) = broker.enqueue([Job(id=new_id(), name="any", payload="[[],{}]", backend="default")])
+    broker.claim(None, 1, victim)
+    broker.leave(victim)
+    assert worker._maintenance.rescue() == 1
+    assert broker.get([job.id])[job.id].losses == 1

@@ -13,11 +13,12 @@ from reinhardt_tasks.brokers.memory import MemoryBroker
 from reinhardt_tasks.jobs import Attempt, Claim, Job, TaskStatus, new_id
 from reinhardt_tasks.options import BackendOptions
 from reinhardt_tasks.tasks import task
+from reinhardt_tasks.worker import Worker, WorkerConfig
 from reinhardt_tasks.worker.maintenance import Maintenance
 from reinhardt_tasks.worker.quarantine import ALONE, Quarantine
 from tests.servers import wait_until
 
-from .running import SOON, ended, enqueued, working
+from .running import SOON, Door, ended, enqueued, working
 
 OPTIONS = BackendOptions(max_lost=3)
 
@@ -122,6 +123,23 @@ def test_one_loss_is_allowed_and_nobody_is_suspected_before_the_first() -> None:
     jobs = [enqueued(broker, meet) for _ in range(4)]
     with working(broker, BackendOptions(max_lost=1), concurrency=4):
         assert {job.status for job in ended(broker, *jobs)} == {TaskStatus.SUCCESS}
+
+
+def test_a_suspect_that_was_given_back_unbegun_is_not_waited_for() -> None:
+    broker = MemoryBroker()
+    suspect = lost_before(broker, 2)
+    worker = Worker(broker, OPTIONS, Door, WorkerConfig(concurrency=1, burst=True))
+    # Its thread is slow to rise, as on a machine that has much else to do.
+    with worker._threads._news:
+        worker._exchange([], 1)
+        worker._give_back(worker._threads.take_back())
+    thread = threading.Thread(target=worker.run, daemon=True)
+    thread.start()
+    try:
+        assert [job.status for job in ended(broker, suspect)] == [TaskStatus.SUCCESS]
+    finally:
+        worker.stop()
+        thread.join(10)
 
 
 # The decisions

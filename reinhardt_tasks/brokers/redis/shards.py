@@ -225,10 +225,11 @@ class ShardedBroker(Broker):
     def heartbeat(self, worker: WorkerInfo) -> Pulse:
         held: dict[str, int] = {}
         cancelled: set[str] = set()
-        for pulse in self._each(lambda shard: shard.heartbeat(worker)):
+        pulses = list(self._each(lambda shard: shard.heartbeat(worker)))
+        for pulse in pulses:
             held |= pulse.held
             cancelled |= pulse.cancelled
-        return Pulse(held=held, cancelled=frozenset(cancelled))
+        return Pulse(held=held, cancelled=frozenset(cancelled), is_whole=len(pulses) == len(self.shards))
 
     def rescue(self, limit: int, worker: WorkerInfo) -> list[Claim]:
         claims: list[Claim] = []

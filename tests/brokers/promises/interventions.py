@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from reinhardt_tasks.brokers.base import Broker, Changes, Query
-from reinhardt_tasks.jobs import Cancelled, Released, Retrying, Succeeded, TaskStatus, new_id
+from reinhardt_tasks.jobs import Cancelled, Failed, Released, Retrying, Succeeded, TaskStatus, new_id
 
 from .base import LONG, Promises, attempt_of, claimed, ids_of, new_job, new_worker, running, stored_job
 
@@ -107,6 +107,16 @@ class Interventions(Promises):
         assert broker.settle([Cancelled(claim=stopped, attempt=attempt_of(stopped, exception="TaskCancelled"))]) == []
         job = stored_job(broker, stopped)
         assert (job.status, job.history[0].exception) == (TaskStatus.CANCELLED, "TaskCancelled")
+        assert broker.heartbeat(worker).cancelled == frozenset()
+
+    def test_a_job_that_failed_while_it_was_cancelled_is_not_cancelled_when_it_is_retried(self, broker: Broker) -> None:
+        worker = new_worker()
+        claim = running(broker, worker)
+        broker.cancel([claim.job.id])
+        broker.settle([Failed(claim=claim, attempt=attempt_of(claim))])
+        assert broker.retry([claim.job.id]) == [claim.job.id]
+        again = claimed(broker, worker)
+        assert again.job.id == claim.job.id
         assert broker.heartbeat(worker).cancelled == frozenset()
 
     def test_a_cancelled_job_that_succeeds_all_the_same_ends_cancelled(self, broker: Broker) -> None:

@@ -33,9 +33,11 @@ local function settle(at)
   end
   local ids = part(let_go, held[2])
   ids[#ids + 1] = id
-  if held[3] and status ~= 'FAILURE' then
-    status = 'CANCELLED'
+  if held[3] then
     redis.call('SREM', key('stop', held[2]), id)
+    if status ~= 'FAILURE' then
+      status = 'CANCELLED'
+    end
   end
   local fields = {'hb', '', 'st', status}
   if ARGV[at + 4] ~= '' then
