@@ -98,7 +98,7 @@ def test_the_list_is_filtered_by_state_queue_and_name(busy: dict[str, str], chie
     assert listed() == set(busy)
     assert listed(state="failure") == {"failure"}
     assert listed(queue="emails") == {"failure", "success", "pending"}
-    assert listed(q="chores.add") == {"retry", "running", "scheduled"}
+    assert listed(q="operations.chores.add") == {"retry", "running", "scheduled"}
     assert listed(q=busy["retry"]) == {"retry"} == listed(q=busy["retry"][:30])
     assert listed(q="no.such.task") == set()
     assert listed(period="1h") == set(busy)

@@ -94,8 +94,9 @@ def _run(environment: dict[str, str], *arguments: str) -> str:
     return done.stdout
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def browser() -> Iterator[Any]:
+    """Give a browser of this test's own: while playwright is up, this thread seems to run an event loop to all other tests."""
     program = _browser_program()
     try:
         from playwright.sync_api import sync_playwright

@@ -230,7 +230,8 @@ def test_thousands_of_short_tasks_run_once_each(broker: MemoryBroker) -> None:
     run_all(broker)
     done = ended(broker, *jobs)
     assert statuses(done) == {TaskStatus.SUCCESS}
-    assert {job.token for job in done} == {1}
+    # What waits too long behind others is given back, and claimed once more.
+    assert {job.history for job in done} == {()}
     assert sorted(stage.ran) == list(range(2000))
 
 
