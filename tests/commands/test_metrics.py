@@ -16,32 +16,12 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from reinhardt_tasks._compat import task_backends
 from reinhardt_tasks.jobs import TaskStatus
-from tests import databases
 from tests import tasks as plain
-from tests.worker.processes import WorkerProcess, tasks_on
+from tests.worker.processes import WorkerProcess
 from tests.worker.supervised import tasks
 from tests.worker.supervised.running import SupervisedProcess, is_alive, lines_of, until
 
 NOTE, HOLD = "tests.tasks.note", "tests.worker.supervised.tasks.hold"
-
-
-@pytest.fixture
-def setting(sqlite_database: str, django_db_blocker: Any, settings: Any) -> Iterator[dict[str, Any]]:
-    with django_db_blocker.unblock():
-        databases.emptied(sqlite_database)
-        settings.TASKS = tasks_on(sqlite_database, LEASE=60)
-        yield settings.TASKS
-        task_backends["default"].broker.close()
-
-
-@pytest.fixture
-def lines(tmp_path: Path) -> Path:
-    return tmp_path / "lines"
-
-
-@pytest.fixture
-def go(tmp_path: Path) -> Path:
-    return tmp_path / "go"
 
 
 @pytest.fixture(params=["fork", "spawn"])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,33 +12,12 @@ import pytest
 
 from reinhardt_tasks._compat import task_backends
 from reinhardt_tasks.jobs import TaskStatus
-from tests import databases
 from tests import tasks as plain
 from tests.servers import wait_until
-from tests.worker.processes import SOON, tasks_on
+from tests.worker.processes import SOON
 from tests.worker.running import run_all
 from tests.worker.supervised import tasks
 from tests.worker.supervised.running import SupervisedProcess, lines_of, read, until
-
-
-@pytest.fixture
-def setting(sqlite_database: str, django_db_blocker: Any, settings: Any) -> Iterator[dict[str, Any]]:
-    """An empty queue on an SQLite file. Its lease is so long that nothing here happens by its end."""
-    with django_db_blocker.unblock():
-        databases.emptied(sqlite_database)
-        settings.TASKS = tasks_on(sqlite_database, LEASE=60)
-        yield settings.TASKS
-        task_backends["default"].broker.close()
-
-
-@pytest.fixture
-def lines(tmp_path: Path) -> Path:
-    return tmp_path / "lines"
-
-
-@pytest.fixture
-def go(tmp_path: Path) -> Path:
-    return tmp_path / "go"
 
 
 def jobs_of(results: list[Any]) -> list[Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ import pytest
 from reinhardt_tasks._compat import task_backends
 from reinhardt_tasks.jobs import Job, TaskStatus
 from reinhardt_tasks.worker.board import Board
-from tests import databases
 
 from .processes import tasks_on
 from .supervised import tasks
@@ -21,26 +19,6 @@ from .supervised.running import SupervisedProcess, all_gone, lines_of, read, unt
 
 EXCEPTIONS = "reinhardt_tasks.exceptions"
 SPAWN = ("--start-method", "spawn", "--concurrency", "1")
-
-
-@pytest.fixture
-def setting(sqlite_database: str, django_db_blocker: Any, settings: Any) -> Iterator[dict[str, Any]]:
-    """An empty queue. Its lease is so long that nothing here happens by its end."""
-    with django_db_blocker.unblock():
-        databases.emptied(sqlite_database)
-        settings.TASKS = tasks_on(sqlite_database, LEASE=60)
-        yield settings.TASKS
-        task_backends["default"].broker.close()
-
-
-@pytest.fixture
-def lines(tmp_path: Path) -> Path:
-    return tmp_path / "lines"
-
-
-@pytest.fixture
-def go(tmp_path: Path) -> Path:
-    return tmp_path / "go"
 
 
 def jobs_of(*results: Any) -> list[Job]:

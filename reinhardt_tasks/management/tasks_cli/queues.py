@@ -21,32 +21,37 @@ class OnQueue(Subcommand):
         parser.add_argument("queues", nargs="+", metavar="QUEUE", help="Names of queues.")
 
 
-class Pause(OnQueue):
+class Switching(OnQueue):
+    """Does one thing to each of the queues, and says it."""
+
+    def switch(self, store: Store, queue: str) -> str:
+        raise NotImplementedError
+
+    def run(self, options: Options, out: Output) -> int:
+        store = one_store(options)
+        _check(store, options["queues"])
+        for queue in options["queues"]:
+            out.say(self.switch(store, queue))
+        out.data({"action": self.name, "backend": store.alias, "queues": options["queues"]})
+        return OK
+
+
+class Pause(Switching):
     name = "pause"
     help = "Let no task of a queue begin until it is resumed; what runs goes on."
 
-    def run(self, options: Options, out: Output) -> int:
-        store = one_store(options)
-        _check(store, options["queues"])
-        for queue in options["queues"]:
-            operations.pause(store, queue)
-            out.say(_("Queue {queue} is paused.").format(queue=repr(queue)))
-        out.data({"action": self.name, "backend": store.alias, "queues": options["queues"]})
-        return OK
+    def switch(self, store: Store, queue: str) -> str:
+        operations.pause(store, queue)
+        return _("Queue {queue} is paused.").format(queue=repr(queue))
 
 
-class Resume(OnQueue):
+class Resume(Switching):
     name = "resume"
     help = "Let the tasks of a paused queue begin again."
 
-    def run(self, options: Options, out: Output) -> int:
-        store = one_store(options)
-        _check(store, options["queues"])
-        for queue in options["queues"]:
-            operations.resume(store, queue)
-            out.say(_("Queue {queue} is open.").format(queue=repr(queue)))
-        out.data({"action": self.name, "backend": store.alias, "queues": options["queues"]})
-        return OK
+    def switch(self, store: Store, queue: str) -> str:
+        operations.resume(store, queue)
+        return _("Queue {queue} is open.").format(queue=repr(queue))
 
 
 class Clear(OnQueue):
