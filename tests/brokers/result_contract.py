@@ -52,11 +52,12 @@ class ResultBackendContract:
         assert results.get_result(str(id_)) is None
 
     def test_threads_that_store_one_result_leave_one_of_theirs(self, results: ResultBackend) -> None:
-        id_ = new_id()
-        all_ = [TaskResultMetadata(task_id=id_, status=TaskStatus.SUCCESS, result=str(n)) for n in range(8)]
         with ThreadPoolExecutor(8) as threads:
-            list(threads.map(self.stored_in_a_thread(results), all_))
-        assert results.get_result(id_) in all_
+            for _ in range(20):
+                id_ = new_id()
+                all_ = [TaskResultMetadata(task_id=id_, status=TaskStatus.SUCCESS, result=str(n)) for n in range(8)]
+                list(threads.map(self.stored_in_a_thread(results), all_))
+                assert results.get_result(id_) in all_
 
     @staticmethod
     def stored_in_a_thread(results: ResultBackend):  # type: ignore[no-untyped-def]

@@ -344,7 +344,7 @@ def test_a_server_that_hangs_for_a_while_holds_nobody_for_ever(
         late = counting(3)
         accepted(broker, late)
         done = all_ended(broker, jobs + late)
-    assert {(job.status, job.token) for job in done} == {(TaskStatus.SUCCESS, 1)}
+    assert {(job.status, job.history) for job in done} == {(TaskStatus.SUCCESS, ())}
 
 
 def test_a_caller_is_told_of_a_server_that_hangs(own_server: RedisServer, make: Make) -> None:
@@ -413,7 +413,9 @@ def test_a_full_server_says_so_and_is_drained_all_the_same(
         asyncio.run(broker.aenqueue([new_job()]))
     with working(make(server.url), QUICK):
         done = all_ended(broker, jobs)
-    assert {(job.status, job.token) for job in done} == {(TaskStatus.SUCCESS, 1)}
+    # Some may have been claimed ahead and given back: that each ran once is what counts.
+    assert {(job.status, job.history) for job in done} == {(TaskStatus.SUCCESS, ())}
+    assert set(ran.values()) == {1}
     with pytest.raises(QueueError, match="raise maxmemory"):
         broker.enqueue([new_job()])
 
@@ -664,7 +666,7 @@ def test_a_lost_node_stops_its_own_shards_only(partial_cluster: RedisCluster, ma
                 all_ended(watcher, [job])
         node.start()
         done = all_ended(watcher, on_dead)
-    assert {(job.status, job.token) for job in done} == {(TaskStatus.SUCCESS, 1)}
+    assert {(job.status, job.history) for job in done} == {(TaskStatus.SUCCESS, ())}
     assert max(ran.values()) == 1
 
 

@@ -106,7 +106,7 @@ def test_processes_are_replaced_after_their_tasks_and_told_of_by_their_own_flags
         jobs = finished(*results)
         worker.stopped()
         assert all(line.startswith("{") for line in worker.stderr.splitlines())
-    assert {(job.status, job.token) for job in jobs} == {(TaskStatus.SUCCESS, 1)}
+    assert {(job.status, job.history) for job in jobs} == {(TaskStatus.SUCCESS, ())}
     ran = read(lines)
     assert max(map(ran.count, ran)) <= 5
 

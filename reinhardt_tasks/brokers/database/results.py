@@ -7,6 +7,7 @@ from django.db import router
 from ...jobs import TaskStatus
 from ...models import ResultRow
 from ...results import ResultBackend, TaskResultMetadata
+from .session import Session
 
 
 class DatabaseResultBackend(ResultBackend):
@@ -16,14 +17,23 @@ class DatabaseResultBackend(ResultBackend):
         self.using = using
 
     def store_result(self, metadata: TaskResultMetadata) -> None:
-        ResultRow.objects.using(self.using or router.db_for_write(ResultRow)).update_or_create(
+        row = ResultRow(
             task_id=str(metadata.task_id),
-            defaults={
-                "status": metadata.status.value,
-                "result": metadata.result,
-                "error": metadata.error,
-                "created_at": metadata.created_at,
-            },
+            status=metadata.status.value,
+            result=metadata.result,
+            error=metadata.error,
+            created_at=metadata.created_at,
+        )
+        session = Session(self.using or router.db_for_write(ResultRow))
+        # One statement, since two that store the same result each hold what the other wants (InnoDB: a deadlock).
+        has_target = session.connection.features.supports_update_conflicts_with_target
+        session.run(
+            lambda _: ResultRow.objects.using(session.alias).bulk_create(
+                [row],
+                update_conflicts=True,
+                unique_fields=["task_id"] if has_target else None,
+                update_fields=["status", "result", "error", "created_at"],
+            )
         )
 
     def get_result(self, task_id: str) -> TaskResultMetadata | None:
