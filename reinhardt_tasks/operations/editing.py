@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from .._compat import CoreTask
 from ..arguments import converter_of
 from ..exceptions import OperationRefused, SerializationFailed, TaskNotFound
+from ..followers import FOLLOWERS
 from ..jobs import Job, TaskStatus, new_id
 from ..redaction import ShownCall, restored_call, shown_call
 from ..registry import registry
@@ -91,8 +92,8 @@ def _enqueued(store: Store, job: Job, payload: str) -> str:
     again = Job(
         id=new_id(),
         name=job.name,
-        # The headers said what it was a part of, whose step or whose trace: that is over. How long it may take is not.
-        payload=encode_call(job.name, args, kwargs, {"timeout": headers["timeout"]} if "timeout" in headers else None),
+        # It is no step of anything any more. The context it was enqueued in (whose tenant it serves, say) still holds.
+        payload=encode_call(job.name, args, kwargs, {k: v for k, v in headers.items() if k not in FOLLOWERS}),
         backend=job.backend,
         queue=job.queue,
         priority=job.priority,

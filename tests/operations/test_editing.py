@@ -13,6 +13,7 @@ from reinhardt_tasks.jobs import Job, TaskStatus, new_id
 from reinhardt_tasks.operations import Store, arguments_of, edit, run_again, store_of
 from reinhardt_tasks.redaction import REDACTED
 from reinhardt_tasks.serialization import decode_call, encode_call
+from reinhardt_tasks.workflows.launching import HEADER as WORKFLOW
 
 from . import chores
 from .stores import claim, fail, status_of, succeed
@@ -43,14 +44,14 @@ def test_a_failed_task_is_edited_and_retried_under_its_id(store: Store, is_run: 
     assert len(job.history) == 1 and call_of(store, id_) == ([2], {"b": 3}, {})
 
 
-def test_what_travels_with_a_call_stays_with_it_unless_it_is_run_anew(store: Store) -> None:
-    name = chores.add.module_path
-    job = Job(id=new_id(), name=name, payload=encode_call(name, [1], {}, {"step": "7"}), backend="default")
-    store.broker.enqueue([job])
+def test_what_travels_with_a_call_stays_with_it_but_run_anew_it_is_no_step(store: Store) -> None:
+    name, context = chores.add.module_path, {"tenant": "acme", "timeout": 5.0}
+    payload = encode_call(name, [1], {}, {WORKFLOW: {"step": 7}, **context})
+    store.broker.enqueue([job := Job(id=new_id(), name=name, payload=payload, backend="default")])
     edit(store, job.id, [2], {})
-    assert call_of(store, job.id) == ([2], {}, {"step": "7"})
+    assert call_of(store, job.id) == ([2], {}, {WORKFLOW: {"step": 7}, **context})
     succeed(store)
-    assert call_of(store, run_again(store, job.id)) == ([2], {}, {})
+    assert call_of(store, run_again(store, job.id)) == ([2], {}, context)
 
 
 def test_a_finished_task_is_run_anew_under_another_id(store: Store) -> None:
@@ -123,11 +124,10 @@ def test_signed_arguments_are_signed_again(redis_store: Store, settings: Any) ->
     store.broker.shards[0].connections.close()  # type: ignore[attr-defined]
 
 
-def test_what_is_run_anew_keeps_to_its_limits_and_its_timeout(store: Store) -> None:
+def test_what_is_run_anew_keeps_to_its_limits(store: Store) -> None:
     name, limits = chores.add.module_path, (Limit(key="running:it", size=1),)
-    payload = encode_call(name, [1], {}, {"step": "7", "timeout": 5.0})
+    payload = encode_call(name, [1], {})
     (job,) = store.broker.enqueue([Job(id=new_id(), name=name, payload=payload, backend="default", limits=limits)])
     succeed(store)
     again = run_again(store, job.id)
     assert store.broker.get([again])[again].limits == limits
-    assert call_of(store, again) == ([1], {}, {"timeout": 5.0})
