@@ -87,12 +87,19 @@ def test_what_limits_leave_behind_is_cleared_away(own_server: RedisServer, make:
             assert 0 < client.pttl(f"{broker.base}{gate}") <= 3_600_000 + 60_000
 
 
-def test_a_reserved_key_is_cleared_away_with_its_job(own_server: RedisServer, make: Make) -> None:
+@pytest.mark.parametrize("until", [Until.FINISHED, None])
+@pytest.mark.parametrize("verb", ["prune", "delete"])
+def test_a_reserved_key_is_cleared_away_with_its_job(
+    verb: str, until: Until | None, own_server: RedisServer, make: Make
+) -> None:
     broker = make(own_server.url, shards=3)
-    claim = running(broker, once_key="once", once_until=Until.FINISHED)
+    claim = running(broker, once_key="once", once_until=until)
     assert broker.settle([Succeeded(claim=claim)]) == []
-    moment = stored_job(broker, claim).finished_at
-    assert broker.prune(moment.replace(year=moment.year + 1), 10) == 1
+    if verb == "prune":
+        moment = stored_job(broker, claim).finished_at
+        assert broker.prune(moment.replace(year=moment.year + 1), 10) == 1
+    else:
+        assert broker.delete([claim.job.id]) == [claim.job.id]
     with own_server.client() as client:
         assert [
             key for shard in broker.shards for key in keys(client, shard) if key.startswith(("reserved", "once"))

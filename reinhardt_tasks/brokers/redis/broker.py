@@ -207,7 +207,7 @@ class RedisBroker(Broker):
         return self._call("revive", [len(jobs), *stored, *pasts])
 
     def delete(self, ids: Collection[str]) -> list[str]:
-        return self._call("delete", list(ids)) if ids else []
+        return self.delete_keys(ids)[0]
 
     def change(self, ids: Collection[str], changes: Changes) -> list[str]:
         if not ids or changes == Changes():
@@ -268,6 +268,13 @@ class RedisBroker(Broker):
 
     def prune(self, before: datetime, limit: int) -> int:
         return self.prune_keys(before, limit)[0]
+
+    def delete_keys(self, ids: Collection[str]) -> tuple[list[str], list[tuple[str, str]]]:
+        """See delete(); return the once keys, with their ids, that are free again, too."""
+        if not ids:
+            return [], []
+        deleted, freed = self._call("delete", list(ids))
+        return deleted, list(zip(freed[::2], freed[1::2], strict=True))
 
     def prune_keys(self, before: datetime, limit: int) -> tuple[int, list[tuple[str, str]]]:
         """See prune(); return the once keys, with their ids, that are free again, too."""

@@ -258,9 +258,15 @@ class ShardedBroker(Broker):
         return [id_ for shard, some in self._grouped(jobs, self.place_of) for id_ in shard.revive(some)]
 
     def delete(self, ids: Collection[str]) -> list[str]:
-        jobs = self.get(ids)
-        deleted = self._edit(ids, lambda shard, some: shard.delete(some))
-        self._free((jobs[id_].once_key or "", id_) for id_ in deleted)
+        freed: list[tuple[str, str]] = []
+
+        def delete(shard: RedisBroker, some: list[str]) -> list[str]:
+            deleted, keys = shard.delete_keys(some)
+            freed.extend(keys)
+            return deleted
+
+        deleted = self._edit(ids, delete)
+        self._free(freed)
         return deleted
 
     def change(self, ids: Collection[str], changes: Changes) -> list[str]:
@@ -365,8 +371,7 @@ class ShardedBroker(Broker):
 
     def _free(self, keys: Iterable[tuple[str, str]]) -> None:
         for once_key, job_id in keys:
-            if once_key:
-                self.shard_of(once_key).free(once_key, job_id)
+            self.shard_of(once_key).free(once_key, job_id)
 
     def _by_shard(self, things: Iterable[T], id_of: Callable[[T], str]) -> Iterable[tuple[RedisBroker, list[T]]]:
         return self._grouped(things, lambda thing: self.shard_of(id_of(thing)))

@@ -1,5 +1,6 @@
--- Deletes jobs that do not run. ARGV: ids. Returns the ids for which that took effect.
-local done = {}
+-- Deletes jobs that do not run. ARGV: ids. Returns the ids for which that took effect, and the once keys that are free
+-- again, with their ids.
+local done, freed = {}, {}
 for _, id in ipairs(ARGV) do
   local found = try('HMGET', key('job', id), 'st', 'q', 'lm')
   if found and found[1] and found[1] ~= 'RUNNING' then
@@ -7,8 +8,12 @@ for _, id in ipairs(ARGV) do
     if found[3] then
       gates().leave(id)
     end
-    forget(id)
+    local once = forget(id)
+    if once then
+      freed[#freed + 1] = once
+      freed[#freed + 1] = id
+    end
     done[#done + 1] = id
   end
 end
-return done
+return {done, freed}
