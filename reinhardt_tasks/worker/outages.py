@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import time
+from collections import Counter
 from collections.abc import Sequence
 
 from ..brokers.base import Broker, WorkerInfo
@@ -15,6 +16,9 @@ logger = logging.getLogger("reinhardt_tasks")
 
 #: After this many failures in a row the outcomes are tried one by one: one of them may be the fault.
 SUSPICIOUS = 3
+#: So often, some seconds apart, a store must have refused an outcome and answered before and after, until that is believed: a
+#: way to it that is cut again and again looks the same, and costs no task its success.
+REFUSALS = 5
 #: The longest pause between two tries, and the pause for outcomes whose part of the store is away; in seconds.
 LONGEST_PAUSE, PART_PAUSE = 10.0, 2.0
 
@@ -27,6 +31,8 @@ class Outages:
         self._worker = worker
         self._failures = 0
         self._later: list[tuple[float, Outcome]] = []
+        #: The id of a job → how often its outcome was refused.
+        self._refusals: Counter[str] = Counter()
         self.retry_at = 0.0
 
     @property
@@ -57,7 +63,7 @@ class Outages:
         self.retry_at = 0.0
 
     def put_off(self, outcomes: Sequence[Outcome]) -> None:
-        """Keep outcomes whose part of the store is away."""
+        """Keep outcomes whose part of the store is away, or which the store has refused."""
         at = time.monotonic() + PART_PAUSE
         self._later += [(at, outcome) for outcome in outcomes]
 
@@ -81,32 +87,63 @@ class Outages:
     def sift(self, outcomes: Sequence[Outcome]) -> tuple[list[Outcome], list[Claim], list[Outcome]]:
         """Try outcomes one by one; return those that were recorded, the claims among them that were lost, and the others.
 
-        One that its store refuses while it answers otherwise comes back as the failure that says so.
+        One that its store refuses while it answers otherwise is put off, and after some times of that comes back as the
+        failure that says so.
         """
         recorded: list[Outcome] = []
         lost: list[Claim] = []
-        refused: list[tuple[Outcome, Exception]] = []
+        refused: list[Outcome] = []
         for number, outcome in enumerate(outcomes):
             try:
                 lost += self._broker.settle([outcome])
                 recorded.append(outcome)
-            except Exception as exc:
-                refused.append((outcome, exc))
+            except Exception:
+                refused.append(outcome)
                 if len(refused) == number + 1 > SUSPICIOUS and not self._answers_for(outcome):
                     # It takes nothing: the store is at fault.
                     return recorded, lost, list(outcomes)
         left: list[Outcome] = []
-        for outcome, _ in refused:
+        for outcome in refused:
+            self._try_again(outcome, recorded, lost, left)
+        for outcome in recorded:
+            self._refusals.pop(outcome.claim.job.id, None)
+        if not left:
+            self.recovered()
+        return recorded, lost, left
+
+    def _try_again(self, outcome: Outcome, recorded: list[Outcome], lost: list[Claim], left: list[Outcome]) -> None:
+        """Try what was refused. The store may have come back only just now: nothing is a refusal but that of a store that
+        answers, before and after."""
+        if not self._answers_for(outcome):
+            left.append(outcome)
+            return
+        try:
+            lost += self._broker.settle([outcome])
+            recorded.append(outcome)
+        except Exception as exc:
             if not self._answers_for(outcome):
                 left.append(outcome)
-                continue
-            # It may have come back only just now: nothing is a refusal but what is refused by a store that answers.
-            try:
-                lost += self._broker.settle([outcome])
-                recorded.append(outcome)
-            except Exception as again:
-                left.append(_refusal(outcome, again) if self._answers_for(outcome) else outcome)
-        return recorded, lost, left
+            elif self._is_refused_for_good(outcome, exc):
+                left.append(_refusal(outcome, exc))
+            else:
+                self.put_off([outcome])
+
+    def _is_refused_for_good(self, outcome: Outcome, exc: Exception) -> bool:
+        job = outcome.claim.job
+        self._refusals[job.id] += 1
+        times = self._refusals[job.id]
+        logger.warning(
+            "The store refused the outcome of task id=%s path=%s (%d of %d times): %s",
+            job.id,
+            job.name,
+            times,
+            REFUSALS,
+            exc,
+        )
+        if times < REFUSALS:
+            return False
+        del self._refusals[job.id]
+        return True
 
     def _answers_for(self, outcome: Outcome) -> bool:
         """Return whether the store answers, and the part of it that keeps this job."""

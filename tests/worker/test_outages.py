@@ -136,7 +136,8 @@ class Picky(MemoryBroker):
 
 
 @pytest.mark.parametrize("number", [1, 3, 7])
-def test_an_outcome_that_the_store_refuses_fails_alone(number: int) -> None:
+def test_an_outcome_that_the_store_refuses_fails_alone(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reinhardt_tasks.worker.outages.PART_PAUSE", 0.1)
     broker = Picky(now=Clock(frozen=True))
     refused = broker.enqueue([job_for(give_back, "refuse me") for _ in range(number)])
     others = broker.enqueue([job_for(give_back, each) for each in range(5)])
@@ -146,6 +147,29 @@ def test_an_outcome_that_the_store_refuses_fails_alone(number: int) -> None:
     assert {job.status for job in failed} == {TaskStatus.FAILURE}
     assert {job.history[-1].exception for job in failed} == {"reinhardt_tasks.exceptions.BackendError"}
     assert "this store cannot take that" in failed[0].history[-1].traceback
+
+
+class Shaky(MemoryBroker):
+    """Cuts the way of the first outcomes, and of nothing else."""
+
+    def __init__(self, cuts: int) -> None:
+        super().__init__(now=Clock(frozen=True))
+        self.left = cuts
+
+    def settle(self, outcomes: Sequence[Outcome]) -> list[Claim]:
+        if outcomes and self.left:
+            self.left -= 1
+            raise QueueError("the connection was cut")
+        return super().settle(outcomes)
+
+
+def test_a_success_outlives_a_way_that_is_cut_again_and_again() -> None:
+    # Three times together with what else there is, and two times three alone.
+    broker = Shaky(cuts=9)
+    with working(broker, OPTIONS):
+        (job,) = ended(broker, enqueued(broker, give_back, "it ran"))
+    assert broker.left == 0
+    assert (job.status, job.result, job.history) == (TaskStatus.SUCCESS, '"it ran"', ())
 
 
 class Forgetful(MemoryBroker):
