@@ -6,10 +6,8 @@ import ast
 import inspect
 import os
 import re
-import subprocess
 import sys
-from collections.abc import Iterator
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, fields
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -26,11 +24,11 @@ from reinhardt_tasks.management.commands.runworker import Command
 from reinhardt_tasks.options import BackendOptions
 from reinhardt_tasks.registry import registry
 from reinhardt_tasks.schedules import declared
+from tests.manual import Block, Site, blocks
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = sorted((ROOT / "docs").glob("*.md"))
 PAGES = [*sorted(ROOT.glob("README*.md")), *DOCS, ROOT / "CONTRIBUTING.md"]
-RUN = "<!-- run -->"
 
 #: A class of options → the page and the heading over the table of what it adds.
 OPTIONS = [
@@ -39,37 +37,6 @@ OPTIONS = [
     (ImmediateOptions, "backends.md", "Options of ImmediateBackend"),
     (RedisOptions, "redis.md", "Options of RedisBackend"),
 ]
-
-#: What the site of the quickstart is asked before its worker is started, and after it has ended.
-UPLOAD = (
-    "from django.test import RequestFactory; from uploads.views import upload; "
-    "response = upload(RequestFactory().post('/', {'text': 'a,b'})); "
-    "assert 'PENDING' in response.content.decode(), response.content"
-)
-LOOK = "from uploads.models import Upload; assert Upload.objects.get().rows == 1"
-
-
-@dataclass(frozen=True)
-class Block:
-    """A fenced block of a page."""
-
-    page: Path
-    line: int
-    language: str
-    text: str
-    is_run: bool
-
-    def __str__(self) -> str:
-        return f"{self.page.name}:{self.line}"
-
-
-def blocks(page: Path) -> Iterator[Block]:
-    lines = page.read_text().splitlines()
-    fences = [number for number, line in enumerate(lines) if line.startswith("```")]
-    for begin, end in zip(fences[::2], fences[1::2], strict=True):
-        text = "\n".join(lines[begin + 1 : end]) + "\n"
-        is_run = begin > 0 and lines[begin - 1].strip() == RUN
-        yield Block(page, begin + 1, lines[begin].removeprefix("```"), text, is_run)
 
 
 def prose(page: Path) -> str:
@@ -250,55 +217,4 @@ def test_examples_run(page: Path, settings: Any, monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize("name", ["README.md", "README.ja.md", "docs/quickstart.md"])
 def test_a_site_can_be_built_by_the_page(name: str, tmp_path: Path) -> None:
     """Do what a page says, in a new folder: write its files, run its commands; in the end the task has run."""
-    site = Site(tmp_path)
-    site.run("-m", "django", "startproject", "mysite", ".")
-    site.run("manage.py", "startapp", "uploads")
-    for block in blocks(ROOT / name):
-        if block.language == "python" and (path := re.match(r"# ([\w/]+\.py)\n", block.text)):
-            site.write(path[1], block.text)
-        for command in re.findall(r"^\$ python manage\.py (.+)$", block.text, flags=re.MULTILINE):
-            site.obey(command.split())
-    site.run("manage.py", "shell", "-c", LOOK)
-    assert site.has_worked
-
-
-class Site:
-    """A Django project in a folder of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.has_worked = False
-        self._environment = {
-            **{key: value for key, value in os.environ.items() if not key.startswith(("DJANGO_", "REINHARDT_"))},
-            "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
-            "PYTHONIOENCODING": "utf-8",
-        }
-
-    def write(self, path: str, text: str) -> None:
-        file = self.folder / path
-        # What a page says about settings comes after what `startproject` has written.
-        before = file.read_text() if file.name == "settings.py" else ""
-        file.write_text(f"{before}\n{text}")
-
-    def obey(self, command: list[str]) -> None:
-        if command == ["startapp", "uploads"]:
-            return
-        if command == ["runworker"]:
-            self.run("manage.py", "check", "--fail-level", "WARNING", "--database", "default")
-            self.run("manage.py", "shell", "-c", UPLOAD)
-            self.has_worked = "1 succeeded, 0 failed" in self.run("manage.py", "runworker", "--burst")
-            return
-        self.run("manage.py", *command)
-
-    def run(self, *arguments: str) -> str:
-        done = subprocess.run(
-            [sys.executable, *arguments],
-            cwd=self.folder,
-            env=self._environment,
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            timeout=120,
-        )
-        assert done.returncode == 0, f"{' '.join(arguments)}\n{done.stdout}\n{done.stderr}"
-        return done.stdout
+    Site(tmp_path, path=[ROOT]).build(ROOT / name)
