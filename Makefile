@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test chaos check bench soak tox messages clean
+.PHONY: demo test chaos check bench tox messages dist clean
 
 demo: $(STAMP)  ## The main job, end to end, on SQLite: counts a source tree in the background
 	$(BIN)/python example_project/demo.py
@@ -31,6 +31,11 @@ tox: $(STAMP)  ## Python 3.11-3.13 with Django 5.2, 6.0, 6.1
 
 messages: $(STAMP)  ## Collect the messages to translate, and compile the translations (needs gettext)
 	cd reinhardt_tasks && ../$(BIN)/python -m django makemessages -l ja --no-obsolete --add-location=file && ../$(BIN)/python -m django compilemessages
+
+dist: $(STAMP)  ## Wheel and source archive, as they are published
+	rm -rf dist
+	$(BIN)/python -m build
+	$(BIN)/twine check --strict dist/*
 
 clean:
 	rm -rf $(VENV) .tox build dist .mypy_cache .ruff_cache .pytest_cache
