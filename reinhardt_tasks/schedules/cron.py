@@ -1,4 +1,7 @@
-"""Times of the clock, as cron writes them. croniter reads the expression and finds wall times; see `localtimes` for the rest."""
+"""Times of the clock, as cron writes them. croniter reads the expression and finds wall times; see `localtimes` for the rest.
+
+It is imported where it is first used: whoever has no such schedule does without it.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,6 @@ from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
 from typing import Any
 
-from croniter import CroniterBadDateError, CroniterError, croniter
 from django.conf import settings
 
 from ..exceptions import InvalidSchedule
@@ -62,6 +64,8 @@ class CronSchedule:
 
     def next_after(self, moment: datetime) -> datetime | None:
         """Return the first time after `moment`, in UTC; None where there is none in the years that Python knows."""
+        from croniter import CroniterBadDateError
+
         find = next_fixed if self.is_fixed else next_running
         try:
             return find(self._next_wall, aware(moment).astimezone(UTC), self.zone)
@@ -79,12 +83,16 @@ class CronSchedule:
 
 
 def _reader(expression: str, seconds: bool, wall: datetime) -> Any:
+    from croniter import croniter
+
     # A naive start has it count on a clock that nobody changes.
     return croniter(" ".join(fields_of(expression, seconds=seconds)), wall, second_at_beginning=seconds)
 
 
 @lru_cache(maxsize=10_000)
 def _check(expression: str, seconds: bool) -> None:
+    from croniter import CroniterBadDateError, CroniterError
+
     try:
         _reader(expression, seconds, _BEGINNING).get_next(datetime)
     except CroniterBadDateError:
@@ -99,6 +107,8 @@ def _check(expression: str, seconds: bool) -> None:
 
 def _culprit(expression: str, seconds: bool) -> str:
     """Name the field that cannot be read even with nothing but stars around it."""
+    from croniter import CroniterError, croniter
+
     names = ["second"] * seconds + ["minute", "hour", "day of the month", "month", "day of the week"]
     fields = fields_of(expression, seconds=seconds)
     for place, (name, field) in enumerate(zip(names, fields, strict=True)):
