@@ -197,7 +197,14 @@ class Task(CoreTask, Generic[P, R]):  # type: ignore[misc, unused-ignore]
             return results
         return [await backend.aenqueue(self, list(args), dict(kwargs)) for args, kwargs in calls]
 
-    def enqueue_on_commit(self, *args: Any, using: str | None = None, **kwargs: Any) -> None:
+    # What has the task's own parameters can have no other beside them: with `using` the arguments are not seen.
+    @overload
+    def enqueue_on_commit(self, *args: P.args, **kwargs: P.kwargs) -> None: ...
+
+    @overload
+    def enqueue_on_commit(self, *args: Any, using: str | None, **kwargs: Any) -> None: ...
+
+    def enqueue_on_commit(self, *args: Any, using: str | None = None, **kwargs: Any) -> None:  # type: ignore[misc]
         """Enqueue when the current transaction of the database `using` commits (at once outside of one).
 
         Arguments are checked now; a rollback enqueues nothing. The word `using` is taken: a task with an argument of

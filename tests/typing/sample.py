@@ -37,12 +37,17 @@ def use() -> None:
     assert_type(add.enqueue_many([((1,), {})]), list[TaskResult[int]])
     assert_type(add.using(priority=3, run_after=timedelta(hours=1)).enqueue(1), TaskResult[int])
     assert_type(tell.enqueue("words"), TaskResult[None])
+    add.enqueue_on_commit(1, b=2)
+    add.enqueue_on_commit(1, using="replica")
     kept: Task[[int, int], int] = add
     kept.enqueue(1, 2)
 
     add.enqueue("1")  # type: ignore[arg-type]
     add.enqueue()  # type: ignore[call-arg]
     add.enqueue(1, c=2)  # type: ignore[call-arg]
+    add.enqueue_on_commit("1")  # type: ignore[call-overload]
+    add.enqueue_on_commit(1, c=2)  # type: ignore[call-overload]
+    add.call("1")  # type: ignore[arg-type]
     tell.enqueue(1)  # type: ignore[arg-type]
     add.using(colour="red")  # type: ignore[call-arg]
     task(on_missing="ignore")  # type: ignore[call-overload]
