@@ -160,6 +160,20 @@ def test_the_sites_own_tests_pass(tmp_path: Path) -> None:
     assert int(re.findall(r"Ran (\d+) tests", run.stderr)[0]) >= 16
 
 
+def test_the_sites_tests_with_pytest_pass(tmp_path: Path) -> None:
+    own = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST_", "DJANGO_"))}
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"],
+        cwd=EXAMPLE,
+        env={**own, "CENSUS_DB": str(tmp_path / "db.sqlite3")},
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert " 3 passed" in run.stdout
+
+
 def test_migrations_are_complete(tmp_path: Path) -> None:
     run = subprocess.run(
         [sys.executable, str(EXAMPLE / "manage.py"), "makemigrations", "--check", "--dry-run", "census"],
