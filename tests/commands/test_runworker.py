@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,34 +17,16 @@ from tests import tasks
 from tests.servers import wait_until
 from tests.servers.ports import ReservedPort
 from tests.worker.processes import SOON, WorkerProcess, tasks_on
+from tests.worker.supervised.running import read
 
 BURST = ("--burst", "--shutdown-timeout", "60")
 
 
 @pytest.fixture
-def setting(sqlite_database: str, django_db_blocker: Any, settings: Any) -> Iterator[dict[str, Any]]:
-    """The TASKS of this process and of its workers: a queue that is empty, on an SQLite file."""
-    from tests.databases import emptied
-
-    with django_db_blocker.unblock():
-        emptied(sqlite_database)
-        settings.TASKS = tasks_on(sqlite_database, queues=["default", "emails"])
-        yield settings.TASKS
-        task_backends["default"].broker.close()
-
-
-@pytest.fixture
-def lines(tmp_path: Path) -> Path:
-    return tmp_path / "lines"
-
-
-@pytest.fixture
-def go(tmp_path: Path) -> Path:
-    return tmp_path / "go"
-
-
-def read(path: Path) -> list[str]:
-    return path.read_text().splitlines() if path.exists() else []
+def setting(setting: dict[str, Any], settings: Any) -> dict[str, Any]:
+    """The shared one, with two queues by name."""
+    settings.TASKS = {"default": {**setting["default"], "QUEUES": ["default", "emails"]}}
+    return settings.TASKS
 
 
 def written(path: Path, *expected: str) -> None:

@@ -8,7 +8,6 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from django.core.management.base import BaseCommand
 from reinhardt_tasks._compat import task_backends
 from reinhardt_tasks.brokers.base import Changes, WorkerInfo
 from reinhardt_tasks.management.commands.taskhealth import Command
-from tests import databases, tasks
+from tests import tasks
 from tests.servers.ports import ReservedPort
 from tests.test_docs import ROOT, table
 from tests.worker.processes import tasks_on
@@ -29,15 +28,13 @@ FACTS = {"time": "2026-01-01T00:00:00.000+00:00", "pid": 4711, "state": "ready",
 
 
 @pytest.fixture
-def setting(sqlite_database: str, django_db_blocker: Any, settings: Any) -> Iterator[dict[str, Any]]:
-    with django_db_blocker.unblock():
-        databases.emptied(sqlite_database)
-        settings.TASKS = {
-            **tasks_on(sqlite_database, queues=["default", "emails"]),
-            "dummy": {"BACKEND": "reinhardt_tasks.backends.DummyBackend"},
-        }
-        yield settings.TASKS
-        task_backends["default"].broker.close()
+def setting(setting: dict[str, Any], settings: Any) -> dict[str, Any]:
+    """The shared one, with two queues by name, and a backend that no worker serves."""
+    settings.TASKS = {
+        "default": {**setting["default"], "QUEUES": ["default", "emails"]},
+        "dummy": {"BACKEND": "reinhardt_tasks.backends.DummyBackend"},
+    }
+    return settings.TASKS
 
 
 @pytest.fixture

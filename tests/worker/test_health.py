@@ -15,17 +15,15 @@ from typing import Any
 
 import pytest
 
-from reinhardt_tasks._compat import task_backends
 from reinhardt_tasks.brokers.base import Pulse, WorkerInfo
 from reinhardt_tasks.brokers.memory import MemoryBroker
 from reinhardt_tasks.exceptions import QueueError
 from reinhardt_tasks.options import BackendOptions
 from reinhardt_tasks.worker.health import Health, Vitals, watched
 from reinhardt_tasks.worker.sdnotify import Notifier
-from tests import databases
 from tests.servers import wait_until
 
-from .processes import SOON, WorkerProcess, tasks_on
+from .processes import SOON, WorkerProcess
 from .running import AT_ONCE, Clock, working
 from .supervised.running import SupervisedProcess
 
@@ -77,15 +75,6 @@ def manager(tmp_path: Path) -> Iterator[Manager]:
     manager = Manager(str(tmp_path / "notify"))
     yield manager
     manager.close()
-
-
-@pytest.fixture
-def setting(sqlite_database: str, django_db_blocker: Any, settings: Any) -> Iterator[dict[str, Any]]:
-    with django_db_blocker.unblock():
-        databases.emptied(sqlite_database)
-        settings.TASKS = tasks_on(sqlite_database)
-        yield settings.TASKS
-        task_backends["default"].broker.close()
 
 
 @pytest.fixture

@@ -37,28 +37,9 @@ HOLDING = {"REINHARDT_TEST_LATE": "60"}
 
 
 @pytest.fixture
-def setting(sqlite_database: str, django_db_blocker: Any, settings: Any) -> Iterator[dict[str, Any]]:
-    with django_db_blocker.unblock():
-        databases.emptied(sqlite_database)
-        settings.TASKS = tasks_on(sqlite_database, LEASE=60)
-        yield settings.TASKS
-        broker().close()
-
-
-@pytest.fixture
 def short_lease(setting: dict[str, Any], settings: Any) -> dict[str, Any]:
     settings.TASKS = tasks_on(setting["default"]["OPTIONS"]["DATABASE"], LEASE=2)
     return settings.TASKS
-
-
-@pytest.fixture
-def lines(tmp_path: Path) -> Path:
-    return tmp_path / "lines"
-
-
-@pytest.fixture
-def go(tmp_path: Path) -> Path:
-    return tmp_path / "go"
 
 
 def broker() -> Broker:
