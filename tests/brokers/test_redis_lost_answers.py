@@ -1,0 +1,219 @@
+"""Answers of Redis that are lost, and scripts that it has forgotten: what is sent again is done once."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from reinhardt_tasks.brokers.base import Query
+from reinhardt_tasks.brokers.redis.scripts import script
+from reinhardt_tasks.exceptions import QueueError
+from reinhardt_tasks.jobs import Job, Succeeded, TaskStatus
+from tests.servers import RedisServer, wait_until
+from tests.worker.running import job_for, working
+
+from .promises.base import claimed, ids_of, new_job, new_worker, signed_in, stored_job
+from .proxy import Proxy
+from .redis_makers import Make, make
+from .redis_stage import (
+    OPTIONS,
+    QUICK,
+    all_ended,
+    count,
+    count_and_wait,
+    counting,
+    go,
+    new_stage,
+    own_server,
+    proxy,
+    ran,
+)
+
+__all__ = ["make", "new_stage", "own_server", "proxy"]
+
+
+def test_every_verb_finds_a_server_that_has_forgotten_its_scripts(own_server: RedisServer, make: Make) -> None:
+    broker, worker = make(own_server.url), new_worker()
+
+    def forget() -> None:
+        with own_server.client() as client:
+            client.script_flush()
+
+    forget()
+    broker.enqueue([new_job() for _ in range(3)])
+    forget()
+    assert asyncio.run(broker.aenqueue([job := new_job()])) == [stored_job(broker, job)]
+    forget()
+    claims = broker.claim(None, 4, worker)
+    for verb in (
+        lambda: broker.settle([Succeeded(claim=claims[0])]),
+        lambda: broker.heartbeat(worker),
+        lambda: broker.cancel([claims[1].job.id]),
+        lambda: broker.find(Query()),
+        lambda: broker.counts(),
+        lambda: broker.wait(None, 0),
+        lambda: broker.leave(worker),
+        lambda: broker.rescue(9, new_worker()),
+    ):
+        forget()
+        verb()
+    assert stored_job(broker, claims[0]).status is TaskStatus.SUCCESS
+
+
+@pytest.mark.parametrize("number", [1, 2500])
+def test_jobs_that_are_sent_again_are_stored_once(
+    number: int, proxy: Proxy, redis_server: RedisServer, make: Make
+) -> None:
+    broker, direct = make(proxy.url), make(redis_server.url)
+    broker.enqueue([new_job(queue="warm up")])
+    jobs = [new_job() for _ in range(number)]
+    proxy.lose(script("enqueue").sha)
+    answer = broker.enqueue(jobs)
+    assert proxy.lost == 1
+    assert ids_of(answer) == ids_of(jobs)
+    assert [each.status for each in answer] == [TaskStatus.PENDING] * number
+    assert ids_of(direct.claim(["default"], number + 9, new_worker())) == ids_of(jobs)
+
+
+def test_a_coroutine_that_sends_again_stores_once(proxy: Proxy, redis_server: RedisServer, make: Make) -> None:
+    broker, direct, job = make(proxy.url), make(redis_server.url), new_job()
+
+    async def send() -> list[Job]:
+        await broker.aenqueue([new_job(queue="warm up")])
+        proxy.lose(script("enqueue").sha)
+        return list(await broker.aenqueue([job]))
+
+    assert ids_of(asyncio.run(send())) == [job.id]
+    assert proxy.lost == 1
+    assert ids_of(direct.claim(["default"], 9, new_worker())) == [job.id]
+
+
+def test_when_all_answers_are_lost_the_error_is_told_and_the_same_may_be_sent_again(proxy: Proxy, make: Make) -> None:
+    broker, job = make(proxy.url), new_job()
+    broker.enqueue([new_job(queue="warm up")])
+    proxy.lose(script("enqueue").sha, times=4)
+    with pytest.raises(QueueError, match="Is it running"):
+        broker.enqueue([job])
+    assert ids_of(broker.enqueue([job])) == [job.id]
+    assert ids_of(broker.claim(["default"], 9, new_worker())) == [job.id]
+
+
+@pytest.mark.parametrize("shards", [1, 3])
+def test_jobs_whose_claim_was_never_heard_of_run_all_the_same(
+    shards: int, proxy: Proxy, redis_server: RedisServer, make: Make
+) -> None:
+    """The store holds them for a worker that is alive: nobody else would ever rescue them."""
+    broker, direct = make(proxy.url, shards), make(redis_server.url, shards)
+    direct.enqueue(counting(1))
+    with working(broker, QUICK):
+        wait_until(lambda: ran, "the worker has begun")
+        proxy.lose(script("exchange").sha, times=shards)
+        jobs = direct.enqueue(counting(12))
+        done = all_ended(direct, jobs)
+    assert proxy.lost >= shards
+    assert {job.status for job in done} == {TaskStatus.SUCCESS}
+    assert {job.history for job in done} == {()}
+    assert max(job.token for job in done) == 2
+
+
+def test_a_claim_is_never_sent_twice(proxy: Proxy, redis_server: RedisServer, make: Make) -> None:
+    broker, direct = make(proxy.url), make(redis_server.url)
+    worker = signed_in(broker)
+    direct.enqueue([new_job() for _ in range(9)])
+    broker.claim(["none"], 1, worker)
+    proxy.lose(script("exchange").sha)
+    with pytest.raises(QueueError):
+        broker.claim(None, 2, worker)
+    assert len(direct.heartbeat(worker).held) == 2
+
+
+def test_what_was_rescued_without_an_answer_runs_all_the_same(
+    proxy: Proxy, redis_server: RedisServer, make: Make
+) -> None:
+    broker, direct = make(proxy.url), make(redis_server.url)
+    (job,) = direct.enqueue(counting(1))
+    direct.claim(None, 1, gone := new_worker())
+    direct.leave(gone)
+    broker.counts()
+    proxy.lose(script("rescue").sha)
+    with working(broker, QUICK):
+        (done,) = all_ended(direct, [job])
+    assert proxy.lost == 1
+    assert done.status is TaskStatus.SUCCESS
+
+
+def test_an_outcome_whose_answer_was_lost_is_recorded_once(proxy: Proxy, redis_server: RedisServer, make: Make) -> None:
+    broker, direct = make(proxy.url), make(redis_server.url)
+    with working(broker, OPTIONS):
+        all_ended(direct, direct.enqueue([job_for(count, 7)]))
+        (job,) = direct.enqueue(counting(1, count_and_wait))
+        wait_until(lambda: ran[0], "the task begins")
+        proxy.lose(script("exchange").sha)
+        go.set()
+        all_ended(direct, direct.enqueue([job_for(count, 8)]))
+        (done,) = all_ended(direct, [job])
+    assert proxy.lost == 1
+    assert (done.status, done.result, done.token) == (TaskStatus.SUCCESS, "0", 1)
+
+
+@pytest.mark.parametrize(("name", "after"), [("exchange", 0), ("outgoing", 0), ("outgoing", 1), ("enqueue", 0)])
+def test_followers_on_their_way_to_another_shard_are_stored_once_whichever_answer_is_lost(
+    name: str, after: int, proxy: Proxy, redis_server: RedisServer, make: Make
+) -> None:
+    broker, direct = make(proxy.url, 2), make(redis_server.url, 2)
+    direct.enqueue([new_job()])
+    claim = claimed(broker)
+    broker.shards[0].outgoing()
+    followers = [new_job(queue="then") for _ in range(20)]
+    proxy.lose(script(name).sha, after=after)
+    for _ in range(2):
+        with suppress(QueueError):
+            broker.settle([Succeeded(claim=claim, then=tuple(followers))])
+            break
+    assert proxy.lost == 1
+    arrived: list[str] = []
+
+    def all_arrived() -> bool:
+        # A worker does this every few seconds.
+        broker.rescue(9, new_worker())
+        arrived.extend(ids_of(direct.claim(["then"], 99, new_worker())))
+        return len(arrived) >= len(followers)
+
+    wait_until(all_arrived, "the followers arrive", interval=0.1)
+    assert sorted(arrived) == ids_of(followers)
+
+
+def test_followers_that_two_workers_pass_on_at_once_all_arrive(redis_server: RedisServer, make: Make) -> None:
+    broker = make(redis_server.url, 2)
+    first, second = broker.shards
+    mine, more = ([new_job(queue="then") for _ in range(9)] for _ in range(2))
+
+    def left_behind(jobs: list[Job]) -> list[Any]:
+        """Let a success leave its followers in the first shard, on their way to the second."""
+        job = next(each for each in iter(new_job, None) if broker.shard_of(each.id) is first)
+        foreign = [each for each in jobs if broker.shard_of(each.id) is second]
+        broker.enqueue([job])
+        first.settle([Succeeded(claim=claimed(first), then=tuple(foreign))])
+        return foreign
+
+    expected = left_behind(mine)
+    seen_by_one, seen_by_other = first.outgoing(), first.outgoing()
+    first.outgoing(seen_by_one)
+    expected += left_behind(more)
+    # What the other has passed on as well must not be taken for what came after it.
+    assert first.outgoing(seen_by_other) == first.outgoing()
+    broker.rescue(9, new_worker())
+    arrived = set(ids_of(second.claim(["then"], 99, new_worker())))
+    assert {job.id for job in expected[len(seen_by_one) :]} <= arrived
+
+
+def test_a_bell_that_was_not_heard_costs_a_moment(proxy: Proxy, redis_server: RedisServer, make: Make) -> None:
+    broker, direct = make(proxy.url), make(redis_server.url)
+    proxy.lose("BLPOP")
+    with working(broker, OPTIONS):
+        wait_until(lambda: proxy.requests > 3, "the worker listens")
+        (done,) = all_ended(direct, direct.enqueue(counting(1)))
+    assert done.status is TaskStatus.SUCCESS

@@ -1,0 +1,98 @@
+"""A Redis that refuses: it is full, a replica, or wants a password. The error says what to do."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from reinhardt_tasks.exceptions import QueueError
+from reinhardt_tasks.jobs import Job, Progress, Released, Retrying, Succeeded, TaskStatus
+from tests.servers import RedisServer, wait_until
+from tests.worker.running import working
+
+from .promises.base import attempt_of, ids_of, new_job, new_worker, signed_in, stored_job
+from .redis_makers import Make, make
+from .redis_stage import QUICK, all_ended, counting, new_stage, own_server, ran
+
+__all__ = ["make", "new_stage", "own_server"]
+
+
+@pytest.fixture
+def full_server(make: Make) -> Iterator[tuple[RedisServer, Any, list[Job]]]:
+    """A server whose memory is full of jobs."""
+    with RedisServer(own=True, config=["maxmemory-policy noeviction"]) as server, server.client() as client:
+        broker = make(server.url)
+        broker.heartbeat(signed_in(broker))
+        jobs = counting(200)
+        broker.enqueue(jobs)
+        client.config_set("maxmemory", client.info("memory")["used_memory"] - 1)
+        yield server, broker, jobs
+
+
+def test_a_full_server_says_so_and_is_drained_all_the_same(
+    full_server: tuple[RedisServer, Any, list[Job]], make: Make
+) -> None:
+    server, broker, jobs = full_server
+    with pytest.raises(QueueError, match="raise maxmemory"):
+        broker.enqueue([new_job()])
+    with pytest.raises(QueueError, match="raise maxmemory"):
+        asyncio.run(broker.aenqueue([new_job()]))
+    with working(make(server.url), QUICK):
+        done = all_ended(broker, jobs)
+    # Some may have been claimed ahead and given back: that each ran once is what counts.
+    assert {(job.status, job.history) for job in done} == {(TaskStatus.SUCCESS, ())}
+    assert set(ran.values()) == {1}
+    with pytest.raises(QueueError, match="raise maxmemory"):
+        broker.enqueue([new_job()])
+
+
+def test_whoever_holds_a_job_gets_through_to_a_full_server(full_server: tuple[RedisServer, Any, list[Job]]) -> None:
+    _, broker, _ = full_server
+    worker = new_worker()
+    broker.heartbeat(worker)
+    claims = broker.claim(None, 7, worker)
+    assert len(claims) == 7
+    assert broker.annotate(claims[0], {"step": 1}, Progress(1, 2))
+    assert broker.cancel([claims[1].job.id]) == [claims[1].job.id]
+    assert broker.heartbeat(worker).cancelled == {claims[1].job.id}
+    outcomes = [
+        Succeeded(claim=claims[0], then=(follower := new_job(queue="then"),)),
+        Retrying(claim=claims[2], attempt=attempt_of(claims[2])),
+        Retrying(claim=claims[3], attempt=attempt_of(claims[3]), delay=60),
+        Released(claim=claims[4]),
+    ]
+    assert broker.settle(outcomes) == []
+    assert stored_job(broker, follower).status is TaskStatus.PENDING
+    broker.leave(worker)
+    rescued = broker.rescue(9, new_worker())
+    assert sorted(ids_of(rescued)) == sorted(ids_of([claims[1], claims[5], claims[6]]))
+
+
+def test_a_replica_is_told_from_a_master(own_server: RedisServer, make: Make) -> None:
+    follow = [f"replicaof {own_server.host} {own_server.port}", "replica-serve-stale-data no"]
+    with RedisServer(own=True, config=follow) as replica, replica.client() as client:
+        wait_until(lambda: client.info("replication")["master_link_status"] == "up", "the replica follows")
+        broker = make(replica.url)
+        with pytest.raises(QueueError, match="let OPTIONS name the master"):
+            broker.enqueue([new_job()])
+        (job,) = make(own_server.url).enqueue([new_job()])
+        wait_until(lambda: broker.get([job.id]), "the replica has it")
+        own_server.kill()
+        wait_until(lambda: client.info("replication")["master_link_status"] == "down", "the replica is alone")
+        with pytest.raises(QueueError, match="wait for the failover"):
+            broker.get([job.id])
+
+
+@pytest.mark.parametrize("password", ["wrong", ""])
+def test_a_password_that_is_wrong_or_missing_is_named_and_not_shown(password: str, make: Make) -> None:
+    with RedisServer(own=True, password="right") as server:
+        given = f":{password}@" if password else ""
+        broker = make(server.url.replace(":right@", given))
+        for verb in (lambda: broker.enqueue([new_job()]), lambda: broker.get(["x"]), lambda: broker.wait(None, 1)):
+            with pytest.raises(QueueError, match="password") as caught:
+                verb()
+            assert "wrong" not in str(caught.value)
+        assert make(server.url).enqueue([new_job()])
