@@ -127,8 +127,8 @@ def test_the_server_of_a_django_redis_cache_is_taken_over(door: Door, settings: 
                 "LOCATION": f"redis://{server.host}:{server.port}/3",
                 "OPTIONS": {
                     "PASSWORD": "of-the-cache",
-                    "SOCKET_TIMEOUT": 0.2,
-                    "SOCKET_CONNECT_TIMEOUT": 0.2,
+                    "SOCKET_TIMEOUT": 1.0,
+                    "SOCKET_CONNECT_TIMEOUT": 5.0,
                     "CONNECTION_POOL_KWARGS": {"max_connections": 1},
                 },
             },
@@ -141,7 +141,7 @@ def test_the_server_of_a_django_redis_cache_is_taken_over(door: Door, settings: 
         # Longer than the cache's timeout, and more at once than its pool would give.
         heard: list[bool] = []
         sleepers = [
-            threading.Thread(target=lambda queue=queue: heard.append(backend.broker.wait([queue], 1.0)))
+            threading.Thread(target=lambda queue=queue: heard.append(backend.broker.wait([queue], 2.0)))
             for queue in ("one", "two")
         ]
         for sleeper in sleepers:
