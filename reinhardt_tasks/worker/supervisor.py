@@ -14,19 +14,19 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from ..brokers.base import Broker, Pulse, WorkerInfo
 from ..exceptions import QueueError, TaskCancelled, TaskTimeout
-from ..execution import Execution
-from ..jobs import Claim, TaskStatus
 from ..options import BackendOptions
 from .board import Board
+from .children import Child
+from .estates import Estates
 from .exporting import Exporting
 from .health import QUIET, READY, RELOADING, STOPPING, Vitals
 from .link import Link
-from .maintenance import Maintenance
+from .wishes import Wishes
 
 logger = logging.getLogger("reinhardt_tasks")
 
@@ -40,36 +40,6 @@ BUSY_INTERVAL = 1.0
 SHORT_LIFE, LONGEST_PAUSE = 10.0, 30.0
 #: Our own loop turns several times a second. After a longer gap we were suspended ourselves, and what we know is old.
 GAP = 5.0
-
-
-@dataclass(eq=False)
-class Child:
-    """A worker process as its supervisor knows it."""
-
-    info: WorkerInfo
-    link: Link
-    board: Board
-    pid: int = 0
-    born_at: float = field(default_factory=time.monotonic)
-    beat_at: float = 0.0
-    turns: int = -1
-    turned_at: float = field(default_factory=time.monotonic)
-    held: dict[str, int] = field(default_factory=dict)
-    #: Job id → (token, moment until which it may run), for tasks with a limit of time.
-    timed: dict[str, tuple[int, float]] = field(default_factory=dict)
-    #: Job id → moment at which we heard that it was cancelled.
-    cancelled: dict[str, float] = field(default_factory=dict)
-    kill_at: float | None = None
-    bye: str | None = None
-    is_busy: bool = False
-    #: Its slots and what it holds, for metrics.
-    load: dict[str, float] = field(default_factory=dict)
-    #: When the store last said what it holds.
-    pulsed_at: float = 0.0
-    #: What it was told of: stops, whether to be quiet, requests for its stacks.
-    stops: int = 0
-    is_quiet: bool = False
-    dumps: int = 0
 
 
 class Supervisor:
@@ -94,8 +64,6 @@ class Supervisor:
         exporting: Exporting | None = None,
     ) -> None:
         self._broker = broker
-        self._options = options
-        self._sender = sender
         self._bear_process = bear
         self._new_info = new_info
         self._processes = processes
@@ -104,94 +72,57 @@ class Supervisor:
         self._look = look
         self._new_board = new_board
         self._exporting = exporting or Exporting()
+        self._estates = Estates(broker, options, sender, new_info, self._exporting.totals)
         self._turns = 0
         self._heard_at: float | None = None
         self._shutdown_timeout = shutdown_timeout
         self._children: list[Child] = []
         self._selector = selectors.DefaultSelector()
-        self._stops = 0
+        self._wishes = Wishes()
         self._crashes = 0
         self._born_next_at = 0.0
         self._forced = False
-        self._is_reloading = False
-        self._is_quiet = False
-        self._dumps = 0
         self._turned_at = time.monotonic()
 
     def run(self) -> int:
         """Work until told to stop, or until every process has left by itself; return the exit code."""
-        wake_read, wake_write = os.pipe()
-        os.set_blocking(wake_write, False)
-        signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
-        before = self._install()
-        self._ready()
-        self._selector.register(wake_read, selectors.EVENT_READ, None)
-        try:
-            while not self._is_over():
-                self._populate()
-                self._export()
-                self._obey()
-                self._listen(wake_read)
-                self._make_up_for_gap()
-                self._reap()
-                self._beat()
-                self._enforce()
-                self._turns += 1
-                self._look()
-        finally:
-            self._exporting.end()
-            signal.set_wakeup_fd(-1)
-            for number, handler in before.items():
-                signal.signal(number, handler)
-        if self._is_reloading:
+        with self._wishes.heard() as wake:
+            self._ready()
+            self._selector.register(wake, selectors.EVENT_READ, None)
+            try:
+                while not self._is_over():
+                    self._turn(wake)
+            finally:
+                self._exporting.end()
+        if self._wishes.is_reload:
             self._start_anew()
-        return 1 if self._forced or self._stops > 1 else 0
+        return 1 if self._forced or self._wishes.stops > 1 else 0
+
+    def _turn(self, wake: int) -> None:
+        self._populate()
+        self._export()
+        self._obey()
+        self._listen(wake)
+        self._make_up_for_gap()
+        self._reap()
+        self._beat()
+        self._enforce()
+        self._turns += 1
+        self._look()
 
     def vitals(self) -> Vitals:
         """Return what a service manager is told. A worker process that is stuck is ours to replace, and not told here."""
-        is_told = RELOADING if self._is_reloading else STOPPING if self._stops else None
+        is_told = RELOADING if self._wishes.is_reload else STOPPING if self._wishes.stops else None
         return Vitals(
-            state=is_told or (QUIET if self._is_quiet else READY),
+            state=is_told or (QUIET if self._wishes.is_quiet else READY),
             turns=self._turns,
             running=sum(len(child.board.ids()) for child in self._children),
             beat_at=self._heard_at,
             processes=len(self._children),
         )
 
-    def _install(self) -> dict[int, Any]:
-        handlers: dict[int, Callable[[int, Any], None]] = {
-            signal.SIGTERM: self._on_stop,
-            signal.SIGINT: self._on_stop,
-            signal.SIGHUP: self._on_reload,
-            signal.SIGQUIT: self._on_dump,
-            signal.SIGTSTP: self._on_quiet,
-            signal.SIGCONT: self._on_resume,
-        }
-        return {number: signal.signal(number, handler) for number, handler in handlers.items()}
-
-    # A handler only takes note, and the loop passes it on: it may interrupt anything, a fork too, and run in the child.
-
-    def _on_stop(self, number: int, frame: Any) -> None:
-        if self._is_reloading:
-            self._is_reloading = False
-        else:
-            self._stops += 1
-
-    def _on_reload(self, number: int, frame: Any) -> None:
-        if not self._stops:
-            self._is_reloading, self._stops = True, 1
-
-    def _on_dump(self, number: int, frame: Any) -> None:
-        self._dumps += 1
-
-    def _on_quiet(self, number: int, frame: Any) -> None:
-        self._is_quiet = True
-
-    def _on_resume(self, number: int, frame: Any) -> None:
-        self._is_quiet = False
-
     def _obey(self) -> None:
-        stops, is_quiet, dumps = min(self._stops, 2), self._is_quiet, self._dumps
+        stops, is_quiet, dumps = min(self._wishes.stops, 2), self._wishes.is_quiet, self._wishes.dumps
         for child in self._children:
             if child.stops < stops:
                 child.stops = stops
@@ -211,16 +142,15 @@ class Supervisor:
         if gap < GAP:
             return
         for child in self._children:
-            child.turned_at += gap
-            child.timed = {job_id: (token, deadline + gap) for job_id, (token, deadline) in child.timed.items()}
-            child.cancelled = {job_id: since + gap for job_id, since in child.cancelled.items()}
-            child.kill_at = None if child.kill_at is None else child.kill_at + gap
+            child.make_up_for(gap)
 
     def _is_over(self) -> bool:
-        return not self._children and (self._stops > 0 or self._processes == 0)
+        return not self._children and (self._wishes.stops > 0 or self._processes == 0)
 
     def _populate(self) -> None:
-        while not self._stops and len(self._children) < self._processes and time.monotonic() >= self._born_next_at:
+        while (
+            not self._wishes.stops and len(self._children) < self._processes and time.monotonic() >= self._born_next_at
+        ):
             self._children.append(self._bear())
 
     def _bear(self) -> Child:
@@ -238,7 +168,7 @@ class Supervisor:
 
         pid = self._bear_process(info, theirs, board, clean)
         theirs.close()
-        child = Child(info=replace(info, pid=pid), link=ours, board=board, pid=pid, dumps=self._dumps)
+        child = Child(info=replace(info, pid=pid), link=ours, board=board, pid=pid, dumps=self._wishes.dumps)
         self._selector.register(ours.read, selectors.EVENT_READ, child)
         return child
 
@@ -269,10 +199,10 @@ class Supervisor:
             logger.warning("The store could not be left properly: %s", exc)
         connections.close_all()
 
-    def _listen(self, wake_read: int) -> None:
+    def _listen(self, wake: int) -> None:
         for key, _ in self._selector.select(timeout=0.2):
             if key.data is None:
-                os.read(wake_read, 4096)
+                os.read(wake, 4096)
                 continue
             link = key.data.link if isinstance(key.data, Child) else key.data
             messages = link.take()
@@ -287,19 +217,7 @@ class Supervisor:
     def _hear(self, child: Child, message: dict[str, Any]) -> None:
         if "counted" in message:
             self._exporting.totals.add(message["counted"])
-            child.load = message["load"]
-        match message:
-            case {"began": job_id, "token": token, "deadline": deadline}:
-                child.timed[job_id] = (token, deadline)
-            case {"ended": job_id, "token": token}:
-                if child.timed.get(job_id, (None, 0.0))[0] == token:
-                    del child.timed[job_id]
-            case {"turns": turns, "running": running}:
-                child.is_busy = running > 0
-                if turns != child.turns:
-                    child.turns, child.turned_at = turns, time.monotonic()
-            case {"bye": reason}:
-                child.bye = reason
+        child.hear(message)
 
     def _reap(self) -> None:
         for child in list(self._children):
@@ -323,34 +241,15 @@ class Supervisor:
             if child.bye == "done":
                 # It has nothing more to do (--burst): nobody takes its place.
                 self._processes = max(0, self._processes - 1)
-            self._sign_off(child.info)
+            self._estates.sign_off(child)
         else:
             how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
             logger.error(
                 "Worker process %d (%s) ended %s; its tasks are given to others.", child.pid, child.info.id, how
             )
-            self._give_away(child)
+            self._estates.give_away(child)
             self._pause_after(child)
         child.board.close()
-
-    def _sign_off(self, info: WorkerInfo) -> None:
-        # Our last heartbeat for it may have come after its own goodbye.
-        try:
-            self._broker().leave(info)
-        except QueueError as exc:
-            logger.warning("%s could not be signed off: %s", info.id, exc)
-
-    def _give_away(self, child: Child) -> None:
-        """Let what a dead process held run again at once, not after its lease."""
-        rescuer = self._new_info()
-        try:
-            broker = self._broker()
-            broker.leave(child.info)
-            maintenance = Maintenance(broker, rescuer, self._options, self._exporting.totals)
-            maintenance.rescue(begun=child.board.ids(), of=child.info.id)
-            broker.leave(rescuer)
-        except Exception as exc:
-            logger.warning("The tasks of %s are given to others when its lease is over: %s", child.info.id, exc)
 
     def _pause_after(self, child: Child) -> None:
         if child.kill_at is not None:
@@ -425,7 +324,7 @@ class Supervisor:
         child.cancelled.pop(job_id, None)
         logger.error("Task id=%s does not stop: %s Its process %d is ended.", job_id, reason, child.pid)
         try:
-            self._record(child, job_id, token, reason)
+            self._estates.record(child, job_id, token, reason)
         except Exception as exc:
             logger.warning("What became of task %s could not be recorded: %s", job_id, exc)
         if set(child.held) | child.board.ids() <= {job_id}:
@@ -433,16 +332,6 @@ class Supervisor:
         else:
             child.link.tell(drain=job_id)
             child.kill_at = child.kill_at or time.monotonic() + self._shutdown_timeout + GRACE
-
-    def _record(self, child: Child, job_id: str, token: int, reason: Exception) -> None:
-        broker = self._broker()
-        job = broker.get([job_id]).get(job_id)
-        if job is None or job.status is not TaskStatus.RUNNING or job.token != token:
-            return
-        execution = Execution(Claim(job=job, token=token, worker=child.info.id), self._options, self._sender)
-        outcome = execution.prepare() or execution.stopped(reason)
-        if not broker.settle([outcome]):
-            self._exporting.totals.settled(outcome)
 
     def _start_anew(self) -> None:
         """Become the new version of this program: same process, same arguments, code read again."""

@@ -19,8 +19,9 @@ from reinhardt_tasks.brokers.base import Broker, WorkerInfo
 from reinhardt_tasks.jobs import Job, TaskStatus
 from reinhardt_tasks.options import BackendOptions
 from reinhardt_tasks.worker.board import Board
+from reinhardt_tasks.worker.children import Child
 from reinhardt_tasks.worker.link import Link
-from reinhardt_tasks.worker.supervisor import LONGEST_PAUSE, Child, Supervisor
+from reinhardt_tasks.worker.supervisor import LONGEST_PAUSE, Supervisor
 from tests import databases
 from tests import tasks as plain
 from tests.servers import PostgresServer, ServerMissing
