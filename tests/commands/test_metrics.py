@@ -104,7 +104,7 @@ def test_processes_that_are_replaced_take_no_counts_with_them(supervised: Superv
 def test_what_a_killed_process_ran_is_lost_once(supervised: SupervisedProcess, lines: Path, go: Path) -> None:
     worker = supervised
     finished(*notes(lines.with_name("notes"), 10))
-    until(lambda: value(worker, "finished_total", task=NOTE) == 10, "all are counted")
+    until(lambda: value(worker, "finished_total", task=NOTE, outcome="succeeded") == 10, "all are counted")
     result = tasks.hold.enqueue(str(lines), "it", str(go))
     victim = int(until(lambda: lines_of(lines, "began"), "it runs")[-1][-1])
     until(lambda: value(worker, "slots_busy", kind="thread") == 1, "it is seen to run")
@@ -115,19 +115,19 @@ def test_what_a_killed_process_ran_is_lost_once(supervised: SupervisedProcess, l
     finished(result)
     until(lambda: value(worker, "finished_total", task=HOLD, outcome="succeeded") == 1, "its end is counted")
     assert value(worker, "finished_total", task=HOLD, outcome="lost") == 1
-    assert value(worker, "finished_total", task=NOTE) == 10
+    assert value(worker, "finished_total", task=NOTE, outcome="succeeded") == 10
     worker.stopped()
 
 
 def test_a_killed_exporter_is_replaced_and_shows_the_same(supervised: SupervisedProcess, lines: Path) -> None:
     worker = supervised
     finished(*notes(lines, 10))
-    until(lambda: value(worker, "finished_total", task=NOTE) == 10, "all are counted")
+    until(lambda: value(worker, "finished_total", task=NOTE, outcome="succeeded") == 10, "all are counted")
     first = exporter_of(worker)
     os.kill(first, signal.SIGKILL)
     worker.says("another takes its place")
     assert exporter_of(worker) != first
-    assert value(worker, "finished_total", task=NOTE) == 10
+    assert value(worker, "finished_total", task=NOTE, outcome="succeeded") == 10
     worker.stopped()
 
 
@@ -186,7 +186,7 @@ def test_a_port_that_cannot_be_is_refused(setting: dict[str, Any], port: str) ->
 def test_what_a_task_enqueues_is_counted(setting: dict[str, Any], lines: Path) -> None:
     with SupervisedProcess("--metrics-port", "0", processes=1, tasks=setting) as worker:
         finished(tasks.enqueue_note.enqueue(str(lines)))
-        until(lambda: value(worker, "finished_total", task=NOTE) == 1, "the second has run")
+        until(lambda: value(worker, "finished_total", task=NOTE, outcome="succeeded") == 1, "the second has run")
         assert value(worker, "enqueued_total", task=NOTE, queue="default") == 1
         assert value(worker, "enqueued_total") == 1
         worker.stopped()

@@ -230,7 +230,8 @@ def test_two_tasks_that_do_not_stop_take_no_third_with_them(setting: dict[str, A
         # A stop that comes before that process has ended would rightly say that something still ran.
         worker.complete(1, without={beside})
         worker.stopped()
-    assert (done.status, done.token) == (TaskStatus.SUCCESS, 1)
+    assert (done.status, done.history) == (TaskStatus.SUCCESS, ())
+    assert len(lines_of(lines.with_name("neighbour"), "began")) == 1
 
 
 def test_a_cancelled_task_that_sleeps_in_c_is_ended(setting: dict[str, Any], lines: Path) -> None:
