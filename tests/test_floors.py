@@ -20,6 +20,7 @@ FLOORS = [
     "brokers.memory brokers.memory_gates brokers.database brokers.redis brokers.archiving fields models",
     "worker scheduling workflows backends",
     "operations",
+    "moving",
     "apps checks discovery admin templatetags testing pytest_plugin management contrib",
 ]
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms.split()}

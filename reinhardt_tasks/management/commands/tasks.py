@@ -12,6 +12,7 @@ from ...exceptions import OperationRefused, QueueError, TaskError
 from ..tasks_cli.acting import Cancel, Change, Discard, Retry, RunNow
 from ..tasks_cli.base import AWAY, INTERRUPTED, OK, UNDONE, USAGE, Subcommand, add_common_arguments
 from ..tasks_cli.editing import Edit, RunAgain
+from ..tasks_cli.importing import Import
 from ..tasks_cli.listing import List
 from ..tasks_cli.looking import Failures, Workers
 from ..tasks_cli.output import Output
@@ -41,6 +42,7 @@ SUBCOMMANDS: dict[str, Subcommand] = {
         CheckQueue,
         Workers,
         Failures,
+        Import,
     )
 }
 
