@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import inspect
 import sys
 import types
 import typing
@@ -45,7 +46,8 @@ def resolved(owner: Any, names: Iterable[str]) -> dict[str, Any]:
     """Return the annotations of a function or a class, those that can be resolved here: each by itself."""
     given = getattr(owner, "__annotations__", {})
     module = sys.modules.get(getattr(owner, "__module__", ""))
-    known = getattr(owner, "__globals__", None) or (vars(module) if module else {})
+    # What wraps a function has the globals of another module.
+    known = getattr(inspect.unwrap(owner), "__globals__", None) or (vars(module) if module else {})
     hints = {}
     for name in names:
         if name not in given:

@@ -14,6 +14,8 @@ from django.contrib.auth.models import AbstractUser, Group, Permission
 
 from reinhardt_tasks import TaskContext, task
 
+from .wrapping import watched
+
 if TYPE_CHECKING:
     from somewhere import Unknown  # type: ignore[import-not-found]
 
@@ -74,6 +76,12 @@ def moment(value: datetime) -> None:
 
 @task
 def day(value: date) -> None:
+    got.append(value)
+
+
+@task
+@watched
+def watched_day(value: date) -> None:
     got.append(value)
 
 

@@ -75,6 +75,7 @@ GIVEN: list[tuple[Any, Any, Any]] = [
         "2026-01-01T00:00:00-03:30",
     ),
     (chores.day, date(2026, 11, 26), "2026-11-26"),
+    (chores.watched_day, date(2026, 11, 26), "2026-11-26"),
     (chores.clock, time(3, 4, 5, 6), "03:04:05.000006"),
     (chores.clock, time(3, 4, tzinfo=UTC), "03:04:00+00:00"),
     (chores.span, timedelta(days=1, hours=2, microseconds=5), "P1DT02H00M00.000005S"),
