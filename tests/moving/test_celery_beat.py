@@ -110,12 +110,11 @@ def test_a_task_that_runs_once_comes_at_its_next_time_only() -> None:
 def test_what_is_switched_off_stays_so_and_all_is_where_asked_for() -> None:
     periodic("off", enabled=False)
     periodic("on")
-    found("--off")
-    assert not row("off").enabled and not row("on").enabled
-    assert row("on").next_slot is None
-    row("on").delete()
     found()
-    assert row("on").enabled
+    assert row("on").enabled and not row("off").enabled
+    row("on").delete()
+    found("--off")
+    assert not row("on").enabled and row("on").next_slot is None
 
 
 def test_a_second_time_changes_nothing_not_even_what_was_edited_since() -> None:
@@ -198,11 +197,13 @@ def test_times_that_mean_something_else_here_are_refused() -> None:
     periodic("fast", interval=interval(1, "microseconds"))
     told_of = found("--off")
     assert {each["verdict"] for each in told_of.values()} == {"refused"}
+    assert "by the sun" in told_of["sun"]["reason"]
     assert "either does" in told_of["days"]["reason"] and "is over" in told_of["missed"]["reason"]
 
 
 def test_what_is_over_is_left() -> None:
     periodic("ran", clocked=clocked(YESTERDAY), one_off=True, enabled=False, total_run_count=1)
+    periodic("ran too", crontab=cron(), one_off=True, enabled=False, total_run_count=1)
     periodic("ended", expires=YESTERDAY)
     periodic("cleanup", task="celery.backend_cleanup")
     code, _ = told()

@@ -97,6 +97,12 @@ def test_a_cron_expression_is_read_as_it_is_there(expression: str, expected: str
     assert (kept["expression"], kept["tz"], kept["seconds"]) == (expected, "Europe/Berlin", len(expected.split()) == 6)
 
 
+def test_a_sunday_is_the_sunday() -> None:
+    schedule("W", next_run=datetime(2031, 1, 19, 6, 30, tzinfo=BERLIN))
+    told()
+    assert slots() == at((2031, 1, 19), (2031, 1, 26), (2031, 2, 2))
+
+
 def test_seconds_of_the_next_run_are_kept() -> None:
     schedule("D", next_run=FIRST.replace(second=21, microsecond=123))
     told()
