@@ -159,7 +159,7 @@ def test_one_that_is_due_there_goes_on_here_and_says_so() -> None:
     [
         ({"hook": "shop.hooks.mail"}, "hook"),
         ({"intended_date_kwarg": "day"}, "scheduled_for"),
-        ({"kwargs": "q_options={'timeout': 3}"}, "q_options"),
+        ({"kwargs": "q_options={'timeout': 3}"}, "q_options have no counterpart"),
         ({"kwargs": "1, 2"}, "kwargs cannot be"),
         ({"kwargs": "["}, "kwargs cannot be"),
         ({"args": "now()"}, "args cannot be"),

@@ -1,0 +1,28 @@
+from pathlib import Path
+
+import django
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+SECRET_KEY = "of a sample"
+INSTALLED_APPS = ["django.contrib.contenttypes", "django_q", "reinhardt_tasks", "shop"]
+if django.VERSION < (6, 0):
+    INSTALLED_APPS.append("django_tasks")
+DATABASES = {
+    "default": {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": BASE_DIR / "db.sqlite3",
+        "OPTIONS": {
+            "timeout": 20,
+            "transaction_mode": "IMMEDIATE",
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL",
+        },
+    }
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+USE_TZ = True
+TIME_ZONE = "Europe/Berlin"
+
+# sync: what is enqueued runs at once, for the tests of this sample.
+Q_CLUSTER = {"name": "shop", "orm": "default", "timeout": 60, "retry": 120, "sync": True}
+
+TASKS = {"default": {"BACKEND": "reinhardt_tasks.backends.DatabaseBackend"}}
