@@ -28,11 +28,18 @@ def name_of_this_process() -> str:
 @contextmanager
 def added(alias: str, settings: dict[str, Any], blocker: Any) -> Iterator[str]:
     """Make `alias` known to Django, with all tables in it; forget it at the end. `blocker` is pytest-django's."""
-    connections.databases[alias] = _completed(settings)
-    try:
+    with known(alias, settings):
         with blocker.unblock():
             call_command("migrate", database=alias, run_syncdb=True, verbosity=0, interactive=False)
         yield alias
+
+
+@contextmanager
+def known(alias: str, settings: dict[str, Any]) -> Iterator[None]:
+    """Make `alias` known to Django, as it is; forget it at the end."""
+    connections.databases[alias] = _completed(settings)
+    try:
+        yield
     finally:
         connections[alias].close()
         del connections[alias]

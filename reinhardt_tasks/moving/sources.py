@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from django.apps import apps
+from django.db import Error as DatabaseError
 from django.utils.translation import gettext as _
 
-from ..exceptions import OperationRefused
+from ..exceptions import OperationRefused, QueueError
 from . import celery_beat, django_q, tasks_db
 from .choices import Choices
 from .findings import Found
@@ -21,12 +22,23 @@ class Source:
 
     name: str
     app_label: str
-    #: `(choices, is_rehearsal)`; what is found is written, unless it is a rehearsal.
-    bring: Callable[[Choices, bool], Iterator[Found]]
+    #: `(choices, is_rehearsal)`; see bring().
+    finds: Callable[[Choices, bool], Iterator[Found]]
 
     @property
     def is_installed(self) -> bool:
         return any(config.label == self.app_label for config in apps.get_app_configs())
+
+    def bring(self, choices: Choices, *, is_rehearsal: bool) -> Iterator[Found]:
+        """Yield what becomes of each thing that is found; write it, unless it is a rehearsal. Raise QueueError."""
+        try:
+            yield from self.finds(choices, is_rehearsal)
+        except DatabaseError as exc:
+            raise QueueError(
+                _("The tables of {name}, or those of the schedules here, could not be used: {problem}").format(
+                    name=self.name, problem=exc
+                )
+            ) from exc
 
 
 def _celery_beat(choices: Choices, is_rehearsal: bool) -> Iterator[Found]:

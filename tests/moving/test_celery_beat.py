@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,9 +16,12 @@ from reinhardt_tasks import CronSchedule, scheduled
 from reinhardt_tasks.models import ScheduleRow
 from reinhardt_tasks.schedules import declared
 from reinhardt_tasks.scheduling import edit, list_schedules
+from tests import databases
 from tests.moving import chores
 from tests.moving.chores import REMIND, REPORT
-from tests.moving.houses import found, moved_in, needs, told
+from tests.moving.houses import To, facts, found, moved_in, needs, told
+from tests.settings import sqlite
+from tests.test_docs import ROOT
 
 pytestmark = needs("django_celery_beat")
 
@@ -222,3 +227,24 @@ def test_redis_and_rabbitmq_count_priorities_from_other_ends() -> None:
     periodic("fifth", priority=5)
     told("--first-priority", "0")
     assert [row(name).priority for name in ("first", "fifth")] == [0, -56]
+
+
+def test_tables_that_are_not_there_are_told_of(settings: Any, tmp_path: Path) -> None:
+    with databases.known("empty", sqlite(tmp_path / "empty.sqlite3")):
+        settings.DATABASE_ROUTERS = [To("empty")]
+        code, words = told()
+    assert (code, "celery-beat" in words, "no such table" in words) == (3, True, True)
+
+
+def test_where_from_can_be_said() -> None:
+    periodic()
+    assert told("--from", "celery-beat", "--dry-run")[0] == 0
+    assert told("--from", "django-q2")[0] == 2
+
+
+def test_the_manual_has_each_key_of_the_json() -> None:
+    periodic()
+    told_of = facts("--dry-run")
+    (line,) = re.findall(r"^\| `import` \|.*$", (ROOT / "docs" / "commands.md").read_text(), flags=re.MULTILINE)[-1:]
+    keys = {*told_of, *told_of["found"][0], *told_of["counts"]}
+    assert [key for key in keys if f"`{key}`" not in line] == []

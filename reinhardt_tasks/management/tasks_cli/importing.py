@@ -64,7 +64,7 @@ class Import(Subcommand):
         sources = chosen_sources(options["sources"])
         lines: dict[object, Line] = {}
         for source in sources:
-            for number, found in enumerate(source.bring(choices, options["dry_run"]), start=1):
+            for number, found in enumerate(source.bring(choices, is_rehearsal=options["dry_run"]), start=1):
                 line = lines.setdefault(_key(found), Line(found))
                 line.take(found)
                 out.progress(number)
@@ -118,7 +118,7 @@ def _key(found: Found) -> object:
 
 
 def _tell(lines: list[Line], out: Output, *, is_rehearsal: bool) -> None:
-    table = Table([_("from"), _("what"), _("name"), _("becomes"), _("details")])
+    table = Table([_("from"), _("what"), _("task"), _("becomes"), _("details")])
     for line in lines:
         found = line.found
         details = "; ".join(filter(None, [found.words, found.reason, *found.notes]))
