@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import difflib
+import inspect
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -69,7 +70,8 @@ class TaskRegistry:
 
 
 def _place(func: Any) -> str:
-    code = getattr(func, "__code__", None)
+    # What wraps a function stands in another file.
+    code = getattr(inspect.unwrap(func), "__code__", None)
     return f"{code.co_filename}:{code.co_firstlineno}" if code else repr(func)
 
 

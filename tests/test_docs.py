@@ -27,7 +27,7 @@ from reinhardt_tasks.schedules import declared
 from tests.manual import Block, Site, blocks
 
 ROOT = Path(__file__).resolve().parent.parent
-DOCS = sorted((ROOT / "docs").glob("*.md"))
+DOCS = sorted((ROOT / "docs").rglob("*.md"))
 PAGES = [*sorted(ROOT.glob("README*.md")), *DOCS, ROOT / "CONTRIBUTING.md"]
 
 #: A class of options → the page and the heading over the table of what it adds.
@@ -99,8 +99,12 @@ def test_every_test_that_is_named_exists(page: Path) -> None:
 
 
 def test_every_page_is_in_the_table_of_contents() -> None:
-    index = (ROOT / "docs" / "index.md").read_text()
-    assert [page.name for page in DOCS if page.name != "index.md" and f"({page.name})" not in index] == []
+    manual = ROOT / "docs"
+    indexes = [page for page in DOCS if page.name == "index.md"]
+    listed = {
+        (index.parent / target).resolve() for index in indexes for target in re.findall(r"\]\(([^)#]+)\)", prose(index))
+    }
+    assert [page for page in DOCS if page != manual / "index.md" and page not in listed] == []
 
 
 def test_the_two_readmes_name_each_other() -> None:
