@@ -88,14 +88,17 @@ class TaskStatus(StrEnum):
 
     @property
     def is_finished(self) -> bool:
+        """Whether it is one of SUCCESS, FAILURE and CANCELLED: nothing more happens by itself."""
         return self in (TaskStatus.SUCCESS, TaskStatus.FAILURE, TaskStatus.CANCELLED)
 
     @property
     def is_waiting(self) -> bool:
+        """Whether it is one of PENDING, SCHEDULED and RETRY."""
         return self in (TaskStatus.PENDING, TaskStatus.SCHEDULED, TaskStatus.RETRY)
 
     @property
     def django(self) -> TaskResultStatus:
+        """Django's TaskResultStatus for it: READY, RUNNING, SUCCESSFUL or FAILED."""
         return _DJANGO_STATUS[self]
 
 
@@ -127,10 +130,12 @@ class Progress(tuple[float, float]):
 
     @property
     def done(self) -> float:
+        """How much is done, in whatever the task counts."""
         return self[0]
 
     @property
     def total(self) -> float:
+        """How much there is in all."""
         return self[1]
 
     def __repr__(self) -> str:

@@ -50,6 +50,7 @@ class TaskRegistry:
             raise TaskNotFound(self._unknown(name)) from None
 
     def has(self, name: str) -> bool:
+        """Return whether a task is registered under this name."""
         return name in self._tasks
 
     def list(self) -> builtins.list[str]:
@@ -57,6 +58,7 @@ class TaskRegistry:
         return sorted(self._tasks)
 
     def clear(self) -> None:
+        """Forget all tasks. For tests: a worker that knows no names puts everything back."""
         with self._lock:
             self._tasks.clear()
 

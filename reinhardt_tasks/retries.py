@@ -66,22 +66,28 @@ class RetryStrategy:
         return cls(max_retries=0, initial_delay=0.0, max_delay=0.0, multiplier=1.0, jitter=False)
 
     def with_max_retries(self, max_retries: int) -> RetryStrategy:
+        """Return a copy with another number of retries, 0 or more: a task is tried once more than that in all."""
         return replace(self, max_retries=max_retries)
 
     def with_initial_delay(self, delay: int | float | timedelta) -> RetryStrategy:
+        """Return a copy with another delay before the first retry, in seconds or as a timedelta."""
         return replace(self, initial_delay=seconds(delay))
 
     def with_max_delay(self, delay: int | float | timedelta) -> RetryStrategy:
+        """Return a copy with another limit of all delays, in seconds or as a timedelta."""
         return replace(self, max_delay=seconds(delay))
 
     def with_multiplier(self, multiplier: float) -> RetryStrategy:
+        """Return a copy in which each delay is the last one times `multiplier`, a positive number."""
         return replace(self, multiplier=multiplier)
 
     def with_jitter(self, jitter: bool) -> RetryStrategy:
+        """Return a copy whose delays are random points between 0 and the computed delay, or exactly that."""
         return replace(self, jitter=jitter)
 
     @property
     def has_jitter(self) -> bool:
+        """Whether a delay is a random point between 0 and the computed one."""
         return self.jitter
 
     def calculate_delay(self, attempt: int) -> Seconds:
@@ -120,9 +126,11 @@ class RetryState:
     attempts: int = 0
 
     def record_attempt(self) -> None:
+        """Count one more attempt that was made."""
         self.attempts += 1
 
     def can_retry(self) -> bool:
+        """Return whether the strategy allows one more retry."""
         return self.strategy.should_retry(self.attempts)
 
     def next_delay(self) -> Seconds:
@@ -130,6 +138,7 @@ class RetryState:
         return self.strategy.calculate_delay(self.attempts + 1)
 
     def reset(self) -> None:
+        """Count from 0 again."""
         self.attempts = 0
 
 

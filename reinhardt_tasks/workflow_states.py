@@ -16,6 +16,7 @@ class ChainStatus(StrEnum):
 
     @property
     def is_finished(self) -> bool:
+        """Whether it is one of COMPLETED, FAILED and CANCELLED."""
         return self in ENDED
 
 
@@ -38,4 +39,5 @@ class StepStatus(StrEnum):
 
     @property
     def is_finished(self) -> bool:
+        """Whether it is neither WAITING nor READY."""
         return self not in (StepStatus.WAITING, StepStatus.READY)

@@ -52,6 +52,7 @@ class CronSchedule:
 
     @property
     def zone(self) -> tzinfo:
+        """The time zone in which it is read."""
         return _zone(self.tz or settings.TIME_ZONE)
 
     @property
@@ -73,6 +74,7 @@ class CronSchedule:
             return None
 
     def as_dict(self) -> dict[str, Any]:
+        """Return it as JSON-able values, as a row of it is stored."""
         return {"kind": "cron", "expression": self.expression, "tz": self.tz, "seconds": self.seconds}
 
     def __str__(self) -> str:

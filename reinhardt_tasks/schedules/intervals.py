@@ -37,6 +37,7 @@ class IntervalSchedule:
             return None
 
     def as_dict(self) -> dict[str, Any]:
+        """Return it as JSON-able values, as a row of it is stored."""
         return {
             "kind": "interval",
             "microseconds": self.every // timedelta(microseconds=1),
@@ -62,6 +63,7 @@ class At:
         return self.moment if self.moment > aware(moment) else None
 
     def as_dict(self) -> dict[str, Any]:
+        """Return it as JSON-able values, as a row of it is stored."""
         return {"kind": "at", "moment": in_utc(self.moment)}
 
     def __str__(self) -> str:

@@ -115,6 +115,7 @@ class Scheduler:
 
     @property
     def is_stopping(self) -> bool:
+        """Whether `shutdown()` was called."""
         return self._stopping.is_set()
 
     def synchronise(self) -> None:

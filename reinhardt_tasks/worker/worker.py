@@ -150,6 +150,7 @@ class Worker:
 
     @property
     def is_stopping(self) -> bool:
+        """Whether it claims no more, and ends when what runs has ended."""
         return self._stops > 0
 
     def vitals(self) -> Vitals:

@@ -39,6 +39,7 @@ class TaskChain(Flow):
 
     @property
     def task_count(self) -> int:
+        """How many parts it has; a group counts as one."""
         return len(self._parts)
 
     @property

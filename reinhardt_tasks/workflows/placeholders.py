@@ -15,11 +15,15 @@ class Placeholder:
 
 
 class _PreviousResult(Placeholder):
+    """The result of what comes before in a chain, or of the one thing that a step of a workflow comes `after`."""
+
     def __repr__(self) -> str:
         return "<the previous result>"
 
 
 class _Failure(Placeholder):
+    """In a handler of failures: a dictionary with "step", "exception" (its path) and "message"."""
+
     def __repr__(self) -> str:
         return "<the failure>"
 
@@ -34,9 +38,7 @@ class ResultOf(Placeholder):
         return f"<the result of {self.name!r}>"
 
 
-#: The result of what comes before in a chain, or of the one thing that a step of a workflow comes `after`.
 previous_result = _PreviousResult()
-#: In a handler of failures: a dictionary with "step", "exception" (its path) and "message".
 failure = _Failure()
 
 

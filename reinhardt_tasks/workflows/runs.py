@@ -37,22 +37,27 @@ class WorkflowRun:
 
     @property
     def id(self) -> str:
+        """The workflow's id, a UUID as text: for `get_workflow` in another process."""
         return str(self._row.pk)
 
     @property
     def name(self) -> str:
+        """The name that its author gave it."""
         return self._row.name
 
     @property
     def status(self) -> ChainStatus:
+        """PENDING until a first step begins, then RUNNING; COMPLETED, FAILED or CANCELLED in the end."""
         return ChainStatus(self._row.status)
 
     @property
     def is_finished(self) -> bool:
+        """Whether it has come to an end, good or bad. Steps that ran at a cancellation may end later."""
         return self.status.is_finished
 
     @property
     def created_at(self) -> datetime:
+        """When it was started: its rows were stored then."""
         return self._row.created_at
 
     @property
@@ -74,6 +79,7 @@ class WorkflowRun:
 
     @property
     def step_count(self) -> int:
+        """How many steps it has in all, those of its groups and parts included."""
         return self._row.steps
 
     def progress(self) -> tuple[int, int]:
