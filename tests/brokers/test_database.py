@@ -8,7 +8,8 @@ import pytest
 from django.db import connections, transaction
 
 from reinhardt_tasks.brokers.base import Broker, Query
-from reinhardt_tasks.brokers.database import DatabaseBroker
+from reinhardt_tasks.brokers.database import DatabaseBroker, waiting
+from reinhardt_tasks.brokers.database.ears import PollingEar
 from reinhardt_tasks.jobs import Released, Retrying, Succeeded, TaskStatus
 
 from .contract import BrokerContract
@@ -92,6 +93,13 @@ class TestDatabaseBroker(BrokerContract):
         with begun(WaitingThread(patient)):
             broker.resume(job.queue)
 
+    def test_who_is_told_nothing_looks_as_often_as_it_is_said(self, broker: Broker) -> None:
+        assert isinstance(broker, DatabaseBroker)
+        ear = _Deaf()
+        with pytest.raises(_Stop):
+            waiting.wait(broker, ear, None, 3600)
+        assert ear.nap == broker.poll_interval
+
     def test_backends_that_share_a_database_do_not_meet(self, broker: Broker) -> None:
         other = self.another_broker("other")
         mine, theirs = new_job(once_key="once"), new_job(once_key="once", backend="other")
@@ -115,6 +123,18 @@ class TestDatabaseBroker(BrokerContract):
 
 class _Stop(Exception):
     pass
+
+
+class _Deaf(PollingEar):
+    """Notes how long it is to sleep, and does not."""
+
+    nap = 0.0
+
+    def listen(self, seconds: float) -> bool:
+        if seconds:
+            self.nap = seconds
+            raise _Stop
+        return False
 
 
 def _seen_by_others(alias: str) -> int:

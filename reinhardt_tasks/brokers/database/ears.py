@@ -24,6 +24,8 @@ class Ear(ABC):
 
     #: Calls of the broker's `wake` that have ended a wait here.
     wakes_heard = 0
+    #: Whether it is told of changes; who is not has to look oftener.
+    is_told = True
 
     @abstractmethod
     def listen(self, seconds: float) -> bool:
@@ -38,6 +40,8 @@ class Ear(ABC):
 
 class PollingEar(Ear):
     """For databases that tell nothing: it only sleeps."""
+
+    is_told = False
 
     def __init__(self) -> None:
         self._event = threading.Event()

@@ -30,9 +30,8 @@ def wait(broker: DatabaseBroker, ear: Ear, queues: Queues, timeout: float) -> bo
         left = deadline - time.monotonic()
         if is_ready or left <= 0:
             return is_ready
-        nap = min(
-            left, broker.poll_interval * broker.session.dialect.look_factor, due_in if due_in is not None else left
-        )
+        look_every = broker.poll_interval * (broker.session.dialect.look_factor if ear.is_told else 1.0)
+        nap = min(left, look_every, due_in if due_in is not None else left)
         if settle_at is not None:
             nap = min(nap, max(0.0, settle_at - time.monotonic()))
         heard = ear.listen(max(0.0, nap))
