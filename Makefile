@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test chaos check bench tox messages dist clean
+.PHONY: demo test chaos check docs bench tox messages dist clean
 
 demo: $(STAMP)  ## The main job, end to end, on SQLite: counts a source tree in the background
 	$(BIN)/python example_project/demo.py
@@ -16,12 +16,16 @@ test: $(STAMP)  ## All tests, on real servers
 chaos: $(STAMP)  ## 20,000 tasks on each store while everything is killed (ARGS="CHAOS_TASKS=5000 CHAOS_STORE=redis REINHARDT_TEST_SEED=7")
 	env CHAOS_TASKS=20000 $(ARGS) $(BIN)/python -m pytest tests/acceptance/chaos
 
-check: $(STAMP)  ## Lint, format, types, missing migrations
+check: $(STAMP)  ## Lint, format, types, missing migrations, the manual
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	DJANGO_SETTINGS_MODULE=tests.settings $(BIN)/python -m django makemigrations --check --dry-run
 	cd example_project && ../$(BIN)/python manage.py makemigrations --check --dry-run
+	$(MAKE) --no-print-directory docs
+
+docs: $(STAMP)  ## The manual as a site, in build/docs; a warning is an error
+	$(BIN)/sphinx-build -W --keep-going -n --quiet -d build/doctrees docs build/docs
 
 bench: $(STAMP)  ## Against peers, in one run, as ratios (peers in environments of their own)
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -8,12 +8,13 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.manual import Site
+from tests.documents.sites import Site
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "reinhardt_tasks"
@@ -75,13 +76,19 @@ def unpacked(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def lonely_python(built: Built, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """An interpreter for which nothing is installed but the wheel, with what it requires."""
+def lonely_programs(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the programs of an environment lie in which nothing is installed but the wheel, with what it requires."""
     folder = tmp_path_factory.mktemp("environment")
     ran(sys.executable, "-m", "venv", folder)
-    python = folder / "bin" / "python"
-    ran(python, "-m", "pip", "install", "--quiet", built.wheel)
-    return str(python)
+    ran(folder / "bin" / "python", "-m", "pip", "install", "--quiet", built.wheel)
+    return folder / "bin"
+
+
+@pytest.fixture
+def lonely_site(lonely_programs: Path, tmp_path: Path) -> Iterator[Site]:
+    site = Site(tmp_path, lonely_programs, has_package=True)
+    yield site
+    site.close()
 
 
 def test_the_package_index_would_take_both(built: Built) -> None:
@@ -97,19 +104,17 @@ def test_the_wheel_has_the_whole_package_and_nothing_else(built: Built) -> None:
     assert kinds >= {".py", ".typed", ".lua", ".html", ".css", ".js", ".mo"}
 
 
-def test_a_site_needs_the_wheel_and_nothing_else(lonely_python: str, tmp_path: Path) -> None:
-    site = Site(tmp_path, python=lonely_python)
-    site.build(ROOT / "README.md")
-    found = site.run("-c", "import reinhardt_tasks; print(reinhardt_tasks.__file__)")
+def test_a_site_needs_the_wheel_and_nothing_else(lonely_site: Site) -> None:
+    lonely_site.follow(ROOT / "docs" / "tutorial.md")
+    found = lonely_site.run('python -c "import reinhardt_tasks; print(reinhardt_tasks.__file__)"')
     assert "site-packages" in found
 
 
-def test_every_module_needs_the_wheel_and_nothing_else(lonely_python: str, tmp_path: Path) -> None:
+def test_every_module_needs_the_wheel_and_nothing_else(lonely_site: Site) -> None:
     """But for those that serve a library which is an extra."""
-    site = Site(tmp_path, python=lonely_python)
-    site.run("-m", "django", "startproject", "mysite", ".")
-    site.write("mysite/settings.py", "INSTALLED_APPS += ['reinhardt_tasks']")
-    printed = site.run("manage.py", "shell", "-c", IMPORT_ALL)
+    lonely_site.run("django-admin startproject mysite .")
+    lonely_site.write("mysite/settings.py", "INSTALLED_APPS += ['reinhardt_tasks']")
+    printed = lonely_site.python(IMPORT_ALL)
     assert dict(re.findall(r"^wanting (\S+) (\S+)$", printed, flags=re.MULTILINE)) == WANTING
 
 

@@ -1,0 +1,97 @@
+"""Sites that are built by the manual's word: READMEs, quickstart, tutorial."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.documents.pages import ROOT
+from tests.documents.sites import Site
+from tests.servers import wait_until
+
+SLOW = [
+    pytest.mark.slow,
+    pytest.mark.skipif(os.environ.get("REINHARDT_TESTS_SLOW") != "1", reason="slow: set REINHARDT_TESTS_SLOW=1"),
+]
+UPLOAD = (
+    "from django.test import RequestFactory; from uploads.views import upload; "
+    "print(upload(RequestFactory().post('/', {'text': 'a,b'})).content.decode())"
+)
+#: What somebody who is logged in reads on a page of the admin.
+READ = (
+    "from django.contrib.auth.models import User; from django.test import Client; client = Client(); "
+    "client.force_login(User.objects.get(username='me')); "
+    "print(client.get('/admin/reinhardt_tasks/{}/', HTTP_HOST='localhost').content.decode())"
+)
+
+
+@pytest.fixture
+def build(tmp_path: Path) -> Iterator[Callable[..., Site]]:
+    with ExitStack() as stack:
+
+        def new(*args: Any, **kwargs: Any) -> Site:
+            site = Site(tmp_path / "site", *args, **kwargs)
+            stack.callback(site.close)
+            return site
+
+        (tmp_path / "site").mkdir()
+        yield new
+
+
+@pytest.mark.parametrize("name", ["README.md", "README.ja.md", "docs/quickstart.md"])
+def test_a_site_can_be_built_by_the_page(name: str, build: Callable[..., Site]) -> None:
+    site = build()
+    if name.startswith("README"):
+        # They begin in a project that is there.
+        site.run("django-admin startproject mysite . && python manage.py startapp uploads")
+    site.follow(ROOT / name)
+    site.run("python manage.py check --fail-level WARNING --database default")
+    assert "PENDING" in site.python(UPLOAD)
+    succeeded = "python manage.py tasks list --status success"
+    wait_until(lambda: "uploads.tasks.count_rows" in site.run(succeeded), "the task has run")
+
+
+@pytest.mark.parametrize("is_from_wheel", [False, pytest.param(True, marks=SLOW)])
+def test_the_tutorial_leads_where_it_says(is_from_wheel: bool, build: Callable[..., Site], tmp_path: Path) -> None:
+    site = build(*_with_wheel(tmp_path), has_package=True) if is_from_wheel else build()
+    site.follow(ROOT / "docs" / "tutorial.md")
+
+    mail = site.folder / "mail"
+    letters = lambda: "".join(path.read_text() for path in mail.iterdir())  # noqa: E731
+    wait_until(lambda: "north: 30\nsouth: 12" in letters(), "the report is among the letters")
+    assert letters().count("You paid 30.") == 1
+    address = f"http://{site.address}/admin/login/"
+    wait_until(lambda: _answers(address), "the site answers")
+    tasks, flows = site.python(READ.format("jobrow/tasks")), site.python(READ.format("workflowrow"))
+    assert "send_catalogue" in tasks and "begin_report" in tasks
+    assert "report" in flows and "Completed" in flows
+    assert "nightly report" in site.python(READ.format("schedulerow"))
+
+
+def _answers(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(address, timeout=5) as response:
+            return bool(response.status == 200)
+    except OSError:
+        return False
+
+
+def _with_wheel(folder: Path) -> list[Path]:
+    """Make an environment that has what a user gets, and nothing else; return where its programs lie."""
+    programs = folder / "environment" / "bin"
+    for command in (
+        [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder / "wheel"), str(ROOT)],
+        [sys.executable, "-m", "venv", str(folder / "environment")],
+    ):
+        subprocess.run(command, check=True, timeout=600)
+    [wheel] = (folder / "wheel").glob("*.whl")
+    subprocess.run([programs / "pip", "install", "--quiet", str(wheel)], check=True, timeout=600)
+    return [programs]
