@@ -40,6 +40,8 @@ nitpicky = True
 nitpick_ignore_regex = [("py:.*", ".*")]
 
 html_theme = "furo"
+html_static_path = ["_static"]
+html_css_files = ["manual.css"]
 html_title = f"reinhardt_tasks {release}"
 html_theme_options = {
     "source_repository": REPOSITORY,

@@ -20,6 +20,7 @@ from reinhardt_tasks import RetryStrategy, exceptions
 from reinhardt_tasks.backends.database import DatabaseOptions
 from reinhardt_tasks.backends.immediate import ImmediateOptions
 from reinhardt_tasks.backends.redis import RedisOptions
+from reinhardt_tasks.brokers.memory import MemoryBroker
 from reinhardt_tasks.management.commands.runworker import Command
 from reinhardt_tasks.options import BackendOptions
 from tests.documents.pages import DOCS, PAGES, ROOT, anchors, prose, table
@@ -186,3 +187,19 @@ def _own_members(value: Any) -> list[str]:
         return []
     shown = {name: member for name, member in vars(value).items() if not name.startswith("_")}
     return [name for name, member in shown.items() if inspect.isroutine(member) or isinstance(member, property)]
+
+
+def test_every_metric_is_told_and_no_other() -> None:
+    pytest.importorskip("prometheus_client")
+    from reinhardt_tasks.contrib.prometheus import StoreCollector, WorkerCollector
+
+    collectors = [WorkerCollector("default", lambda: ({}, {})), StoreCollector("default", MemoryBroker())]
+    families = [family for collector in collectors for family in collector.collect()]
+    counted = {f"{family.name}_total" if family.type == "counter" else family.name for family in families}
+    lines = (ROOT / "docs" / "observing.md").read_text().splitlines()
+    cells = [line.split("|")[1] for line in lines if line.startswith("| `reinhardt_tasks_")]
+    assert {name for cell in cells for name in re.findall(r"reinhardt_tasks_\w+", cell)} == counted
+    # In queries and alerts, wherever they stand: the parts of a histogram have names of their own.
+    queried = re.findall(r"\b(?:rate|max by \([\w, ]+\) |sum|absent)\((reinhardt_tasks_\w+)", all_docs())
+    assert len(queried) > 10
+    assert {re.sub("_(bucket|count|sum)$", "", name) for name in queried} <= counted
