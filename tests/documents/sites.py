@@ -82,6 +82,7 @@ class Site:
             assert fits(said, output), f"{command}\n{said}"
 
     def run(self, command: str) -> str:
+        command = command.replace(f"{HOST}:8000", self.address)
         done = subprocess.run(
             command,
             shell=True,

@@ -17,13 +17,14 @@ from django.core.management import get_commands, load_command_class
 from django.core.management.base import BaseCommand
 from django.db import connections, transaction
 
-from tests.documents.pages import ROOT, Block, all_blocks
+from tests.documents.pages import PAGES, ROOT, Block, all_blocks, prose
 from tests.documents.sites import commands
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 TARGETS = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
 #: Programs of others: nothing here knows their flags.
 OTHERS = {"curl", "systemctl", "redis-cli", "django-admin", ".", "env"}
+OTHERS_FLAGS = {"--init"}
 #: Commands of apps that no test has installed.
 OF_THE_EXAMPLE_SITE = {"census"}
 CONSOLES = [(block, command) for block in all_blocks("console") for command, _ in commands(block.text)]
@@ -70,6 +71,24 @@ def test_a_manifest_starts_what_is_there(block: Block) -> None:
 def test_an_image_starts_what_is_there(block: Block) -> None:
     [command] = re.findall(r"^CMD (\[.*\])$", block.text, flags=re.MULTILINE)
     _check(ast.literal_eval(command))
+
+
+def test_every_flag_that_is_named_is_one_of_a_command() -> None:
+    known = set(OTHERS_FLAGS)
+    for name, app in get_commands().items():
+        if app == "reinhardt_tasks" or name in ("check", "migrate"):
+            known |= set(_flags(load_command_class(app, name).create_parser("manage.py", name)))
+    named = {(page.name, flag) for page in PAGES for flag in re.findall(r"`[^`\n]*?(--[a-z][\w-]+)", prose(page))}
+    assert len(named) > 50
+    assert {each for each in named if each[1] not in known} == set()
+
+
+def _flags(parser: argparse.ArgumentParser) -> Iterator[str]:
+    for action in parser._actions:
+        yield from action.option_strings
+        if isinstance(action, argparse._SubParsersAction):
+            for subparser in action.choices.values():
+                yield from _flags(subparser)
 
 
 def test_the_statements_are_postgresql(postgres_database: str, django_db_blocker: Any) -> None:

@@ -99,24 +99,14 @@ def _completion(block: Block) -> str:
 
 
 def test_the_tests_of_the_manual_pass(tmp_path: Path) -> None:
-    """In the site of the quickstart, with a URL for its view; each block is a module of its own, as it stands."""
+    """In the site of the quickstart; each block is a module of its own, as it stands."""
     site = Site(tmp_path)
     site.follow_files(ROOT / "docs" / "quickstart.md")
-    site.write("mysite/urls.py", URLS)
     site.write("mysite/settings.py", 'DATABASES["default"]["TEST"] = {"NAME": BASE_DIR / "test.sqlite3"}\n')
     for number, block in enumerate(TESTS):
         site.write(f"test_{number}.py", _for_this_django(block.text))
     said = site.run("python -m pytest -p no:cacheprovider -q --ds mysite.settings")
     assert f"{len(TESTS)} passed" in said
-
-
-URLS = """
-from django.urls import path
-from django.views.decorators.csrf import csrf_exempt
-from uploads.views import upload
-
-urlpatterns = [path("upload/", csrf_exempt(upload))]
-"""
 
 
 def _for_this_django(text: str) -> str:
