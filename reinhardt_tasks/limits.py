@@ -34,7 +34,7 @@ _RATE = re.compile(r"\s*(\d+)\s*/\s*(\d*)\s*([a-z]+)\s*", re.IGNORECASE)
 class Unique:
     """No second task with this key is stored until the first has "started" or "finished": enqueueing gives the first's result.
 
-    The default key is the task with its arguments.
+    The default key is the task with its arguments. Raise ValueError for another `until`.
     """
 
     key: Key | None = None
@@ -50,7 +50,10 @@ class Unique:
 
 @dataclass(frozen=True)
 class Concurrency:
-    """At most `limit` tasks with this key run at once, on all machines together. The default key is the task's name."""
+    """At most `limit` tasks with this key run at once, on all machines together. The default key is the task's name.
+
+    Raise ValueError for a limit that is no whole number from 1 on.
+    """
 
     limit: int
     key: Key | None = None
@@ -64,7 +67,8 @@ class Concurrency:
 class RateLimit:
     """At most so many tasks with this key start in a time, as in "100/m", on all machines together; see `Limit`.
 
-    Starts are spread evenly. After a pause `burst` of them may begin at once. The default key is the task's name.
+    Starts are spread evenly. After a pause `burst` of them may begin at once. The default key is the task's name. Raise
+    ValueError for a rate that is none: a number, `/`, and `s`, `m`, `h` or `d`, as in "100/15m".
     """
 
     rate: str

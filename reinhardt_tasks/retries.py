@@ -29,7 +29,8 @@ class RetryStrategy:
 
     Delays are seconds (numbers or timedeltas when given). With jitter a delay is a random point between 0 and the
     computed one ("full jitter", https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/), so that tasks
-    that failed together do not come back together. Instances do not change: the `with_…` methods return a copy.
+    that failed together do not come back together. Instances do not change: the `with_…` methods return a copy. Raise
+    ValueError for a delay or a multiplier that is no finite number, and for `max_retries` below 0.
     """
 
     max_retries: int = 3

@@ -149,7 +149,10 @@ class Task(CoreTask, Generic[P, R]):  # type: ignore[misc, unused-ignore]
         rate_limit: str | RateLimit | None = None,
         debounce: float | timedelta | Debounce | None = None,
     ) -> Task[P, R]:
-        """Return a copy with other defaults. `run_after` is a moment, or a timedelta from now; False lifts a limit."""
+        """Return a copy with other defaults. `run_after` is a moment, or a timedelta from now; False lifts a limit.
+
+        `timeout` is in seconds. Raise InvalidTask for a value that cannot be, or a queue that the backend does not have.
+        """
         if isinstance(run_after, timedelta):
             run_after = timezone.now() + run_after
         changes: dict[str, Any] = {

@@ -14,7 +14,10 @@ from .order import QueueOrder
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerConfig:
-    """What a worker is told at its start. Times are in seconds."""
+    """What a worker is told at its start. Times are in seconds, memory is in bytes.
+
+    Raise ValueError for fewer than one thread, coroutine or task, and for a time below 0.
+    """
 
     name: str = "worker"
     #: Ordinary functions at one time, each in a thread.
