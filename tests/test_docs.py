@@ -20,9 +20,11 @@ from reinhardt_tasks import RetryStrategy, exceptions
 from reinhardt_tasks.backends.database import DatabaseOptions
 from reinhardt_tasks.backends.immediate import ImmediateOptions
 from reinhardt_tasks.backends.redis import RedisOptions
+from reinhardt_tasks.brokers.base import BrokerTraits
 from reinhardt_tasks.brokers.memory import MemoryBroker
-from reinhardt_tasks.management.commands.runworker import Command
+from reinhardt_tasks.management.commands.runworker import Command, _connections
 from reinhardt_tasks.options import BackendOptions
+from reinhardt_tasks.worker import WorkerConfig
 from tests.documents.pages import DOCS, PAGES, ROOT, anchors, prose, table
 
 #: A class of options → the page and the heading over the table of what it adds.
@@ -127,6 +129,17 @@ def test_flags_are_told_with_their_variables_and_defaults(monkeypatch: pytest.Mo
     }
     told = {flag: [cells[0].strip("`"), cells[1]] for flag, cells in _rows("worker.md", "Flags")}
     assert told == flags
+
+
+def test_the_connections_of_the_examples_are_counted_as_the_banner_does() -> None:
+    told = table(ROOT / "docs" / "howto" / "sizing.md", "Connections")
+    assert len(told) >= 4
+    for words, [number] in told.items():
+        flags = vars(Command().create_parser("manage.py", "runworker").parse_args(words.split()[1:]))
+        config = WorkerConfig(concurrency=flags["concurrency"])
+        # Four threads, and one more connection that listens: what a worker on PostgreSQL has.
+        [line] = _connections(BrokerTraits(connections=5), config, flags["processes"])
+        assert f" {number} to the database" in line, words
 
 
 def _actions(command: BaseCommand) -> Any:

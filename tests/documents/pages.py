@@ -86,6 +86,6 @@ def table(page: Path, heading: str) -> dict[str, list[str]]:
     rows = {}
     for line in section.splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
-        if name := re.fullmatch(r"`([^`]+)`", cells[0]):
+        if line.startswith("|") and (name := re.fullmatch(r"`([^`]+)`", cells[0])):
             rows[name[1]] = cells[1:]
     return rows

@@ -21,6 +21,8 @@ STAYING = {"runworker": "registered", "runserver": "Quit the server"}
 LOOKING = ("tasks", "taskschedules")
 #: Done by whoever makes the environment of a site; or in a checkout, not in a site.
 ELSEWHERE = ("python -m venv", ". .venv", "pip install", "make ")
+#: Seconds for what takes a moment, on a machine that has much else to do.
+SOON = 240
 
 
 class Site:
@@ -91,7 +93,7 @@ class Site:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             encoding="utf-8",
-            timeout=120,
+            timeout=SOON,
         )
         assert done.returncode == 0, f"{command}\n{done.stdout}"
         return done.stdout
@@ -105,7 +107,7 @@ class Site:
             return fits(said, output)
 
         with suppress(TimeoutError):
-            wait_until(is_shown, "the page's output", interval=0.2)
+            wait_until(is_shown, "the page's output", timeout=SOON, interval=0.2)
         assert fits(said, output), f"{command}\n{said}"
 
     def python(self, text: str) -> str:
@@ -124,13 +126,13 @@ class Site:
             self._staying[name] = subprocess.Popen(
                 words, cwd=self.folder, env=self._environment, stdout=output, stderr=subprocess.STDOUT
             )
-        wait_until(lambda: STAYING[name] in log.read_text(), f"{name} is there")
+        wait_until(lambda: STAYING[name] in log.read_text(), f"{name} is there", timeout=SOON)
 
     def _stop(self, name: str) -> None:
         process = self._staying.pop(name, None)
         if process is not None:
             process.send_signal(signal.SIGINT)
-            assert process.wait(timeout=60) == 0, name
+            assert process.wait(timeout=SOON) == 0, name
 
     def close(self) -> None:
         try:

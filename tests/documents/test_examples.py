@@ -16,7 +16,7 @@ import pytest
 
 from tests.documents.pages import PAGES, ROOT, Block, all_blocks, blocks
 from tests.documents.running import examples
-from tests.documents.sites import Site
+from tests.documents.sites import SOON, Site
 from tests.settings import sqlite
 
 PYTHON = all_blocks("python")
@@ -128,6 +128,6 @@ def _run(arguments: list[str], folder: Path, environment: dict[str, str]) -> Non
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=120,
+        timeout=SOON,
     )
     assert done.returncode == 0, done.stdout

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.documents.pages import ROOT
-from tests.documents.sites import Site
+from tests.documents.sites import SOON, Site
 from tests.servers import wait_until
 
 SLOW = [
@@ -56,7 +56,7 @@ def test_a_project_becomes_what_the_readme_shows(name: str, build: Callable[...,
     site.run("python manage.py check --fail-level WARNING --database default")
     assert "PENDING" in site.python(UPLOAD)
     succeeded = "python manage.py tasks list --status success"
-    wait_until(lambda: "uploads.tasks.count_rows" in site.run(succeeded), "the task has run")
+    wait_until(lambda: "uploads.tasks.count_rows" in site.run(succeeded), "the task has run", timeout=SOON)
 
 
 def test_the_quickstart_leads_where_it_says(build: Callable[..., Site]) -> None:
@@ -73,7 +73,7 @@ def test_the_tutorial_leads_where_it_says(is_from_wheel: bool, build: Callable[.
 
     mail = site.folder / "mail"
     letters = lambda: "".join(path.read_text() for path in mail.iterdir())  # noqa: E731
-    wait_until(lambda: "north: 30\nsouth: 12" in letters(), "the report is among the letters")
+    wait_until(lambda: "north: 30\nsouth: 12" in letters(), "the report is among the letters", timeout=SOON)
     assert letters().count("You paid 30.") == 1
     address = f"http://{site.address}/admin/login/"
     wait_until(lambda: _answers(address), "the site answers")
