@@ -18,7 +18,7 @@ from tests.servers.ports import HOST, ReservedPort
 #: Commands that go on until they are told to stop → what they print when they are there.
 STAYING = {"runworker": "registered", "runserver": "Quit the server"}
 #: Commands that only look, perhaps before what they look for is there.
-LOOKING = ("tasks", "taskschedules")
+LOOKING = re.compile(r"manage\.py (tasks (list|status)|taskschedules|shell -c .*\.objects\.)")
 #: Done by whoever makes the environment of a site; or in a checkout, not in a site.
 ELSEWHERE = ("python -m venv", ". .venv", "pip install", "make ")
 #: Seconds for what takes a moment, on a machine that has much else to do.
@@ -77,7 +77,7 @@ class Site:
         name = words[words.index("manage.py") + 1] if "manage.py" in words else ""
         if name in STAYING:
             self._start(name, words)
-        elif name in LOOKING:
+        elif LOOKING.search(command):
             self._look(command, output)
         else:
             said = self.run(command)
