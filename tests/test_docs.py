@@ -72,6 +72,12 @@ def test_every_test_that_is_named_exists(page: Path) -> None:
     assert not missing
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_lines_are_short_but_for_tables(page: Path) -> None:
+    lines = [line for line in prose(page).splitlines() if not line.lstrip().startswith("|")]
+    assert [line for line in lines if len(line) > 120] == []
+
+
 def test_every_page_is_in_a_table_of_contents() -> None:
     manual = ROOT / "docs"
     indexes = [page for page in DOCS if page.name == "index.md"]
