@@ -72,7 +72,7 @@ def _with_links_to_the_forge(text: str, page: Path) -> str:
 def _tables_of_contents(text: str) -> str:
     """Return what the sidebar shows: the pages that an index lists under each of its headings."""
     tables = []
-    for section in re.split(r"^## ", text, flags=re.MULTILINE)[1:]:
+    for section in re.split(r"^##? ", text, flags=re.MULTILINE)[1:]:
         caption = section.splitlines()[0]
         pages = re.findall(r"^- \[[^]]+\]\(([^):#]+)\.md\)", section, flags=re.MULTILINE)
         if pages:
