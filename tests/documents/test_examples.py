@@ -46,7 +46,9 @@ def test_there_is_something_to_test() -> None:
 
 def test_few_examples_are_not_run_and_say_why() -> None:
     left_out = [block for block in PYTHON if block.why_not is not None]
-    assert len(left_out) <= 3 and all(block.why_not for block in left_out)
+    assert all(block.why_not for block in left_out)
+    # Pages about moving in show code of other systems.
+    assert len([block for block in left_out if block.page.parent.name != "moving"]) <= 3
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
