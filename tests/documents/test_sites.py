@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,10 +12,6 @@ from tests.documents.pages import ROOT
 from tests.documents.sites import SOON, Site
 from tests.servers import wait_until
 
-SLOW = [
-    pytest.mark.slow,
-    pytest.mark.skipif(os.environ.get("REINHARDT_TESTS_SLOW") != "1", reason="slow: set REINHARDT_TESTS_SLOW=1"),
-]
 UPLOAD = (
     "from django.test import RequestFactory; from uploads.views import upload; "
     "print(upload(RequestFactory().post('/', {'text': 'a,b'})).content.decode())"
@@ -36,21 +27,14 @@ READ = (
 
 
 @pytest.fixture
-def build(tmp_path: Path) -> Iterator[Callable[..., Site]]:
-    with ExitStack() as stack:
-
-        def new(*args: Any, **kwargs: Any) -> Site:
-            site = Site(tmp_path / "site", *args, **kwargs)
-            stack.callback(site.close)
-            return site
-
-        (tmp_path / "site").mkdir()
-        yield new
+def site(tmp_path: Path) -> Iterator[Site]:
+    site = Site(tmp_path)
+    yield site
+    site.close()
 
 
 @pytest.mark.parametrize("name", ["README.md", "README.ja.md"])
-def test_a_project_becomes_what_the_readme_shows(name: str, build: Callable[..., Site]) -> None:
-    site = build()
+def test_a_project_becomes_what_the_readme_shows(name: str, site: Site) -> None:
     # It begins in a project that is there.
     site.run("django-admin startproject mysite . && python manage.py startapp uploads")
     site.follow(ROOT / name)
@@ -60,16 +44,13 @@ def test_a_project_becomes_what_the_readme_shows(name: str, build: Callable[...,
     wait_until(lambda: "uploads.tasks.count_rows" in site.run(succeeded), "the task has run", timeout=SOON)
 
 
-def test_the_quickstart_leads_where_it_says(build: Callable[..., Site]) -> None:
-    site = build()
+def test_the_quickstart_leads_where_it_says(site: Site) -> None:
     site.follow(ROOT / "docs" / "quickstart.md")
     site.run("python manage.py check --fail-level WARNING --database default")
     assert site.python(ROWS) == "[1]"
 
 
-@pytest.mark.parametrize("is_from_wheel", [False, pytest.param(True, marks=SLOW)])
-def test_the_tutorial_leads_where_it_says(is_from_wheel: bool, build: Callable[..., Site], tmp_path: Path) -> None:
-    site = build(*_with_wheel(tmp_path), has_package=True) if is_from_wheel else build()
+def test_the_tutorial_leads_where_it_says(site: Site) -> None:
     site.follow(ROOT / "docs" / "tutorial.md")
 
     assert (
@@ -90,16 +71,3 @@ def _answers(address: str) -> bool:
             return bool(response.status == 200)
     except OSError:
         return False
-
-
-def _with_wheel(folder: Path) -> list[Path]:
-    """Make an environment that has what a user gets, and nothing else; return where its programs lie."""
-    programs = folder / "environment" / "bin"
-    for command in (
-        [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder / "wheel"), str(ROOT)],
-        [sys.executable, "-m", "venv", str(folder / "environment")],
-    ):
-        subprocess.run(command, check=True, timeout=600)
-    [wheel] = (folder / "wheel").glob("*.whl")
-    subprocess.run([programs / "pip", "install", "--quiet", str(wheel)], check=True, timeout=600)
-    return [programs]
