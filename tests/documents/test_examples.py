@@ -24,8 +24,9 @@ PYTHON = all_blocks("python")
 SITES = ["README.md", "README.ja.md", "quickstart.md", "tutorial.md"]
 #: What each of them stands for is told by its page, or it is checked in test_commands.
 LANGUAGES = {"python", "console", "text", "ini", "yaml", "dockerfile", "sql", "{eval-rst}"}
-SETTINGS = [block for block in PYTHON if block.is_settings and not block.file]
-TESTS = [block for block in PYTHON if "def test_" in block.text and not block.file]
+RUN = [block for block in PYTHON if block.why_not is None and not block.file]
+SETTINGS = [block for block in RUN if block.is_settings]
+TESTS = [block for block in RUN if "def test_" in block.text]
 RUNNING = [page for page in PAGES if examples(page)]
 
 #: What a project of the manual's examples has before their settings come: an app `shop` with a task, a cache.
