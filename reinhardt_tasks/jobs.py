@@ -192,6 +192,9 @@ class Job:
     #: Attempts that the caller's own task or queue asks for; None leaves it to the worker's settings.
     max_attempts: int | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    #: Its kind: whether it was a coroutine function when this was enqueued. Claims go by it; what it is by now decides where it
+    #: runs.
+    is_async: bool = False
 
     status: TaskStatus = TaskStatus.PENDING
     token: int = 0

@@ -6,6 +6,7 @@ import builtins
 import difflib
 import inspect
 import threading
+from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any
 
 from .exceptions import DuplicateTask, TaskNotFound
@@ -52,6 +53,11 @@ class TaskRegistry:
     def has(self, name: str) -> bool:
         """Return whether a task is registered under this name."""
         return name in self._tasks
+
+    def is_async(self, name: str) -> bool:
+        """Return whether a task is a coroutine function; False for a name that is not registered."""
+        task = self._tasks.get(name)
+        return task is not None and iscoroutinefunction(task.func)
 
     def list(self) -> builtins.list[str]:
         """Return the names of all tasks, sorted."""

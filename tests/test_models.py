@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -173,7 +174,7 @@ SPARSE = [index for index in JobRow._meta.indexes if isinstance(index, SparseInd
 
 
 def test_the_queue_has_its_sparse_indexes() -> None:
-    assert [index.name for index in SPARSE] == ["rt_job_ready", "rt_job_wakes", "rt_job_held", "rt_job_finished"]
+    assert [index.name for index in SPARSE] == ["rt_job_next", "rt_job_wakes", "rt_job_held", "rt_job_finished"]
 
 
 @pytest.mark.parametrize("index", SPARSE, ids=[index.name for index in SPARSE])
@@ -260,6 +261,13 @@ def test_migrations_lead_from_nothing_to_the_tables_and_back(migrated: str) -> N
         assert columns == before[table][0]
         assert _without_random_names(constraints) == _without_random_names(before[table][1])
     assert JobRow.objects.using(migrated).count() == 0
+
+
+def test_the_kind_is_added_in_place(database: str) -> None:
+    written = StringIO()
+    call_command("sqlmigrate", "reinhardt_tasks", "0008", database=database, stdout=written)
+    assert "is_async" in written.getvalue()
+    assert "CREATE TABLE" not in written.getvalue()
 
 
 def _without_random_names(constraints: dict[str, Any]) -> list[str]:

@@ -6,7 +6,7 @@ import os
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from inspect import isfunction
+from inspect import iscoroutinefunction, isfunction
 from typing import Any, ClassVar
 
 from asgiref.sync import sync_to_async
@@ -216,6 +216,7 @@ class ReinhardtBackend(BaseTaskBackend):
             run_after=task.run_after,
             max_attempts=getattr(task, "max_attempts", None),
             metadata=dict(metadata) if metadata else {},
+            is_async=iscoroutinefunction(task.func),
         )
         return self._limited(job, task, args, kwargs)
 

@@ -11,7 +11,20 @@ from typing import Any
 
 from ..exceptions import QueueError
 from ..jobs import Cancelled, Claim, Failed, Job, Outcome, Progress, Retrying, Succeeded, TaskStatus
-from .base import Advice, Broker, BrokerTraits, Changes, Pulse, QueueCounts, Queues, WorkerInfo, WorkerRecord
+from .base import (
+    BOTH,
+    Advice,
+    Broker,
+    BrokerTraits,
+    Changes,
+    Kinds,
+    Pulse,
+    QueueCounts,
+    Queues,
+    Room,
+    WorkerInfo,
+    WorkerRecord,
+)
 from .lookups import Failures, Page, Query, Tallies, merged
 
 #: Seconds between two clearings of what is archived.
@@ -60,13 +73,13 @@ class ArchivingBroker(Broker):
         missing = [id_ for id_ in ids if id_ not in found]
         return found | await sync_to_async(self.archived.get)(missing) if missing else found
 
-    def wait(self, queues: Queues, timeout: float) -> bool:
-        return self.broker.wait(queues, timeout)
+    def wait(self, queues: Queues, timeout: float, kinds: Kinds = BOTH) -> bool:
+        return self.broker.wait(queues, timeout, kinds)
 
     def wake(self) -> None:
         self.broker.wake()
 
-    def claim(self, queues: Queues, limit: int, worker: WorkerInfo) -> list[Claim]:
+    def claim(self, queues: Queues, limit: int | Room, worker: WorkerInfo) -> list[Claim]:
         return self.broker.claim(queues, limit, worker)
 
     def settle(self, outcomes: Sequence[Outcome]) -> list[Claim]:
@@ -74,7 +87,7 @@ class ArchivingBroker(Broker):
         return self.broker.settle(outcomes)
 
     def exchange(
-        self, outcomes: Sequence[Outcome], queues: Queues, limit: int, worker: WorkerInfo
+        self, outcomes: Sequence[Outcome], queues: Queues, limit: int | Room, worker: WorkerInfo
     ) -> tuple[list[Claim], list[Claim]]:
         self._write(outcomes)
         return self.broker.exchange(outcomes, queues, limit, worker)

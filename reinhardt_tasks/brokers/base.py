@@ -21,6 +21,39 @@ from .lookups import Query as Query
 
 #: Queue names to serve, or None for whatever queue has something.
 Queues = Sequence[str] | None
+#: Kinds of jobs, by their `is_async`: ordinary functions are False, coroutine functions True.
+Kinds = tuple[bool, ...]
+BOTH: Kinds = (False, True)
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How many jobs a claim may take: so many functions, so many coroutines, and no more than `total` together."""
+
+    functions: int
+    coroutines: int
+    total: int
+
+    @classmethod
+    def of(cls, limit: int | Room) -> Room:
+        """Return a limit as room: a number is for jobs of whatever kind."""
+        return limit if isinstance(limit, Room) else cls(limit, limit, limit)
+
+    def for_kind(self, is_async: bool) -> int:
+        return max(0, min(self.total, self.coroutines if is_async else self.functions))
+
+    @property
+    def kinds(self) -> Kinds:
+        """The kinds for which there is room."""
+        return tuple(kind for kind in BOTH if self.for_kind(kind))
+
+    def only(self, kinds: Kinds) -> Room:
+        return Room(self.functions if False in kinds else 0, self.coroutines if True in kinds else 0, self.total)
+
+    def beside(self, claims: Sequence[Claim]) -> Room:
+        """Return what is left beside `claims`."""
+        coroutines = sum(claim.job.is_async for claim in claims)
+        return Room(self.functions - len(claims) + coroutines, self.coroutines - coroutines, self.total - len(claims))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,6 +108,7 @@ class Changes:
     priority: int | None = None
     queue: str | None = None
     run_after: datetime | None = None
+    is_async: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -126,16 +160,19 @@ class Broker(ABC):
         """Return the jobs that exist among `ids`."""
 
     @abstractmethod
-    def wait(self, queues: Queues, timeout: float) -> bool:
-        """Sleep until something may be ready, `wake()` is called, or `timeout` seconds are over. True is a hint, no promise."""
+    def wait(self, queues: Queues, timeout: float, kinds: Kinds = BOTH) -> bool:
+        """Sleep until something of these `kinds` may be ready, `wake()` is called, or `timeout` seconds are over. True is a
+        hint, no promise."""
 
     @abstractmethod
     def wake(self) -> None:
         """End the `wait` of every thread of this process that is in one, and the next that begins otherwise."""
 
     @abstractmethod
-    def claim(self, queues: Queues, limit: int, worker: WorkerInfo) -> list[Claim]:
+    def claim(self, queues: Queues, limit: int | Room, worker: WorkerInfo) -> list[Claim]:
         """Take up to `limit` due jobs under the worker's lease, by priority, `run_after`, age. No other claim gets them.
+
+        With a Room, those of a kind for which there is none (left) are passed over, without a look at each of them.
 
         Jobs of paused queues are left. A job passes its `limits` before it is seen here: those that wait for one are not
         looked at. Of one key's waiting jobs the first by the same order goes next, as soon as one has left or time allows; what
@@ -152,11 +189,11 @@ class Broker(ABC):
         """
 
     def exchange(
-        self, outcomes: Sequence[Outcome], queues: Queues, limit: int, worker: WorkerInfo
+        self, outcomes: Sequence[Outcome], queues: Queues, limit: int | Room, worker: WorkerInfo
     ) -> tuple[list[Claim], list[Claim]]:
         """`settle` and `claim` in one round trip where the store can; return what each of them does."""
         lost = self.settle(outcomes) if outcomes else []
-        return lost, self.claim(queues, limit, worker) if limit > 0 else []
+        return lost, self.claim(queues, limit, worker) if Room.of(limit).kinds else []
 
     @abstractmethod
     def heartbeat(self, worker: WorkerInfo) -> Pulse:

@@ -28,7 +28,19 @@ from ..jobs import (
     debounced_to,
 )
 from ..timestamps import from_micros
-from .base import Broker, BrokerTraits, Changes, Pulse, QueueCounts, Queues, WorkerInfo, WorkerRecord
+from .base import (
+    BOTH,
+    Broker,
+    BrokerTraits,
+    Changes,
+    Kinds,
+    Pulse,
+    QueueCounts,
+    Queues,
+    Room,
+    WorkerInfo,
+    WorkerRecord,
+)
 from .lookups import Failures, Page, Query, Tallies, chosen, tallied
 from .memory_gates import Gates
 
@@ -41,7 +53,8 @@ class MemoryBroker(Broker):
         self._lock = threading.Condition(threading.RLock())
         self._jobs: dict[str, Job] = {}
         self._once: dict[str, str] = {}
-        self._ready: dict[str, list[tuple[int, datetime, str]]] = defaultdict(list)
+        #: By queue and kind.
+        self._ready: dict[tuple[str, bool], list[tuple[int, datetime, str]]] = defaultdict(list)
         self._waiting: list[tuple[datetime, str]] = []
         self._gates = Gates(self._jobs.get, _rank, self._open_for)
         self._workers: dict[str, tuple[WorkerInfo, datetime, datetime]] = {}
@@ -62,7 +75,7 @@ class MemoryBroker(Broker):
         with self._lock:
             return {id_: self._jobs[id_] for id_ in ids if id_ in self._jobs}
 
-    def wait(self, queues: Queues, timeout: float) -> bool:
+    def wait(self, queues: Queues, timeout: float, kinds: Kinds = BOTH) -> bool:
         deadline = time.monotonic() + timeout
         with self._lock:
             self._sleepers += 1
@@ -70,7 +83,7 @@ class MemoryBroker(Broker):
                 woken = self._woken
                 while True:
                     self._promote()
-                    if self._woken != woken or self._is_owed or any(self._heads(queues)):
+                    if self._woken != woken or self._is_owed or any(self._heads(queues, kinds)):
                         self._is_owed = False
                         return True
                     left = deadline - time.monotonic()
@@ -88,15 +101,16 @@ class MemoryBroker(Broker):
             self._is_owed = not self._sleepers
             self._lock.notify_all()
 
-    def claim(self, queues: Queues, limit: int, worker: WorkerInfo) -> list[Claim]:
+    def claim(self, queues: Queues, limit: int | Room, worker: WorkerInfo) -> list[Claim]:
         with self._lock:
             self._promote()
             if not self._is_alive(worker.id):
                 self._sign_in(worker)
             claims: list[Claim] = []
-            while len(claims) < limit and (heads := sorted(self._heads(queues))):
-                *_, queue = heads[0]
-                _, _, job_id = heapq.heappop(self._ready[queue])
+            room = Room.of(limit)
+            while heads := sorted(self._heads(queues, room.beside(claims).kinds)):
+                *_, line = heads[0]
+                _, _, job_id = heapq.heappop(self._ready[line])
                 claims.append(self._hold(self._jobs[job_id], worker))
             return claims
 
@@ -178,6 +192,8 @@ class MemoryBroker(Broker):
                 values["priority"] = changes.priority
             if changes.queue is not None:
                 values["queue"] = changes.queue
+            if changes.is_async is not None:
+                values["is_async"] = changes.is_async
             if changes.run_after is not None:
                 late = changes.run_after > self._now()
                 status = TaskStatus.SCHEDULED if late else TaskStatus.PENDING
@@ -297,7 +313,7 @@ class MemoryBroker(Broker):
         self._lock.notify_all()
 
     def _open_for(self, job: Job) -> None:
-        heapq.heappush(self._ready[job.queue], _rank(job))
+        heapq.heappush(self._ready[job.queue, job.is_async], _rank(job))
 
     def _freed(self, job: Job) -> Job:
         """Return the job without its once key, which others may use from now on."""
@@ -318,20 +334,21 @@ class MemoryBroker(Broker):
             if job is not None and job.status.is_waiting and job.status is not TaskStatus.PENDING and job.due_at == due:
                 self._place(replace(job, status=TaskStatus.PENDING))
 
-    def _heads(self, queues: Queues) -> Iterator[tuple[int, datetime, str, str]]:
-        for queue in list(self._ready) if queues is None else queues:
-            heap = self._ready[queue]
-            while heap and not self._is_entry(queue, heap[0]):
+    def _heads(self, queues: Queues, kinds: Kinds) -> Iterator[tuple[int, datetime, str, tuple[str, bool]]]:
+        names = {queue for queue, _ in self._ready} if queues is None else queues
+        for line in [(queue, kind) for queue in names for kind in kinds]:
+            heap = self._ready[line]
+            while heap and not self._is_entry(line, heap[0]):
                 heapq.heappop(heap)
-            if heap and queue not in self._paused:
-                yield (*heap[0], queue)
+            if heap and line[0] not in self._paused:
+                yield (*heap[0], line)
 
-    def _is_entry(self, queue: str, entry: tuple[int, datetime, str]) -> bool:
+    def _is_entry(self, line: tuple[str, bool], entry: tuple[int, datetime, str]) -> bool:
         job = self._jobs.get(entry[2])
         return (
             job is not None
             and job.status is TaskStatus.PENDING
-            and job.queue == queue
+            and (job.queue, job.is_async) == line
             and _rank(job) == entry
             and self._gates.is_open(job)
         )

@@ -42,6 +42,9 @@ class JobRow(models.Model):
     once_until = ExactCharField(_("once key until"), max_length=8, null=True)
     # Most have none. One that has some knocks, by `wakes_at`, whenever something becomes of it: see brokers/database/gates.py.
     limits = models.TextField(_("limits"), null=True)
+    # Its kind: a coroutine. The database gives the default to rows of versions that do not know of kinds; for anything but a Value,
+    # and for NOT NULL, Django would copy the whole table on SQLite.
+    is_async = models.BooleanField(null=True, db_default=models.Value(False), editable=False)
     metadata = models.TextField(_("metadata"), default="{}")
     # Two numbers and a message, of which JSON writes a control character as six letters.
     progress = ExactCharField(_("progress"), max_length=1400, null=True)
@@ -79,7 +82,7 @@ class JobRow(models.Model):
             ("clear_queue_jobrow", _("Can clear queues")),
         ]
         indexes: ClassVar = [
-            SparseIndex(fields=["lane", "precedence", "due_at", "id"], name="rt_job_ready"),
+            SparseIndex(fields=["lane", "is_async", "precedence", "due_at", "id"], name="rt_job_next"),
             SparseIndex(fields=["wakes_at"], name="rt_job_wakes"),
             SparseIndex(fields=["held_by"], name="rt_job_held"),
             SparseIndex(fields=["finished_at"], name="rt_job_finished"),

@@ -100,6 +100,7 @@ def _enqueued(store: Store, job: Job, payload: str) -> str:
         max_attempts=job.max_attempts,
         limits=job.limits,
         metadata=dict(job.metadata),
+        is_async=job.is_async,
     )
     store.broker.enqueue([again])
     logger.info("Task id=%s path=%s run again by hand: backend=%s as=%s", job.id, job.name, store.alias, again.id)

@@ -16,6 +16,7 @@ from .._compat import InvalidTaskBackend, task_backends
 from ..gates import decode_limits
 from ..jobs import Job
 from ..models import StepRow
+from ..registry import registry
 from ..workflow_states import StepStatus
 from .ids import job_id
 from .places import is_in_transaction
@@ -47,6 +48,7 @@ def job_of(row: StepRow) -> Job:
         max_attempts=row.max_attempts,
         metadata=json.loads(row.metadata),
         limits=decode_limits(row.limits),
+        is_async=registry.is_async(row.task),
     )
 
 

@@ -133,3 +133,8 @@ def test_djangos_own_decorator_makes_tasks_for_it(backend: DummyBackend) -> None
     assert chores.multiply.enqueue(2, b=3).args == [2]
     assert chores.number_of.enqueue().task.priority == 7
     assert len(backend.results) == 2
+
+
+def test_a_job_tells_whether_its_function_is_a_coroutine_function(backend: DummyBackend) -> None:
+    jobs = [backend.jobs_of(each, [((1,), {})])[0] for each in (add, aadd, aadd.using(priority=3))]
+    assert [job.is_async for job in jobs] == [False, True, True]

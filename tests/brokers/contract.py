@@ -16,6 +16,7 @@ from __future__ import annotations
 from .promises.enqueuing import Enqueuing
 from .promises.fencing import Fencing
 from .promises.interventions import Interventions
+from .promises.kinds import KindPromises
 from .promises.leases import Leases
 from .promises.limits import Limits
 from .promises.lives import Lives
@@ -35,6 +36,7 @@ class BrokerContract(
     Enqueuing,
     Orders,
     QueuePromises,
+    KindPromises,
     Leases,
     Fencing,
     Outcomes,

@@ -42,6 +42,19 @@ def test_a_queue_under_whose_name_something_else_lies_is_left_alone(
     assert broker.counts() == []
 
 
+def test_a_chime_under_whose_name_something_else_lies_costs_nothing(redis_server: RedisServer, make: Make) -> None:
+    broker = make(redis_server.url)
+    with redis_server.client() as client:
+        client.set(f"{broker.base}chime:default", "something else")
+    (job,) = broker.enqueue([new_job(is_async=True)])
+    assert ids_of(broker.claim(["default"], 9, new_worker())) == [job.id]
+    assert not broker.wait(["default"], 0.05)
+    broker.enqueue([new_job(is_async=True)])
+    assert broker.wait(["default"], 0)
+    with redis_server.client() as client:
+        assert client.llen(f"{broker.base}chime:default") == 1
+
+
 def test_a_job_under_whose_name_something_else_lies_costs_itself_only(redis_server: RedisServer, make: Make) -> None:
     broker = make(redis_server.url)
     before, damaged, after = broker.enqueue(counting(3))

@@ -209,6 +209,12 @@ def test_limits_travel_with_a_step() -> None:
     assert job_of(StepRow.objects.get(workflow_id=run.id, position=0)).limits
 
 
+def test_a_step_tells_whether_its_function_is_a_coroutine_function() -> None:
+    run = TaskChain("both", [step(say, 1), step(say_later, 2)]).start()
+    rows = [StepRow.objects.get(workflow_id=run.id, position=position) for position in (0, 1)]
+    assert [job_of(row).is_async for row in rows] == [False, True]
+
+
 def test_starting_twice_starts_once() -> None:
     chain = TaskChain("once", [step(say, 1)])
     assert chain.start().id == chain.start().id == TaskChain("once", [step(say, 1)], id=chain.id).start().id

@@ -66,6 +66,7 @@ def _row(job: Job) -> JobRow:
         # For a revival. Its key is free.
         once_until=None if job.once_until is None else job.once_until.value,
         limits=limits_text(job.limits),
+        is_async=job.is_async,
         metadata=json.dumps(dict(job.metadata)),
         progress=encode_progress(job.progress),
         history=encode_history(job.history) if job.history else None,

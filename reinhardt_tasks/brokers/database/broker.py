@@ -17,10 +17,22 @@ from ...gates import Until
 from ...jobs import Claim, Job, Outcome, Progress, Released, Retrying, Succeeded, TaskStatus, as_enqueued
 from ...models import lane_of
 from ...timestamps import to_micros
-from ..base import Broker, BrokerTraits, Changes, Pulse, QueueCounts, Queues, WorkerInfo, WorkerRecord
+from ..base import (
+    BOTH,
+    Broker,
+    BrokerTraits,
+    Changes,
+    Kinds,
+    Pulse,
+    QueueCounts,
+    Queues,
+    Room,
+    WorkerInfo,
+    WorkerRecord,
+)
 from ..lookups import Failures, Page, Query, Tallies
 from . import gates, lookups, once, outcomes, people, waiting
-from .dialects import JOBS, WORKERS, Row
+from .dialects import JOBS, WORKERS, Row, Stretch
 from .ears import Ear, ear_of
 from .fronts import Fronts
 from .inserts import insert_sql
@@ -96,23 +108,24 @@ class DatabaseBroker(Broker):
         found = self._run(lambda cursor: self._select(cursor, "id", [self._dialect.id_param(id_) for id_ in wanted]))
         return {job.id: job for job in found}
 
-    def wait(self, queues: Queues, timeout: float) -> bool:
-        return waiting.wait(self, self._ear(), queues, timeout)
+    def wait(self, queues: Queues, timeout: float, kinds: Kinds = BOTH) -> bool:
+        return waiting.wait(self, self._ear(), queues, timeout, kinds)
 
     def wake(self) -> None:
         self.wakes += 1
         for ear in list(self._all_ears):
             ear.wake()
 
-    def claim(self, queues: Queues, limit: int, worker: WorkerInfo) -> list[Claim]:
-        if limit <= 0:
+    def claim(self, queues: Queues, limit: int | Room, worker: WorkerInfo) -> list[Claim]:
+        room = Room.of(limit)
+        if not room.kinds:
             return []
         self._sign_in(worker)
         heeds = not self.session.is_in_transaction
         claims = self._run(
-            lambda cursor: self._claim(cursor, queues, limit, worker, heeds=heeds), together=queues is None
+            lambda cursor: self._claim(cursor, queues, room, worker, heeds=heeds), together=queues is None
         )
-        return claims + self._attend(claims, (), queues, limit - len(claims), worker)
+        return claims + self._attend(claims, (), queues, room.beside(claims), worker)
 
     def settle(self, outcomes_: Sequence[Outcome]) -> list[Claim]:
         if not outcomes_:
@@ -121,24 +134,25 @@ class DatabaseBroker(Broker):
             isinstance(o, Succeeded) and o.then or o.claim.job.once_until for o in outcomes_
         )
         lost = self._run(lambda cursor: self._settle(cursor, outcomes_), together=together)
-        self._attend((), outcomes_, None, 0, None)
+        self._attend((), outcomes_, None, Room.of(0), None)
         self._tell_of(outcomes_)
         return lost
 
     def exchange(
-        self, outcomes_: Sequence[Outcome], queues: Queues, limit: int, worker: WorkerInfo
+        self, outcomes_: Sequence[Outcome], queues: Queues, limit: int | Room, worker: WorkerInfo
     ) -> tuple[list[Claim], list[Claim]]:
-        if not outcomes_ or limit <= 0:
-            return self.settle(outcomes_), self.claim(queues, limit, worker)
+        room = Room.of(limit)
+        if not outcomes_ or not room.kinds:
+            return self.settle(outcomes_), self.claim(queues, room, worker)
         self._sign_in(worker)
 
         heeds = not self.session.is_in_transaction
 
         def both(cursor: Any) -> tuple[list[Claim], list[Claim]]:
-            return self._settle(cursor, outcomes_), self._claim(cursor, queues, limit, worker, heeds=heeds)
+            return self._settle(cursor, outcomes_), self._claim(cursor, queues, room, worker, heeds=heeds)
 
         lost, claims = self._run(both, together=True)
-        claims += self._attend(claims, outcomes_, queues, limit - len(claims), worker)
+        claims += self._attend(claims, outcomes_, queues, room.beside(claims), worker)
         self._tell_of(outcomes_)
         return lost, claims
 
@@ -296,7 +310,7 @@ class DatabaseBroker(Broker):
         return [job_of(row) for row in found]
 
     def _claim(
-        self, cursor: Any, queues: Queues, limit: int, worker: WorkerInfo, *, heeds: bool = False
+        self, cursor: Any, queues: Queues, room: Room, worker: WorkerInfo, *, heeds: bool = False
     ) -> list[Claim]:
         """Claim; or nothing, where somebody knocks and the caller `heeds` that: one of those may be more urgent."""
         self.promote(cursor)
@@ -305,24 +319,28 @@ class DatabaseBroker(Broker):
         lanes = self.lanes(cursor, queues)
         if not lanes:
             return []
-        front = self._fronts.of(lanes) if self._dialect.uses_fronts else None
-        began = time.monotonic()
-        rows = self._dialect.claim(cursor, lanes, limit, worker.id, front)
-        if self._dialect.uses_fronts:
-            if front and len(rows) < limit:
-                self._fronts.drop(lanes)
-                if not rows:
-                    rows = self._dialect.claim(cursor, lanes, limit, worker.id, None)
-            elif not front:
-                self._fronts.note(lanes, rows, time.monotonic() - began)
-            else:
-                self._fronts.advance(lanes, rows)
+        rows = self._take(
+            cursor, [Stretch(lane, kind, room.for_kind(kind)) for lane in lanes for kind in room.kinds], room, worker
+        )
         jobs = sorted(map(job_of, rows), key=lambda job: (-job.priority, job.due_at, job.id))
         started = [job.id for job in jobs if job.once_until is Until.STARTED]
         if started:
             once.free_keys(cursor, self._dialect, started)
             jobs = [replace(job, once_key=None) if job.once_until is Until.STARTED else job for job in jobs]
         return [Claim(job=job, token=job.token, worker=worker.id) for job in jobs]
+
+    def _take(self, cursor: Any, stretches: Sequence[Stretch], room: Room, worker: WorkerInfo) -> list[Row]:
+        if not self._dialect.uses_fronts:
+            rows: list[Row] = self._dialect.claim(cursor, stretches, room.total, worker.id)
+            return rows
+        fronted = self._fronts.onto(stretches)
+        began = time.monotonic()
+        rows = self._dialect.claim(cursor, fronted, room.total, worker.id)
+        self._fronts.learn(fronted, rows, room.total, time.monotonic() - began)
+        if not rows and any(its.front for its in fronted):
+            self._fronts.drop(stretches)
+            rows = self._dialect.claim(cursor, stretches, room.total, worker.id)
+        return rows
 
     def lanes(self, cursor: Any, queues: Queues) -> list[str]:
         """Return where to look for ready jobs of these queues; of all that have some, where None are named."""
@@ -358,10 +376,10 @@ class DatabaseBroker(Broker):
         claims: Sequence[Claim],
         given: Sequence[Outcome],
         queues: Queues,
-        limit: int,
+        room: Room,
         worker: WorkerInfo | None,
     ) -> list[Claim]:
-        """Attend to limited jobs, if there were any; claim what that has made ready, up to `limit`."""
+        """Attend to limited jobs, if there were any; claim what that has made ready, where there is `room`."""
         is_told = False
         if any(limit.every for claim in claims for limit in claim.job.limits) or any(
             outcome.claim.job.limits or isinstance(outcome, Succeeded) and any(job.limits for job in outcome.then)
@@ -372,10 +390,10 @@ class DatabaseBroker(Broker):
         if is_told and has_attended:
             # Somebody who sleeps may take what is ready now, or has to rise earlier.
             self._tell_sleepers()
-        if not has_attended or limit <= 0 or worker is None:
+        if not has_attended or not room.kinds or worker is None:
             return []
-        more = self._run(lambda cursor: self._claim(cursor, queues, limit, worker), together=queues is None)
-        return more + self._attend(more, (), queues, limit - len(more), worker) if more else []
+        more = self._run(lambda cursor: self._claim(cursor, queues, room, worker), together=queues is None)
+        return more + self._attend(more, (), queues, room.beside(more), worker) if more else []
 
     def _settle(self, cursor: Any, given: Sequence[Outcome]) -> list[Claim]:
         lost: list[Claim] = []

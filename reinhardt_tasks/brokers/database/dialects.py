@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -19,6 +19,18 @@ TICKETS = "reinhardt_tasks_ticket"
 
 #: Where a claim's search begins: (precedence, due_at, id) of the last job that was taken.
 Front = tuple[int, int, str]
+
+
+class Stretch(NamedTuple):
+    """A part of what a claim looks through: the ready jobs of one kind in one lane, one after the other in the index."""
+
+    lane: str
+    is_async: bool
+    #: How many of this kind the claim may take, from all lanes together.
+    room: int
+    #: Where to begin; None is the first.
+    front: Front | None = None
+
 
 #: The columns that an outcome brings, see `Dialect.settle`.
 OUTCOME_COLUMNS = ("id", "token", "status", "result", "history", "lane", "delay")
@@ -79,9 +91,20 @@ class Dialect:
         count: int = cursor.rowcount
         return count
 
-    def claim(self, cursor: Any, lanes: Sequence[str], limit: int, worker: str, front: Front | None) -> list[Row]:
-        """Take ready jobs of one or more lanes; return their rows, as they are now, in any order."""
+    def claim(self, cursor: Any, stretches: Sequence[Stretch], limit: int, worker: str) -> list[Row]:
+        """Take ready jobs of some stretches, `limit` at most; return their rows, as they are now, in any order."""
         raise NotImplementedError
+
+    def first_of(self, found: str, stretches: Sequence[Stretch]) -> str:
+        """Return a SELECT of the ids to be taken among those `found` in these stretches; its parameter is the limit."""
+        if len({its.lane for its in stretches}) > 1:
+            # Each lane has given as many of a kind as may be taken from all of them.
+            found = (
+                "(SELECT id, precedence, due_at, room, row_number() OVER ("
+                f"PARTITION BY is_async ORDER BY precedence, due_at, id) AS place FROM {found}) AS numbered "
+                "WHERE place <= room"
+            )
+        return f"SELECT id FROM {found} ORDER BY precedence, due_at, id LIMIT %s"
 
     def take_over(self, cursor: Any, dead: Sequence[str], limit: int, worker: str) -> list[Row]:
         """Hold what dead workers held. `worker` and `last_attempted_at` stay as they were: they tell of the lost one."""

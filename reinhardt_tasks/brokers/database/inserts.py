@@ -15,7 +15,7 @@ from .rows import limits_text
 if TYPE_CHECKING:
     from .dialects import Dialect
 
-_GIVEN = ("id", "alias", "name", "queue", "precedence", "payload", "max_attempts", "once_key", "metadata")
+_GIVEN = ("id", "alias", "name", "queue", "precedence", "payload", "max_attempts", "once_key", "metadata", "is_async")
 _COLUMNS = (*_GIVEN, "run_after", "token", "cancel_requested", "enqueued_at", "due_at", "status", "lane", "wakes_at")
 #: From more jobs than this on, arrays are worth it where the database has them.
 _FEW = 4
@@ -60,6 +60,7 @@ def _given(dialect: Dialect, alias: str, job: Job) -> list[Any]:
         job.max_attempts,
         job.once_key,
         json.dumps(dict(job.metadata)) if job.metadata else "{}",
+        job.is_async,
     ]
 
 
@@ -101,7 +102,7 @@ def _from_arrays(dialect: Dialect, alias: str, jobs: Sequence[Job]) -> tuple[str
         f"CASE WHEN {is_ahead} THEN 'SCHEDULED' ELSE 'PENDING' END, CASE WHEN {is_ahead} THEN NULL ELSE v.lane END, "
         f"CASE WHEN {is_ahead} THEN v.run_after END FROM (SELECT {dialect.now} AS now) AS n CROSS JOIN unnest("
         "%s::uuid[], %s::text[], %s::text[], %s::text[], %s::smallint[], %s::text[], %s::integer[], %s::text[], %s::text[], "
-        f"%s::bigint[], %s::text[]) AS v({', '.join(_GIVEN)}, run_after, lane)"
+        f"%s::boolean[], %s::bigint[], %s::text[]) AS v({', '.join(_GIVEN)}, run_after, lane)"
     )
     rows = [
         [

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import Any
 
 from django.db import IntegrityError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from .dialects import JOBS, OUTCOME_COLUMNS, WORKERS, Dialect, Front, Row
+from .dialects import JOBS, OUTCOME_COLUMNS, WORKERS, Dialect, Row, Stretch
 from .rows import COLUMNS
 
 _DUPLICATE = 1062
@@ -47,22 +48,29 @@ class Mysql(Dialect):
         count: int = cursor.rowcount
         return count
 
-    def claim(self, cursor: Any, lanes: Sequence[str], limit: int, worker: str, front: Front | None) -> list[Row]:
-        cursor.execute(f"SELECT {self.is_alive()}", [worker])
-        if not cursor.fetchone()[0]:
+    def claim(self, cursor: Any, stretches: Sequence[Stretch], limit: int, worker: str) -> list[Row]:
+        is_there = f"EXISTS (SELECT 1 FROM {JOBS} WHERE lane = %s AND is_async = %s)"
+        cursor.execute(
+            f"SELECT {', '.join([self.is_alive(), *[is_there] * len(stretches)])}",
+            [worker, *(value for its in stretches for value in (its.lane, its.is_async))],
+        )
+        is_alive, *has_some = cursor.fetchone()
+        if not is_alive:
             return []
-        columns = ", ".join(COLUMNS)
-        found: list[Row] = []
-        for lane in lanes:
+        found: list[tuple[int, int, str, Any, Stretch]] = []
+        for its in [its for its, there in zip(stretches, has_some, strict=True) if there]:
             cursor.execute(
-                f"SELECT {columns} FROM {JOBS} WHERE lane = %s AND {self.is_open('%s')} "
+                f"SELECT precedence, due_at, id FROM {JOBS} WHERE lane = %s AND is_async = %s AND {self.is_open('%s')} "
                 f"ORDER BY precedence, due_at, id LIMIT %s {self.skip_locked}",
-                [lane, lane, limit],
+                [its.lane, its.is_async, its.lane, its.room],
             )
-            found += cursor.fetchall()
-        if len(lanes) > 1:
-            found = sorted(found, key=lambda row: (row[4], row[18], str(row[0])))[:limit]
-        ids = [row[0] for row in found]
+            found += [(precedence, due_at, str(id_), id_, its) for precedence, due_at, id_ in cursor.fetchall()]
+        ids: list[Any] = []
+        taken: Counter[bool] = Counter()
+        for *_, id_, its in sorted(found):
+            if len(ids) < limit and taken[its.is_async] < its.room:
+                taken[its.is_async] += 1
+                ids.append(id_)
         if ids:
             cursor.execute(
                 f"UPDATE {JOBS} SET {self.hold_sets()} WHERE id IN ({', '.join(['%s'] * len(ids))})",

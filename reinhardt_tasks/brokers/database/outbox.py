@@ -17,6 +17,7 @@ from ...exceptions import QueueError
 from ...gates import Until, decode_limits, encode_limits
 from ...jobs import Job, as_enqueued
 from ...models import OutboxRow
+from ...registry import registry
 from ...timestamps import from_micros, to_micros
 from ..base import Broker
 
@@ -114,5 +115,7 @@ def job_from_text(text: str) -> Job:
         run_after=None if run_after is None else from_micros(run_after),
         once_until=None if until is None else Until(until),
         limits=decode_limits(values.pop("limits", None)),
+        # As it is here: versions before this one take no text that tells it.
+        is_async=registry.is_async(values["name"]),
         **values,
     )

@@ -83,6 +83,9 @@ def change(cursor: Any, dialect: Dialect, ids: Sequence[str], changes: Changes) 
     if changes.queue is not None:
         sets.append("queue = %s")
         params.append(changes.queue)
+    if changes.is_async is not None:
+        sets.append("is_async = %s")
+        params.append(changes.is_async)
     done = _update(cursor, dialect, ids, ", ".join(sets), WAITING, params) if sets else []
     if done:
         # What moved may be ready in another lane, or ready no more.
@@ -104,7 +107,7 @@ def counts(cursor: Any, alias: str, bound: int) -> list[QueueCounts]:
         queue = lane[len(prefix) :]
         cursor.execute(
             f"SELECT COUNT(*), MIN(due_at) FROM (SELECT due_at FROM {JOBS} WHERE lane = %s "
-            "ORDER BY precedence, due_at, id LIMIT %s) AS bounded",
+            "ORDER BY is_async, precedence, due_at, id LIMIT %s) AS bounded",
             [lane, bound],
         )
         number, due_at = cursor.fetchone()

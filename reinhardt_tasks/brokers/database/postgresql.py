@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .dialects import JOBS, OUTCOME_COLUMNS, Dialect, Front, Row
+from .dialects import JOBS, OUTCOME_COLUMNS, Dialect, Front, Row, Stretch
 from .rows import COLUMNS
+
+#: The front of all fronts. The id is sent as text.
+_BEGINNING: Front = (-(2**15), -(2**63), "00000000-0000-0000-0000-000000000000")
 
 
 class Postgresql(Dialect):
@@ -48,18 +51,30 @@ class Postgresql(Dialect):
         )
         return {str(id_): status for id_, status in cursor.fetchall()}
 
-    def claim(self, cursor: Any, lanes: Sequence[str], limit: int, worker: str, front: Front | None) -> list[Row]:
-        after = " AND (j.precedence, j.due_at, j.id) >= (%s, %s, %s::uuid)" if front else ""
+    def claim(self, cursor: Any, stretches: Sequence[Stretch], limit: int, worker: str) -> list[Row]:
         columns = ", ".join(f"j.{column}" for column in COLUMNS)
+        branches, params = [], []
+        for kind in {its.is_async: None for its in stretches}:
+            its_own = [its for its in stretches if its.is_async is kind]
+            # A room that were a column would let the planner guess at a tenth of all jobs, and think of sorting them.
+            room = its_own[0].room
+            looked_for = [(its.lane, kind, *(its.front or _BEGINNING)) for its in its_own]
+            branches.append(
+                f"SELECT r.*, s.is_async, {room} AS room FROM unnest("
+                "%s::text[], %s::boolean[], %s::smallint[], %s::bigint[], %s::uuid[]) "
+                "AS s(lane, is_async, precedence, due_at, id) CROSS JOIN LATERAL ("
+                f'SELECT j.id, j.precedence, j.due_at FROM {JOBS} j WHERE j.lane = s.lane COLLATE "C" '
+                f"AND j.is_async = s.is_async AND {self.is_open('s.lane')} "
+                "AND (j.precedence, j.due_at, j.id) >= (s.precedence, s.due_at, s.id) "
+                f"ORDER BY j.precedence, j.due_at, j.id LIMIT {room} FOR UPDATE SKIP LOCKED) r"
+            )
+            params += [list(column) for column in zip(*looked_for, strict=True)]
         cursor.execute(
-            "WITH picked AS MATERIALIZED (SELECT r.id FROM unnest(%s::text[]) AS l(lane) CROSS JOIN LATERAL ("
-            f'SELECT j.id, j.precedence, j.due_at FROM {JOBS} j WHERE j.lane = l.lane COLLATE "C" '
-            f"AND {self.is_open('l.lane')}{after} "
-            "ORDER BY j.precedence, j.due_at, j.id LIMIT %s FOR UPDATE SKIP LOCKED) r "
-            "ORDER BY r.precedence, r.due_at, r.id LIMIT %s) "
+            f"WITH found AS MATERIALIZED ({' UNION ALL '.join(branches)}), "
+            f"picked AS MATERIALIZED ({self.first_of('found', stretches)}) "
             f"UPDATE {JOBS} AS j SET {self.hold_sets()} FROM picked WHERE j.id = picked.id AND {self.is_alive()} "
             f"RETURNING {columns}",
-            [list(lanes), *(front or ()), limit, limit, worker, worker, worker],
+            [*params, limit, worker, worker, worker],
         )
         rows: list[Row] = cursor.fetchall()
         return rows

@@ -38,6 +38,7 @@ COLUMNS = (
     "finished_at",
     "once_until",
     "limits",
+    "is_async",
 )
 
 #: Stands before the limits of a job that has a rate among them: such a job knocks when it is claimed.
@@ -64,6 +65,7 @@ def job_of(row: Sequence[Any]) -> Job:
         once_key=values["once_key"],
         once_until=_until(values["once_until"]),
         limits=limits_of(values["limits"]),
+        is_async=bool(values["is_async"]),
         metadata=decode_or(values["metadata"], dict, {}),
         progress=decode_progress(values["progress"]),
         history=decode_history(values["history"]),

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.db import transaction
 
-from .dialects import JOBS, Dialect, Front, Row
+from .dialects import JOBS, Dialect, Row, Stretch
 from .rows import COLUMNS
 
 
@@ -47,17 +47,17 @@ class Sqlite(Dialect):
     def is_conflict(self, exc: BaseException) -> bool:
         return "locked" in str(exc) or "busy" in str(exc)
 
-    def claim(self, cursor: Any, lanes: Sequence[str], limit: int, worker: str, front: Front | None) -> list[Row]:
+    def claim(self, cursor: Any, stretches: Sequence[Stretch], limit: int, worker: str) -> list[Row]:
         one = (
-            f"SELECT id, precedence, due_at FROM {JOBS} WHERE lane = %s AND {self.is_open('%s')} "
-            "ORDER BY precedence, due_at, id LIMIT %s"
+            f"SELECT id, precedence, due_at, is_async, %s AS room FROM {JOBS} "
+            f"WHERE lane = %s AND is_async = %s AND {self.is_open('%s')} ORDER BY precedence, due_at, id LIMIT %s"
         )
-        each = " UNION ALL ".join([f"SELECT * FROM ({one})"] * len(lanes))
+        each = " UNION ALL ".join([f"SELECT * FROM ({one})"] * len(stretches))
+        looked_for = [value for its in stretches for value in (its.room, its.lane, its.is_async, its.lane, its.room)]
         cursor.execute(
-            f"UPDATE {JOBS} SET {self.hold_sets()} WHERE id IN ("
-            f"SELECT id FROM ({each}) ORDER BY precedence, due_at, id LIMIT %s) AND {self.is_alive()} "
+            f"UPDATE {JOBS} SET {self.hold_sets()} WHERE id IN ({self.first_of(f'({each})', stretches)}) AND {self.is_alive()} "
             f"RETURNING {', '.join(COLUMNS)}",
-            [worker, worker, *(value for lane in lanes for value in (lane, lane, limit)), limit, worker],
+            [worker, worker, *looked_for, limit, worker],
         )
         rows: list[Row] = cursor.fetchall()
         return rows

@@ -5,18 +5,21 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from ..base import BOTH
 from .dialects import JOBS
 
 if TYPE_CHECKING:
-    from ..base import Queues
+    from ..base import Kinds, Queues
     from .broker import DatabaseBroker
     from .ears import Ear
 
 #: A process that enqueues tells listeners at most once in QUIET seconds; who was told looks again after SETTLE seconds.
 QUIET, SETTLE = 0.02, 0.03
+#: The least seconds between two looks of whoever waits for one kind alone.
+GLANCE = 0.05
 
 
-def wait(broker: DatabaseBroker, ear: Ear, queues: Queues, timeout: float) -> bool:
+def wait(broker: DatabaseBroker, ear: Ear, queues: Queues, timeout: float, kinds: Kinds) -> bool:
     """See `Broker.wait`."""
     deadline = time.monotonic() + timeout
     settle_at = None
@@ -26,7 +29,7 @@ def wait(broker: DatabaseBroker, ear: Ear, queues: Queues, timeout: float) -> bo
         if ear.wakes_heard != broker.wakes:
             ear.wakes_heard = broker.wakes
             return True
-        is_ready, due_in = look(broker, queues)
+        is_ready, due_in = look(broker, queues, kinds)
         left = deadline - time.monotonic()
         if is_ready or left <= 0:
             return is_ready
@@ -35,30 +38,33 @@ def wait(broker: DatabaseBroker, ear: Ear, queues: Queues, timeout: float) -> bo
         if settle_at is not None:
             nap = min(nap, max(0.0, settle_at - time.monotonic()))
         heard = ear.listen(max(0.0, nap))
+        if heard and kinds != BOTH:
+            # Whoever has room for one kind hears of all that becomes of the other.
+            time.sleep(GLANCE)
         settle_at = time.monotonic() + SETTLE if heard else None
 
 
-def look(broker: DatabaseBroker, queues: Queues) -> tuple[bool, float | None]:
-    """Return whether something is ready, and in how many seconds the next waiting job is due (None: there is none)."""
+def look(broker: DatabaseBroker, queues: Queues, kinds: Kinds) -> tuple[bool, float | None]:
+    """Return whether something of these kinds is ready, and in how many seconds the next waiting job of any is due (None: there
+    is none)."""
 
     def work(cursor: Any) -> tuple[bool, float | None]:
-        is_ready, due_in = _ask(broker, cursor, queues)
+        is_ready, due_in = _ask(broker, cursor, queues, kinds)
         if not is_ready and due_in is not None and due_in <= 0:
             broker.promote(cursor, now=True)
-            is_ready, due_in = _ask(broker, cursor, queues)
+            is_ready, due_in = _ask(broker, cursor, queues, kinds)
         return is_ready, None if due_in is None else max(due_in, 0.001)
 
     answer = broker.session.run(work)
     return broker.session.run(work) if broker.attend() else answer
 
 
-def _ask(broker: DatabaseBroker, cursor: Any, queues: Queues) -> tuple[bool, float | None]:
+def _ask(broker: DatabaseBroker, cursor: Any, queues: Queues, kinds: Kinds) -> tuple[bool, float | None]:
     dialect = broker.session.dialect
     lanes = broker.lanes(cursor, queues)
-    ready = (
-        " OR ".join([f"EXISTS (SELECT 1 FROM {JOBS} WHERE lane = %s AND {dialect.is_open('%s')})"] * len(lanes))
-        or "1 = 0"
-    )
+    its_kind = "" if kinds == BOTH else f" AND is_async = {dialect.true if kinds[0] else dialect.false}"
+    one = f"EXISTS (SELECT 1 FROM {JOBS} WHERE lane = %s{its_kind} AND {dialect.is_open('%s')})"
+    ready = " OR ".join([one] * len(lanes)) or "1 = 0"
     cursor.execute(
         f"SELECT CASE WHEN {ready} THEN 1 ELSE 0 END, "
         f"(SELECT MIN(wakes_at) FROM {JOBS} WHERE wakes_at IS NOT NULL) - {dialect.now}",

@@ -16,7 +16,20 @@ from ...exceptions import QueueError
 from ...jobs import Claim, Job, Outcome, Progress, Succeeded, TaskStatus, as_enqueued
 from ...serialization import encode_progress
 from ...timestamps import from_micros, to_micros
-from ..base import Advice, Broker, BrokerTraits, Changes, Pulse, QueueCounts, Queues, WorkerInfo, WorkerRecord
+from ..base import (
+    BOTH,
+    Advice,
+    Broker,
+    BrokerTraits,
+    Changes,
+    Kinds,
+    Pulse,
+    QueueCounts,
+    Queues,
+    Room,
+    WorkerInfo,
+    WorkerRecord,
+)
 from ..lookups import Failures, Page, Query, Tallies
 from ..wakes import Wakes
 from . import faults, lookups, outcomes
@@ -30,6 +43,8 @@ from .seals import Seal
 JOBS_AT_ONCE = 1000
 #: Seconds after which a sleeper looks by itself: a token may have been lost with a server that was failed over.
 NAP = 5.0
+#: Where a job of each kind rings: who sleeps for one kind takes no token away from those who sleep for the other.
+_BELLS = {False: "bell", True: "chime"}
 
 
 class RedisBroker(Broker):
@@ -113,16 +128,17 @@ class RedisBroker(Broker):
                     pipeline.hgetall(f"{self.base}job:{id_}")
                 return self._jobs_of(wanted, await pipeline.execute(raise_on_error=False))
 
-    def wait(self, queues: Queues, timeout: float) -> bool:
+    def wait(self, queues: Queues, timeout: float, kinds: Kinds = BOTH) -> bool:
         deadline = time.monotonic() + timeout
         with self._wakes.sleeping() as is_woken:
             while not is_woken():
-                is_ready, micros = self._call("look", list(queues or ()))
+                looked_for = "both" if len(kinds) > 1 else _BELLS[kinds[0]]
+                is_ready, micros = self._call("look", [looked_for, *(queues or ())])
                 left = deadline - time.monotonic()
                 if is_ready or left <= 0:
                     return bool(is_ready)
                 try:
-                    if self._sleep(queues, min(left, NAP, int(micros) / 1_000_000 if micros else NAP), is_woken):
+                    if self._sleep(queues, kinds, min(left, NAP, int(micros) / 1_000_000 if micros else NAP), is_woken):
                         # Whoever rang put something there. A look would say so, one round trip later.
                         return True
                 except QueueError:
@@ -145,22 +161,23 @@ class RedisBroker(Broker):
             with suppress(Exception):
                 connection._sock.shutdown(2)
 
-    def claim(self, queues: Queues, limit: int, worker: WorkerInfo) -> list[Claim]:
+    def claim(self, queues: Queues, limit: int | Room, worker: WorkerInfo) -> list[Claim]:
         return self.exchange([], queues, limit, worker)[1]
 
     def settle(self, given: Sequence[Outcome]) -> list[Claim]:
         if not given:
             return []
-        lost, _ = self._exchange(given, (), 0, WorkerInfo(id=given[0].claim.worker))
+        lost, _ = self._exchange(given, (), Room.of(0), WorkerInfo(id=given[0].claim.worker))
         return lost
 
     def exchange(
-        self, given: Sequence[Outcome], queues: Queues, limit: int, worker: WorkerInfo
+        self, given: Sequence[Outcome], queues: Queues, limit: int | Room, worker: WorkerInfo
     ) -> tuple[list[Claim], list[Claim]]:
-        if limit <= 0:
+        room = Room.of(limit)
+        if not room.kinds:
             return self.settle(given), []
         self._sign_in(worker)
-        return self._exchange(given, queues, limit, worker)
+        return self._exchange(given, queues, room, worker)
 
     def heartbeat(self, worker: WorkerInfo) -> Pulse:
         facts = {
@@ -214,7 +231,8 @@ class RedisBroker(Broker):
             return []
         priority = "" if changes.priority is None else changes.priority
         run_after = "" if changes.run_after is None else to_micros(changes.run_after)
-        return self._call("change", [priority, changes.queue or "", run_after, *ids])
+        kind = "" if changes.is_async is None else int(changes.is_async)
+        return self._call("change", [priority, changes.queue or "", run_after, kind, *ids])
 
     def rewrite(self, id_: str, payload: str) -> bool:
         job = self.get([id_]).get(id_)
@@ -291,10 +309,13 @@ class RedisBroker(Broker):
 
         return faults.guarded(self, work)
 
-    def heads(self, queues: Queues, limit: int) -> list[tuple[float, str]]:
-        """Return the ranks and ids of the jobs that a claim would take; nothing is taken."""
-        found = self._call("heads", [limit, *(queues or ())])
-        return [(float(rank), id_) for id_, rank in zip(found[::2], found[1::2], strict=True)]
+    def heads(self, queues: Queues, room: Room) -> list[tuple[float, str, bool]]:
+        """Return rank, id and kind of the jobs that a claim would take; nothing is taken."""
+        found = self._call("heads", [room.for_kind(False), room.for_kind(True), *(queues or ())])
+        return [
+            (float(rank), id_, bool(is_async))
+            for id_, rank, is_async in zip(found[::3], found[1::3], found[2::3], strict=True)
+        ]
 
     def outgoing(self, arrived: Sequence[str] = ()) -> list[str]:
         """Return followers for other shards, each the JSON text of a job's values; first forget those that have arrived."""
@@ -343,7 +364,7 @@ class RedisBroker(Broker):
         return faults.guarded(self, lambda: script(name)(self.connections.taker, self.base, args))
 
     def _exchange(
-        self, given: Sequence[Outcome], queues: Queues, limit: int, worker: WorkerInfo
+        self, given: Sequence[Outcome], queues: Queues, room: Room, worker: WorkerInfo
     ) -> tuple[list[Claim], list[Claim]]:
         settled: list[Any] = []
         followers: list[Job] = []
@@ -353,7 +374,8 @@ class RedisBroker(Broker):
             foreign = [job for job in then if not self.owns(job)]
             settled += [*outcomes.values_of(outcome), len(mine), len(foreign)]
             followers += mine + foreign
-        head = [worker.id, int(worker.lease * 1_000_000), self._ttl, len(given), len(followers), limit]
+        rooms = [room.for_kind(False), room.for_kind(True), room.total]
+        head = [worker.id, int(worker.lease * 1_000_000), self._ttl, len(given), len(followers), *rooms]
         named = [-1] if queues is None else [len(queues), *queues]
         stored = [value for job in followers for value in job_values(job, self._seal)]
         lost, claimed = self._take("exchange", [*head, *named, *settled, *stored])
@@ -405,9 +427,10 @@ class RedisBroker(Broker):
                 "OPTIONS['WAIT_REPLICAS']."
             )
 
-    def _sleep(self, queues: Queues, nap: float, is_woken: Callable[[], bool]) -> bool:
+    def _sleep(self, queues: Queues, kinds: Kinds, nap: float, is_woken: Callable[[], bool]) -> bool:
         """Sleep until a bell rings, `wake()` is called, or `nap` seconds are over; return whether a bell rang."""
-        bells = [f"{self.base}bell:{queue}" for queue in (queues if queues is not None else ["*"])]
+        names = queues if queues is not None else ["*"]
+        bells = [f"{self.base}{_BELLS[kind]}:{name}" for kind in kinds for name in names]
         return bool(faults.guarded(self, lambda: self._blpop(bells, max(nap, 0.002), is_woken)))
 
     def _blpop(self, bells: list[str], nap: float, is_woken: Callable[[], bool]) -> Any:

@@ -4,7 +4,7 @@ n name, q queue, p priority, a arguments, st state, tk token, mx attempts at mos
 progress, hs history, rs result, cr cancellation requested, wk worker, hb the worker that holds it ('' for none), ra run after, en
 enqueued, du due, s1 first started, sa last started, fi finished. Where it is limited: lm limits, gt how many of them it has
 passed, op when it may go on, un until when it has its once key, fk the once key that it had, sk what its arguments are
-signed for, other than its id.
+signed for, other than its id; co 1 for a coroutine.
 """
 
 from __future__ import annotations
@@ -37,10 +37,12 @@ def job_values(job: Job, seal: Seal | None) -> list[Any]:
 
 
 def _rules(job: Job) -> str:
-    """Return what limits a job, as the scripts read it; most have nothing."""
-    if not job.limits and job.once_until is None and job.debounce is None:
+    """Return what only some jobs have, as the scripts read it; most have nothing."""
+    if not job.limits and job.once_until is None and job.debounce is None and not job.is_async:
         return ""
     rules: dict[str, Any] = {}
+    if job.is_async:
+        rules["co"] = "1"
     if job.limits:
         rules["limits"] = encode_limits(job.limits)
     if job.once_until is not None:
@@ -86,6 +88,7 @@ def job_of(id_: str, pairs: Sequence[str] | Mapping[str, str], backend: str, sea
         once_key=get("once") or None,
         once_until=_until(get("un")),
         limits=decode_limits(get("lm")),
+        is_async=get("co") == "1",
         metadata=decode_or(get("md"), dict, {}),
         progress=decode_progress(get("pg")),
         history=decode_history(get("hs")),

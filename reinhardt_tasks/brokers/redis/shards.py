@@ -20,7 +20,20 @@ from typing import Any, TypeVar
 from ...exceptions import PartlySettled, QueueError
 from ...jobs import Claim, Job, Outcome, Progress, Succeeded, TaskStatus
 from ...timestamps import to_micros
-from ..base import Advice, Broker, BrokerTraits, Changes, Pulse, QueueCounts, Queues, WorkerInfo, WorkerRecord
+from ..base import (
+    BOTH,
+    Advice,
+    Broker,
+    BrokerTraits,
+    Changes,
+    Kinds,
+    Pulse,
+    QueueCounts,
+    Queues,
+    Room,
+    WorkerInfo,
+    WorkerRecord,
+)
 from ..lookups import Failures, Page, Query, Tallies, all_tallies, merged
 from ..wakes import Wakes
 from .broker import RedisBroker
@@ -105,12 +118,12 @@ class ShardedBroker(Broker):
         missing = [id_ for id_ in ids if id_ not in found and self.shard_of(id_) is not self.home]
         return found | await self.home.aget(missing) if missing else found
 
-    def wait(self, queues: Queues, timeout: float) -> bool:
+    def wait(self, queues: Queues, timeout: float, kinds: Kinds = BOTH) -> bool:
         """Sleep in all shards at once, each in a thread; the first that hears something ends it for all."""
         with self._wakes.sleeping() as is_woken:
-            return is_woken() or self._wait(queues, timeout) or is_woken()
+            return is_woken() or self._wait(queues, timeout, kinds) or is_woken()
 
-    def _wait(self, queues: Queues, timeout: float) -> bool:
+    def _wait(self, queues: Queues, timeout: float, kinds: Kinds) -> bool:
         heard = threading.Event()
         answers: list[bool] = []
         errors: list[QueueError] = []
@@ -119,7 +132,7 @@ class ShardedBroker(Broker):
 
         def listen(shard: RedisBroker) -> None:
             try:
-                answers.append(shard.wait(queues, timeout))
+                answers.append(shard.wait(queues, timeout, kinds))
             except QueueError as exc:
                 errors.append(exc)
             if any(answers) or len(answers) + len(errors) == len(shards):
@@ -146,7 +159,7 @@ class ShardedBroker(Broker):
         for shard in self.shards:
             shard.wake()
 
-    def claim(self, queues: Queues, limit: int, worker: WorkerInfo) -> list[Claim]:
+    def claim(self, queues: Queues, limit: int | Room, worker: WorkerInfo) -> list[Claim]:
         return self.exchange([], queues, limit, worker)[1]
 
     def settle(self, outcomes: Sequence[Outcome]) -> list[Claim]:
@@ -157,10 +170,11 @@ class ShardedBroker(Broker):
         return lost
 
     def exchange(
-        self, outcomes: Sequence[Outcome], queues: Queues, limit: int, worker: WorkerInfo
+        self, outcomes: Sequence[Outcome], queues: Queues, limit: int | Room, worker: WorkerInfo
     ) -> tuple[list[Claim], list[Claim]]:
         lost, unsettled = self._settle(outcomes)
-        claims = self._claim(queues, limit, worker) if limit > 0 else []
+        room = Room.of(limit)
+        claims = self._claim(queues, room, worker) if room.kinds else []
         if unsettled:
             raise PartlySettled(_AWAY, unsettled=unsettled, lost=lost, claims=claims)
         return lost, claims
@@ -183,23 +197,29 @@ class ShardedBroker(Broker):
                 self._rest(shard)
         return lost, unsettled
 
-    def _claim(self, queues: Queues, limit: int, worker: WorkerInfo) -> list[Claim]:
-        shares = self._shares(queues, limit)
+    def _claim(self, queues: Queues, room: Room, worker: WorkerInfo) -> list[Claim]:
+        shares = self._shares(queues, room)
         found = self._each(lambda shard: shard.claim(queues, shares[id(shard)], worker) if id(shard) in shares else [])
         claims = [claim for some in found for claim in some]
         return sorted(claims, key=lambda claim: (-claim.job.priority, claim.job.due_at, claim.job.id))
 
-    def _shares(self, queues: Queues, limit: int) -> Mapping[int, int]:
+    def _shares(self, queues: Queues, room: Room) -> Mapping[int, Room]:
         """Return how much to claim from each shard, so that the first in all of them are taken first.
 
         Another worker may take some of them in between; then a shard gives the ones behind.
         """
 
-        def heads_of(shard: RedisBroker) -> list[tuple[float, str, int]]:
-            return [(rank, id_, id(shard)) for rank, id_ in shard.heads(queues, limit)]
+        def heads_of(shard: RedisBroker) -> list[tuple[float, str, bool, int]]:
+            return [(*head, id(shard)) for head in shard.heads(queues, room)]
 
         heads = sorted(head for some in self._each(heads_of) for head in some)
-        return Counter(shard for _, _, shard in heads[:limit])
+        taken: Counter[bool] = Counter()
+        shares: dict[int, Counter[bool]] = {}
+        for _, _, kind, shard in heads:
+            if taken[kind] < room.for_kind(kind) and taken.total() < room.total:
+                taken[kind] += 1
+                shares.setdefault(shard, Counter())[kind] += 1
+        return {shard: Room(share[False], share[True], share.total()) for shard, share in shares.items()}
 
     def _pass_on(self, shard: RedisBroker) -> None:
         """Bring the followers that a shard keeps for others there; what arrives twice is there once."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from reinhardt_tasks.brokers.base import Broker, Queues
+from reinhardt_tasks.brokers.base import BOTH, Broker, Kinds, Queues
 from reinhardt_tasks.jobs import Released, Retrying
 from tests.servers import wait_until
 
@@ -25,16 +25,17 @@ TIMEOUT, TOO_LATE = 30.0, 20.0
 class WaitingThread:
     """A thread that waits with a broker."""
 
-    def __init__(self, broker: Broker, queues: Queues = None) -> None:
+    def __init__(self, broker: Broker, queues: Queues = None, kinds: Kinds = BOTH) -> None:
         self.broker = broker
         self.queues = queues
+        self.kinds = kinds
         self.looks = 0
         self.thread: int | None = None
 
     def __call__(self) -> bool:
         self.thread = threading.get_native_id()
         try:
-            return self.broker.wait(self.queues, TIMEOUT)
+            return self.broker.wait(self.queues, TIMEOUT, self.kinds)
         finally:
             self.broker.close()
 

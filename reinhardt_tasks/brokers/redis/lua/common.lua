@@ -1,6 +1,6 @@
 -- Put before every script, with gates.lua and stores.lua. KEYS[1] is the shard's base, in the shard's slot; all other keys begin with it:
 --   job:<id>          hash    the job; its fields are listed in records.py
---   ready:<queue>     zset    id -> rank: priority, then due time, then (equal scores) the id itself
+--   ready:<queue>     zset    id -> score: rank (priority, then due time, then the id itself), coroutines below 0, see score
 --   later:<queue>     zset    id -> due time: SCHEDULED
 --   retry:<queue>     zset    id -> due time: RETRY
 --   queues            set     every queue that has had a job
@@ -15,7 +15,8 @@
 --   once:<key>        string  id
 --   reserved:<key>    string  id, perhaps of another shard: whoever spreads jobs asks here first
 --   outgoing          list    followers that belong to other shards, on their way there
---   bell:<queue>      list    one token for each worker that should look; bell:* for those who serve all queues
+--   bell:<queue>      list    one token for each worker that should look; bell:* for those who serve all queues. Coroutines
+--                             ring chime:<queue> and chime:* instead
 -- Times are microseconds since 1970, by this server's clock. Arguments and results are never looked into.
 local base = KEYS[1]
 local clock = redis.call('TIME')
@@ -34,15 +35,46 @@ local function rank(priority, due)
   return (100 - priority) * 35184372088832 + math.max(0, math.min(age, 35184372088831))
 end
 
+-- Where a job lies among those that are ready. The ranks of coroutines are moved below 0, so that each kind is a range of its
+-- own in one set: whoever has room for one kind does not walk over the other, and whoever knows nothing of kinds finds all.
+-- 2^53: all of this is exact in a double, too.
+local BELOW = 9007199254740992
+local function score(its_rank, is_async)
+  return string.format('%.0f', is_async and its_rank - BELOW or its_rank)
+end
+
+local function rank_of(its_score)
+  return its_score < 0 and its_score + BELOW or its_score
+end
+
+-- The first `limit` ready jobs of a kind, as ids and scores in turn.
+local function first_ready(queue, is_async, limit)
+  local least, most = '0', '+inf'
+  if is_async then
+    least, most = '-inf', '(0'
+  end
+  return redis.call('ZRANGEBYSCORE', key('ready', queue), least, most, 'WITHSCORES', 'LIMIT', 0, limit)
+end
+
+-- A key of another type, or a hash that is none, must not stop the others: what reads it is told nil.
+local function try(...)
+  local answer = redis.pcall(...)
+  if type(answer) == 'table' and answer.err then
+    return nil
+  end
+  return answer
+end
+
 local TOKENS = {}
 for number = 1, 16 do
   TOKENS[number] = '1'
 end
-local function ring(queue, count)
+local function ring(queue, count, is_async)
   count = math.min(count, #TOKENS)
   for _, name in ipairs({queue, '*'}) do
-    local bell = key('bell', name)
-    local missing = count - redis.call('LLEN', bell)
+    local bell = key(is_async and 'chime' or 'bell', name)
+    -- What lies under its name and is no bell is cleared away by whoever looks before it sleeps.
+    local missing = count - (try('LLEN', bell) or count)
     if missing > 0 then
       redis.call('RPUSH', bell, unpack(TOKENS, 1, missing))
     end
@@ -57,20 +89,20 @@ local function in_slices(command, name, values)
   end
 end
 
--- Puts a job where its state says that it lies. Returns whether it is ready.
-local function place(id, queue, status, priority, due)
+-- Puts a job where its state says that it lies; rings where it is ready.
+local function place(id, queue, status, priority, due, is_async)
   redis.call('SADD', base .. 'queues', queue)
   if status == 'PENDING' then
-    redis.call('ZADD', key('ready', queue), string.format('%.0f', rank(priority, due)), id)
-    return true
+    redis.call('ZADD', key('ready', queue), score(rank(priority, due), is_async), id)
+    ring(queue, 1, is_async)
+    return
   end
   local line = key(status == 'RETRY' and 'retry' or 'later', queue)
   redis.call('ZADD', line, string.format('%.0f', due), id)
   if redis.call('ZRANGE', line, 0, 0)[1] == id then
     -- It is due before everything that sleepers know of.
-    ring(queue, 1)
+    ring(queue, 1, is_async)
   end
-  return false
 end
 
 -- A server that is full takes a script's writes if the first one can only free memory. Whoever settles, claims or renews a
@@ -122,15 +154,6 @@ local function forget(id)
   redis.call('ZREM', base .. 'failures', id)
   redis.call('ZREM', base .. 'all', id)
   return once or found[2]
-end
-
--- A key of another type, or a hash that is none, must not stop the others: what reads it is told nil.
-local function try(...)
-  local answer = redis.pcall(...)
-  if type(answer) == 'table' and answer.err then
-    return nil
-  end
-  return answer
 end
 
 local function is_queue_sound(queue)

@@ -14,7 +14,14 @@ for _, worker in ipairs(redis.call('ZRANGE', base .. 'workers', 0, -1)) do
 end
 local answer = {}
 for _, queue in ipairs(redis.call('SUNION', base .. 'queues', base .. 'paused')) do
-  local head = (try('ZRANGE', key('ready', queue), 0, 0) or {})[1]
+  local oldest
+  for _, is_async in ipairs({false, true}) do
+    local head = not is_queue_sound(queue) and first_ready(queue, is_async, 1)[1]
+    local due = head and try('HGET', key('job', head), 'du')
+    if due and (not oldest or (tonumber(due) or now) < (tonumber(oldest) or now)) then
+      oldest = due
+    end
+  end
   -- Held back by limits: in a line, or let go from a moment on.
   local parked, pacing = try('SCARD', key('parked', queue)) or 0, try('SCARD', key('pacing', queue)) or 0
   answer[#answer + 1] = {
@@ -23,7 +30,7 @@ for _, queue in ipairs(redis.call('SUNION', base .. 'queues', base .. 'paused'))
     math.min(math.max(0, (try('ZCARD', key('later', queue)) or 0) - pacing), bound),
     math.min(try('ZCARD', key('retry', queue)) or 0, bound),
     running[queue] or 0,
-    head and try('HGET', key('job', head), 'du') or '',
+    oldest or '',
     redis.call('SISMEMBER', base .. 'paused', queue),
   }
 end

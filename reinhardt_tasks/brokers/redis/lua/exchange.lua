@@ -1,13 +1,15 @@
 -- Settles outcomes, then claims.
--- ARGV: worker, lease (µs), ttl of finished jobs (ms, 0: none), number of outcomes, number of followers, limit, number of
---       queues (-1: all), queues, outcomes (eight values each: id, token, status, result, history, delay in µs ('' keeps
+-- ARGV: worker, lease (µs), ttl of finished jobs (ms, 0: none), number of outcomes, number of followers, room (functions,
+--       coroutines, both together), number of queues (-1: all), queues, outcomes (eight values each: id, token, status, result, history, delay in µs ('' keeps
 --       the due time), number of followers, number of those that other shards store), followers (see store, in the order
 --       of their outcomes, those of other shards last).
 -- Returns {indexes of lost outcomes, claimed jobs}, a job being {id, fields and values}.
 local worker, lease, ttl = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
-local outcomes, followers, limit, count = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+local outcomes, followers = tonumber(ARGV[4]), tonumber(ARGV[5])
+local rooms = {[false] = tonumber(ARGV[6]), [true] = tonumber(ARGV[7])}
+local limit, count = tonumber(ARGV[8]), tonumber(ARGV[9])
 local OUTCOME_WIDTH = 8
-local first_outcome = 8 + math.max(count, 0)
+local first_outcome = 10 + math.max(count, 0)
 local follower = first_outcome + outcomes * OUTCOME_WIDTH
 
 local refused = check_store(follower, followers)
@@ -22,7 +24,7 @@ local let_go, ended, failures = {}, {}, {}
 local function settle(at)
   local id, token, status = ARGV[at], ARGV[at + 1], ARGV[at + 2]
   local job = key('job', id)
-  local held = try('HMGET', job, 'tk', 'hb', 'cr', 'q', 'p', 'du', 'lm', 'once', 'un')
+  local held = try('HMGET', job, 'tk', 'hb', 'cr', 'q', 'p', 'du', 'lm', 'once', 'un', 'co')
   if not held or held[1] ~= token or not held[2] or held[2] == '' then
     return false
   end
@@ -67,9 +69,7 @@ local function settle(at)
   end
   redis.call('HSET', job, 'du', string.format('%.0f', due), unpack(fields))
   free_key(id, held[8], held[9], false)
-  if settle_down(id, queue, status, tonumber(held[5]), due, held[7]) then
-    ring(queue, 1)
-  end
+  settle_down(id, queue, status, tonumber(held[5]), due, held[7], held[10])
   return status
 end
 
@@ -108,24 +108,29 @@ if count < 0 then
   queues = redis.call('SMEMBERS', base .. 'queues')
 else
   for number = 1, count do
-    queues[number] = ARGV[7 + number]
+    queues[number] = ARGV[9 + number]
   end
 end
 
 -- A claim is a sign of life.
 redis.call('ZADD', base .. 'workers', string.format('%.0f', now + lease), worker)
 
-local heads = {}
+local heads, ranges = {}, 0
 for _, queue in ipairs(queues) do
   if redis.call('SISMEMBER', base .. 'paused', queue) == 0 and not is_queue_sound(queue) then
     promote(queue)
-    local found = redis.call('ZRANGE', key('ready', queue), 0, limit - 1, 'WITHSCORES')
-    for at = 1, #found, 2 do
-      heads[#heads + 1] = {tonumber(found[at + 1]), found[at], queue}
+    for is_async, room in pairs(rooms) do
+      if room > 0 then
+        local found = first_ready(queue, is_async, room)
+        ranges = ranges + (found[1] and 1 or 0)
+        for at = 1, #found, 2 do
+          heads[#heads + 1] = {rank_of(tonumber(found[at + 1])), found[at], queue, is_async}
+        end
+      end
     end
   end
 end
-if count ~= 1 then
+if ranges > 1 then
   table.sort(heads, function(a, b)
     if a[1] ~= b[1] then
       return a[1] < b[1]
@@ -134,9 +139,18 @@ if count ~= 1 then
   end)
 end
 
+local chosen = {}
+for _, head in ipairs(heads) do
+  local is_async = head[4]
+  if #chosen < limit and rooms[is_async] > 0 then
+    rooms[is_async] = rooms[is_async] - 1
+    chosen[#chosen + 1] = head
+  end
+end
+
 local claims, taken, tokens = {}, {}, {}
-for number = 1, math.min(limit, #heads) do
-  local id, queue = heads[number][2], heads[number][3]
+for _, head in ipairs(chosen) do
+  local id, queue = head[2], head[3]
   local job = key('job', id)
   local ids = part(taken, queue)
   ids[#ids + 1] = id

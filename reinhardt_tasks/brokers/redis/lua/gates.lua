@@ -12,7 +12,7 @@ local function make_gates()
   local KEPT = 3600000
 
   local function read(id)
-    local found = try('HMGET', key('job', id), 'lm', 'gt', 'q', 'p', 'du', 'st')
+    local found = try('HMGET', key('job', id), 'lm', 'gt', 'q', 'p', 'du', 'st', 'co')
     if not found or not found[1] then
       return nil
     end
@@ -21,7 +21,7 @@ local function make_gates()
       return nil
     end
     return {id = id, limits = limits, passed = tonumber(found[2]) or 0, queue = found[3], status = found[6],
-            rank = rank(tonumber(found[4]), tonumber(found[5]))}
+            rank = rank(tonumber(found[4]), tonumber(found[5])), is_async = found[7] == '1'}
   end
 
   local function rule_of(name)
@@ -43,8 +43,8 @@ local function make_gates()
     local limit = job.limits[job.passed + 1]
     if not limit then
       redis.call('SADD', base .. 'queues', job.queue)
-      redis.call('ZADD', key('ready', job.queue), string.format('%.0f', job.rank), job.id)
-      ring(job.queue, 1)
+      redis.call('ZADD', key('ready', job.queue), score(job.rank, job.is_async), job.id)
+      ring(job.queue, 1, job.is_async)
       return
     end
     redis.call('ZADD', key('line', limit[1]), string.format('%.0f', job.rank), job.id)
@@ -64,7 +64,7 @@ local function make_gates()
     redis.call('SADD', base .. 'queues', job.queue)
     redis.call('SADD', key('pacing', job.queue), job.id)
     redis.call('ZADD', key('later', job.queue), string.format('%.0f', opens_at), job.id)
-    ring(job.queue, 1)
+    ring(job.queue, 1, job.is_async)
   end
 
   -- Takes all from a job that it has of its limits; returns the keys that it had passed.
@@ -207,17 +207,17 @@ local function gates()
   return made_gates
 end
 
--- Puts a job where its state says that it lies, by its limits where it has some (`limits`, as stored). Returns whether it is
--- ready, and nobody has been told.
-local function settle_down(id, queue, status, priority, due, limits)
+-- Puts a job where its state says that it lies, by its limits where it has some (`limits`, as stored); `co` is '1' for a
+-- coroutine. Whoever sleeps is told.
+local function settle_down(id, queue, status, priority, due, limits, co)
   if limits then
     if status == 'PENDING' and gates().enter(id) then
-      return false
+      return
     elseif status ~= 'PENDING' then
       gates().leave(id)
     end
   end
-  return place(id, queue, status, priority, due)
+  place(id, queue, status, priority, due, co == '1')
 end
 
 -- Frees the once key of a job that has started or ended, as `till` says; `is_over`: it has ended. The key is remembered, for

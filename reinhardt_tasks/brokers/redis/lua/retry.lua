@@ -2,7 +2,7 @@
 local done = {}
 for _, id in ipairs(ARGV) do
   local job = key('job', id)
-  local found = try('HMGET', job, 'st', 'q', 'p', 'lm')
+  local found = try('HMGET', job, 'st', 'q', 'p', 'lm', 'co')
   local status = found and found[1]
   if (status == 'FAILURE' or status == 'CANCELLED' or status == 'SCHEDULED' or status == 'RETRY')
       and not is_queue_sound(found[2]) then
@@ -10,9 +10,7 @@ for _, id in ipairs(ARGV) do
     unfinish(id)
     redis.call('HDEL', job, 'cr', 'fi')
     redis.call('HSET', job, 'st', 'PENDING', 'du', now_text)
-    if settle_down(id, found[2], 'PENDING', tonumber(found[3]), now, found[4]) then
-      ring(found[2], 1)
-    end
+    settle_down(id, found[2], 'PENDING', tonumber(found[3]), now, found[4], found[5])
     done[#done + 1] = id
   end
 end

@@ -5,12 +5,12 @@ local function promote(queue)
     local due = try('ZRANGEBYSCORE', key(kind, queue), '-inf', now, 'LIMIT', 0, 500) or {}
     for _, id in ipairs(due) do
       redis.call('ZREM', key(kind, queue), id)
-      local job = try('HMGET', key('job', id), 'p', 'du', 'lm')
+      local job = try('HMGET', key('job', id), 'p', 'du', 'lm', 'co')
       if job and job[1] then
         redis.call('HSET', key('job', id), 'st', 'PENDING')
       end
       if job and job[1] and not (job[3] and gates().wake(id, queue)) then
-        redis.call('ZADD', key('ready', queue), string.format('%.0f', rank(tonumber(job[1]), tonumber(job[2]))), id)
+        redis.call('ZADD', key('ready', queue), score(rank(tonumber(job[1]), tonumber(job[2])), job[4] == '1'), id)
       end
     end
   end
@@ -36,7 +36,7 @@ local function first_of(at, batch)
 end
 
 -- The rules at ARGV[at + 9], '' for none: {limits = a JSON text, till = when its once key is free, wait and most (µs) of a
--- debounced one, seal = what its arguments are signed for}.
+-- debounced one, seal = what its arguments are signed for, co = '1' for a coroutine}.
 local function rules_at(at)
   local text = ARGV[at + 9]
   return text and text ~= '' and cjson.decode(text) or nil
@@ -53,7 +53,7 @@ local function put_off(id, at, rules, batch)
     end
     return
   end
-  local found = try('HMGET', job, 'st', 'q', 'p', 'en', 'lm', 'once')
+  local found = try('HMGET', job, 'st', 'q', 'p', 'en', 'lm', 'once', 'co')
   local status = found and found[1]
   if found and found[6] == ARGV[at + 7] and (status == 'PENDING' or status == 'SCHEDULED' or status == 'RETRY') then
     local due = now + rules.wait
@@ -66,9 +66,7 @@ local function put_off(id, at, rules, batch)
       unplace(id, found[2], status)
       status = due > now and 'SCHEDULED' or 'PENDING'
       redis.call('HSET', job, 'st', status, 'du', text, 'ra', text)
-      if settle_down(id, found[2], status, tonumber(found[3]), due, found[5]) then
-        ring(found[2], 1)
-      end
+      settle_down(id, found[2], status, tonumber(found[3]), due, found[5], found[7])
     end
   end
 end
@@ -78,7 +76,8 @@ end
 -- or the id of the job that was there first and stands for it.
 local function store(first, count, stamp)
   local answer, all, queues = {}, {}, {}
-  local lines, fresh, soonest, limited = {}, {}, {}, {}
+  -- `fresh`: kind -> queue -> how many are ready there.
+  local lines, fresh, soonest, limited = {}, {[false] = {}, [true] = {}}, {}, {}
   local batch = {jobs = {}, onces = {}}
   local stamped = stamp and string.format('%.0f', stamp) or now_text
   for number = 0, count - 1 do
@@ -97,19 +96,23 @@ local function store(first, count, stamp)
         due, due_text = tonumber(run_after), run_after
         status = due > now and 'SCHEDULED' or 'PENDING'
       end
-      local line, score
+      local is_async = rules and rules.co == '1' or false
+      local line, its_score
       if rules and rules.limits and status == 'PENDING' then
         limited[#limited + 1] = id
       elseif status == 'PENDING' then
-        line, score = key('ready', queue), string.format('%.0f', rank(tonumber(ARGV[at + 3]), due))
-        fresh[queue] = (fresh[queue] or 0) + 1
+        line, its_score = key('ready', queue), score(rank(tonumber(ARGV[at + 3]), due), is_async)
+        fresh[is_async][queue] = (fresh[is_async][queue] or 0) + 1
       else
-        line, score = key('later', queue), due_text
-        soonest[queue] = math.min(soonest[queue] or due, due)
+        line, its_score = key('later', queue), due_text
+        local known_soonest = soonest[queue]
+        if not known_soonest or due < known_soonest.due then
+          soonest[queue] = {due = due, is_async = is_async}
+        end
       end
       if line then
         local members = part(lines, line)
-        members[#members + 1] = score
+        members[#members + 1] = its_score
         members[#members + 1] = id
       end
       local fields = {'n', ARGV[at + 1], 'q', queue, 'p', ARGV[at + 3], 'a', ARGV[at + 4], 'st', status,
@@ -128,6 +131,7 @@ local function store(first, count, stamp)
         also('lm', rules.limits or '')
         also('un', rules.till or '')
         also('sk', rules.seal or '')
+        also('co', rules.co or '')
       end
       batch.jobs[id] = fields
       if once ~= '' then
@@ -139,15 +143,17 @@ local function store(first, count, stamp)
     end
     answer[number + 1] = known or ''
   end
-  for queue, due in pairs(soonest) do
+  for queue, first in pairs(soonest) do
     local head = redis.call('ZRANGE', key('later', queue), 0, 0, 'WITHSCORES')[2]
-    if not head or due < tonumber(head) then
+    if not head or first.due < tonumber(head) then
       -- It is due before everything that sleepers know of.
-      fresh[queue] = fresh[queue] or 1
+      fresh[first.is_async][queue] = fresh[first.is_async][queue] or 1
     end
   end
-  for queue, ready in pairs(fresh) do
-    ring(queue, ready)
+  for is_async, numbers in pairs(fresh) do
+    for queue, ready in pairs(numbers) do
+      ring(queue, ready, is_async)
+    end
   end
   for line, members in pairs(lines) do
     in_slices('ZADD', line, members)
