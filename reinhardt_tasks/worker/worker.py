@@ -8,20 +8,19 @@ import threading
 import time
 import traceback
 from collections.abc import Sequence
-from inspect import iscoroutinefunction
 
-from ..brokers.base import Broker, Pulse, Queues
+from ..brokers.base import BOTH, Broker, Kinds, Pulse, Queues, Room
 from ..exceptions import PartlySettled, QueueError, TaskCancelled, TaskTimeout
 from ..execution import Execution
 from ..jobs import Claim, Outcome, Released, Retrying, Succeeded
 from ..options import BackendOptions
-from ..registry import registry
 from .child import SupervisedHeartbeat
 from .config import WorkerConfig, worker_info
 from .deadlines import Deadlines
 from .endings import Endings
 from .health import QUIET, READY, STOPPING, Vitals
 from .heartbeat import Heartbeat
+from .kinds import Hopes, kind_of, misfits, put_right
 from .listener import Listener
 from .maintenance import Maintenance
 from .order import QueueOrder
@@ -40,6 +39,7 @@ LINGER = 0.01
 FULL = 250
 #: Seconds until a suspect is offered again, where another one runs: see `Quarantine`.
 SUSPECT_DELAY = 1.0
+_NO_ROOM = Room.of(0)
 
 
 class Worker:
@@ -83,7 +83,7 @@ class Worker:
         self._stops = 0
         self._left_running = False
         self._claimed = 0
-        self._may_have_work = True
+        self._hopes = Hopes()
         self._outages = Outages(broker, self.info)
         self._threads = Threads(self.config.concurrency, broker, self._ended)
         self._loop: Loop | None = None
@@ -130,7 +130,7 @@ class Worker:
 
     def wake(self) -> None:
         """Let the loop turn now."""
-        self._may_have_work = True
+        self._hopes.rise()
         threading.Thread(target=self._heard, daemon=True).start()
 
     @property
@@ -213,14 +213,15 @@ class Worker:
             self._settle_and_claim()
         finally:
             self._endings.tell()
+        self._listen()
 
     def _settle_and_claim(self) -> None:
         if self._outages.is_resting:
             return
         with self._news:
             outcomes, self._outcomes = [*self._outages.due(), *self._outcomes], []
-            room = self._room() if self._may_have_work else 0
-        if not outcomes and room <= 0:
+            room = self._hopes.worth_asking(self._room())
+        if not outcomes and not room.kinds:
             return
         self._is_exchanging = True
         try:
@@ -228,9 +229,9 @@ class Worker:
         finally:
             self._is_exchanging = False
 
-    def _exchange(self, outcomes: list[Outcome], room: int) -> None:
+    def _exchange(self, outcomes: list[Outcome], room: Room) -> None:
         try:
-            first, *others = self._order.turns() if room > 0 else [self.config.queues]
+            first, *others = self._order.turns() if room.kinds else [self.config.queues]
             lost, claims = self.broker.exchange(outcomes, first, room, self.info)
         except PartlySettled as exc:
             self._outages.put_off(exc.unsettled)
@@ -240,56 +241,63 @@ class Worker:
             self._put_off(outcomes, exc)
             return
         else:
-            claims += self._claim_from(others, room - len(claims))
+            claims += self._claim_from(others, room.beside(claims))
         self._outages.recovered()
         self._forget(outcomes, lost)
-        self._hand_out(claims)
+        self._hand_out(claims, room)
         with self._news:
-            if room > 0:
-                # Less than was asked for: the store has no more, and will tell when it has.
-                self._may_have_work = len(claims) >= room
-            elif outcomes and self.config.burst or any(makes_ready(outcome) for outcome in outcomes):
+            self._hopes.learn(room, claims)
+            if outcomes and self.config.burst or any(makes_ready(outcome) for outcome in outcomes):
                 # In a burst what ended may have enqueued something itself.
-                self._may_have_work = True
-        if not self._may_have_work:
-            self._listener.listen()
+                self._hopes.rise(tuple(kind for kind in BOTH if kind not in room.kinds))
 
-    def _claim_from(self, others: Sequence[Queues], room: int) -> list[Claim]:
+    def _listen(self) -> None:
+        """Have the store tell of what it did not have, where no claim asks for that anyway."""
+        with self._news:
+            if (listen_at := self._hopes.listen_at) is None or time.monotonic() < listen_at:
+                return
+            kinds = self._hopes.lost
+        self._listener.listen(kinds)
+
+    def _claim_from(self, others: Sequence[Queues], room: Room) -> list[Claim]:
         """Fill the room that the first queue has left."""
         claims: list[Claim] = []
         for queues in others:
-            if room - len(claims) <= 0:
+            left = room.beside(claims)
+            if not left.kinds:
                 break
             try:
-                claims += self.broker.claim(queues, room - len(claims), self.info)
+                claims += self.broker.claim(queues, left, self.info)
             except QueueError as exc:
                 # What was claimed before is in hand; the next turn meets the same error and deals with it.
                 logger.warning("Not all queues could be asked: %s", exc)
                 break
         return claims
 
-    def _room(self) -> int:
-        if self.is_stopping or self._is_quiet or len(self._coroutines) >= self.config.async_concurrency:
-            return 0
-        if self._quarantine.is_closed(is_busy=bool(self._running)):
-            return 0
+    def _room(self) -> Room:
+        if self.is_stopping or self._is_quiet or self._quarantine.is_closed(is_busy=bool(self._running)):
+            return _NO_ROOM
         # What has ended takes no thread, and waits for a part of the store that is away, maybe for long.
         in_threads = len(self._held) - len(self._coroutines) - len(self._outcomes) - self._outages.put_by
-        room = self.config.concurrency + self._prefetch.extra() - in_threads
-        if in_threads > self.config.concurrency and room < self._prefetch.extra() // 2:
+        at_once = self.config.concurrency + self._prefetch.extra()
+        functions = at_once - in_threads
+        if in_threads > self.config.concurrency and functions < self._prefetch.extra() // 2:
             # There is enough to do; a claim now would be a small one.
-            return 0
+            functions = 0
+        # All that there is room for at once would leave nothing to other processes.
+        coroutines = min(at_once, self.config.async_concurrency - len(self._coroutines))
+        functions, coroutines = max(0, functions), max(0, coroutines)
+        total = functions + coroutines
         if self.config.max_tasks is not None:
-            room = min(room, self.config.max_tasks - self._claimed)
-        return max(0, room)
+            total = max(0, min(total, self.config.max_tasks - self._claimed))
+        return Room(functions, coroutines, total)
 
-    def _hand_out(self, claims: list[Claim]) -> None:
+    def _hand_out(self, claims: list[Claim], room: Room) -> None:
         ordinary: list[Execution] = []
         coroutines: list[Execution] = []
-        for claim in self._admitted(claims):
+        for claim in self._admitted(self._fitting(claims, room)):
             execution = Execution(claim, self.options, self._sender, self.broker.annotate)
-            is_async = registry.has(claim.job.name) and iscoroutinefunction(registry.get(claim.job.name).func)
-            (coroutines if is_async else ordinary).append(execution)
+            (coroutines if kind_of(claim) else ordinary).append(execution)
             if (former := self._running.get(claim.job.id)) is not None:
                 # Lost while this worker was suspended, and now it is here again.
                 self._halt(former, TaskCancelled("The worker's lease ran out, and the task runs again."))
@@ -308,20 +316,35 @@ class Worker:
         if ordinary:
             self._threads.put(ordinary)
 
+    def _fitting(self, claims: list[Claim], room: Room) -> list[Claim]:
+        """Return the claims for which there is room; those whose code is of the other kind since may have to go back."""
+        others = misfits(claims, room)
+        if not others:
+            return claims
+        self._return(others, delay=0.0)
+        try:
+            put_right(self.broker, others)
+        except QueueError as exc:
+            logger.warning("%d tasks lie among those of the other kind still: %s", len(others), exc)
+        return [claim for claim in claims if claim not in others]
+
     def _admitted(self, claims: list[Claim]) -> list[Claim]:
         """Return the claims that begin now; give the others back first, since what begins may end this process."""
         # What has ended and is not recorded would be lost as well.
         admitted, others = self._quarantine.admit(claims, is_busy=bool(self._running or self._outcomes))
         if others:
             # They keep their place, unless the next claim would only bring them here again.
-            delay = 0.0 if self._quarantine.is_closed(is_busy=True) else SUSPECT_DELAY
-            back: list[Outcome] = [Released(claim=claim, delay=delay) for claim in others]
-            self._held.update({claim.job.id: claim for claim in others})
-            try:
-                self._forget(back, self.broker.settle(back))
-            except QueueError as exc:
-                self._put_off(back, exc)
+            self._return(others, delay=0.0 if self._quarantine.is_closed(is_busy=True) else SUSPECT_DELAY)
         return admitted
+
+    def _return(self, claims: list[Claim], delay: float) -> None:
+        """Give back at once what does not begin here."""
+        back: list[Outcome] = [Released(claim=claim, delay=delay) for claim in claims]
+        self._held.update({claim.job.id: claim for claim in claims})
+        try:
+            self._forget(back, self.broker.settle(back))
+        except QueueError as exc:
+            self._put_off(back, exc)
 
     def _began(self, execution: Execution) -> None:
         """Called in the task's thread, or the loop's."""
@@ -370,7 +393,8 @@ class Worker:
                 # An atomic task, which has settled itself.
                 self._held.pop(job.id, None)
                 self.succeeded += 1
-                self._may_have_work = self._may_have_work or self.config.burst
+                if self.config.burst:
+                    self._hopes.rise()
             else:
                 self._outcomes.append(outcome)
             if self._is_pressing():
@@ -378,11 +402,10 @@ class Worker:
 
     def _is_pressing(self) -> bool:
         """Return whether the loop has a reason to turn now. Called with the lock."""
+        may_claim = self._hopes.fit(self._room())
         if self._outcomes:
-            return (
-                not self._running or len(self._outcomes) >= FULL or self._may_have_work and not self._threads.waiting()
-            )
-        return self._may_have_work and self._room() > 0
+            return not self._running or len(self._outcomes) >= FULL or may_claim and not self._threads.waiting()
+        return may_claim
 
     def _sleep(self) -> None:
         with self._news:
@@ -398,6 +421,8 @@ class Worker:
     def _nap(self) -> float:
         now = time.monotonic()
         naps = [1.0]
+        if (listen_at := self._hopes.listen_at) is not None and not self._listener.listens_for(self._hopes.lost):
+            naps.append(listen_at - now)
         if self._outages.is_resting:
             return max(0.001, min(1.0, self._outages.retry_at - now))
         if (ended := self._endings.untold_since()) is not None:
@@ -408,9 +433,9 @@ class Worker:
             naps.append(deadline - now)
         return min(naps)
 
-    def _heard(self) -> None:
+    def _heard(self, kinds: Kinds = BOTH) -> None:
         with self._news:
-            self._may_have_work = True
+            self._hopes.rise(kinds)
             self._news.notify_all()
 
     def _is_over(self) -> bool:
@@ -420,7 +445,7 @@ class Worker:
             return False
         if self.has_had_enough:
             return True
-        return self.config.burst and not self._may_have_work and not self._outages.is_on
+        return self.config.burst and not self._hopes and not self._outages.is_on
 
     def _forget(self, outcomes: list[Outcome], lost: list[Claim]) -> None:
         gone = {claim.job.id for claim in lost}

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from inspect import iscoroutinefunction
 from typing import Any
 
 from reinhardt_tasks.brokers.base import Broker
@@ -53,6 +54,7 @@ def job_for(task: Any, *args: Any, **kwargs: Any) -> Job:
         run_after=task.run_after,
         max_attempts=task.max_attempts,
         metadata=task.metadata,
+        is_async=iscoroutinefunction(task.func),
     )
 
 

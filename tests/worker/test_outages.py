@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from reinhardt_tasks.brokers.base import Pulse, WorkerInfo
+from reinhardt_tasks.brokers.base import BOTH, Pulse, WorkerInfo
 from reinhardt_tasks.brokers.memory import MemoryBroker
 from reinhardt_tasks.exceptions import QueueError
 from reinhardt_tasks.jobs import Claim, Outcome, Succeeded, TaskStatus
@@ -58,9 +58,9 @@ class Flaky(MemoryBroker):
             self.refusals += 1
             raise QueueError("the store is down")
 
-    def wait(self, queues: Any, timeout: float) -> bool:
+    def wait(self, queues: Any, timeout: float, kinds: Any = BOTH) -> bool:
         self._answer()
-        return super().wait(queues, timeout)
+        return super().wait(queues, timeout, kinds)
 
     def claim(self, queues: Any, limit: int, worker: WorkerInfo) -> list[Claim]:
         self._answer()

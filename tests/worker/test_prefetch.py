@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from reinhardt_tasks.brokers.base import Queues, WorkerInfo
+from reinhardt_tasks.brokers.base import Queues, Room, WorkerInfo
 from reinhardt_tasks.brokers.memory import MemoryBroker
 from reinhardt_tasks.jobs import Claim
 from reinhardt_tasks.tasks import task
@@ -99,8 +99,8 @@ class Asked(MemoryBroker):
         super().__init__()
         self.limits: list[int] = []
 
-    def claim(self, queues: Queues, limit: int, worker: WorkerInfo) -> list[Claim]:
-        self.limits.append(limit)
+    def claim(self, queues: Queues, limit: int | Room, worker: WorkerInfo) -> list[Claim]:
+        self.limits.append(Room.of(limit).for_kind(False))
         return super().claim(queues, limit, worker)
 
 
