@@ -54,7 +54,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     }
     _run(environment, "-m", "tests.browser.prepare")
     port = ReservedPort()
-    commands = [["runserver", "--noreload", f"{HOST}:{port.number}"], ["runworker", "--concurrency", "4"]]
+    # Each look at all pages leaves a task that runs on and on.
+    commands = [["runserver", "--noreload", f"{HOST}:{port.number}"], ["runworker", "--concurrency", "16"]]
     processes = []
     try:
         for command in commands:
@@ -128,9 +129,12 @@ def visit(browser: Any, site: Site) -> Iterator[Callable[..., Any]]:
     contexts: list[Any] = []
     complaints: list[str] = []
 
-    def opened(user: str = "chief", *, locale: str = "en-US", scheme: str = "light", width: int = 1280) -> Any:
+    def opened(user: str = "chief", *, scheme: str = "light", width: int = 1280, **more: Any) -> Any:
         context = browser.new_context(
-            base_url=site.address, locale=locale, color_scheme=scheme, viewport={"width": width, "height": 900}
+            base_url=site.address,
+            color_scheme=scheme,
+            viewport={"width": width, "height": 900},
+            **{"locale": "en-US", **more},
         )
         context.set_default_timeout(SOON)
         contexts.append(context)
