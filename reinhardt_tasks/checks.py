@@ -8,6 +8,7 @@ from typing import Any
 from django.apps import apps
 from django.conf import global_settings, settings
 from django.core import checks
+from django.utils.translation import gettext as _
 
 from ._compat import TASKS_APP, task_backends
 from .exceptions import InvalidSchedule, QueueError
@@ -36,8 +37,8 @@ def check_shape(app_configs: Any = None, **kwargs: Any) -> list[checks.CheckMess
         return []
     return [
         checks.Warning(
-            "The app reinhardt_tasks is installed, and TASKS names no backend: tasks run at once, in the request.",
-            hint="Set TASKS = {'default': {'BACKEND': 'reinhardt_tasks.backends.DatabaseBackend'}}.",
+            _("The app reinhardt_tasks is installed, and TASKS names no backend: tasks run at once, in the request."),
+            hint=_("Set TASKS = {'default': {'BACKEND': 'reinhardt_tasks.backends.DatabaseBackend'}}."),
             id="reinhardt_tasks.W004",
         )
     ]
@@ -53,13 +54,19 @@ def check_schedules(app_configs: Any = None, **kwargs: Any) -> list[checks.Check
     for backend in task_backends.all():
         given = getattr(getattr(backend, "settings", None), "schedules", None) or {}
         declarations, problems = declared_in_settings(backend.alias, given)
-        messages += [_error("E030", problem, "Correct the entry in your settings.") for problem in problems]
+        messages += [_error("E030", problem, _("Correct the entry in your settings.")) for problem in problems]
         for declaration in declarations:
             if declaration.name in found:
                 where = f"TASKS[{backend.alias!r}]['OPTIONS']['SCHEDULES']"
                 other = found[declaration.name].source
                 messages.append(
-                    _error("E031", f"{where} has {declaration.name!r}, which {other} has too.", "Rename one of them.")
+                    _error(
+                        "E031",
+                        _("{where} has {name}, which {other} has too.").format(
+                            where=where, name=repr(declaration.name), other=other
+                        ),
+                        _("Rename one of them."),
+                    )
                 )
             found.setdefault(declaration.name, declaration)
     for declaration in found.values():
@@ -71,21 +78,31 @@ def _schedule_messages(declaration: Declaration) -> list[checks.CheckMessage]:
     name = declaration.name
     if not registry.has(declaration.task):
         near = did_you_mean(declaration.task, registry.list())
-        hint = "Write its module and its function, as in 'shop.tasks.close'; the module is imported at start."
+        hint = _("Write its module and its function, as in 'shop.tasks.close'; the module is imported at start.")
         return [
-            _error("E032", f"Schedule {name!r} names the task {declaration.task!r}, which is not there{near}.", hint)
+            _error(
+                "E032",
+                _("Schedule {name} names the task {task}, which is not there{near}.").format(
+                    name=repr(name), task=repr(declaration.task), near=near
+                ),
+                hint,
+            )
         ]
     task = registry.get(declaration.task)
     try:
         check_arguments(declaration, task)
     except InvalidSchedule as exc:
-        return [_error("E033", str(exc), "Correct its args and kwargs.")]
+        return [_error("E033", str(exc), _("Correct its args and kwargs."))]
     alias = declaration.backend or task.backend
     if alias not in task_backends.settings:
         near = did_you_mean(alias, task_backends.settings)
         return [
             _error(
-                "E034", f"Schedule {name!r} names the backend {alias!r}, which TASKS lacks{near}.", "Name one of TASKS."
+                "E034",
+                _("Schedule {name} names the backend {alias}, which TASKS lacks{near}.").format(
+                    name=repr(name), alias=repr(alias), near=near
+                ),
+                _("Name one of TASKS."),
             )
         ]
     queues = task_backends[alias].queues
@@ -95,8 +112,10 @@ def _schedule_messages(declaration: Declaration) -> list[checks.CheckMessage]:
         return [
             _error(
                 "E034",
-                f"Schedule {name!r} names the queue {queue!r}, which is not in TASKS[{alias!r}]['QUEUES']{near}.",
-                "Add it there, or name another one.",
+                _("Schedule {name} names the queue {queue}, which is not in TASKS[{alias}]['QUEUES']{near}.").format(
+                    name=repr(name), queue=repr(queue), alias=repr(alias), near=near
+                ),
+                _("Add it there, or name another one."),
             )
         ]
     return []
@@ -122,8 +141,10 @@ def check_stores(app_configs: Any = None, **kwargs: Any) -> list[checks.CheckMes
         except QueueError as exc:
             messages.append(
                 checks.Warning(
-                    f"TASKS[{backend.alias!r}] could not be asked how it is set up: {exc}",
-                    hint="Start it, or see that this machine reaches it.",
+                    _("TASKS[{alias}] could not be asked how it is set up: {exc}").format(
+                        alias=repr(backend.alias), exc=exc
+                    ),
+                    hint=_("Start it, or see that this machine reaches it."),
                     id="reinhardt_tasks.W007",
                 )
             )

@@ -20,6 +20,7 @@ from ._compat import CoreTask
 from .jobs import Job
 from .queues import QueueConfig
 from .retries import Backoff, RetryPolicy, RetryStrategy
+from .speech import gettext as _
 
 DAY = 86_400.0
 
@@ -60,7 +61,9 @@ def a_duration(least: float = 0.0, *, none: bool = False) -> Reader:
             or number <= least
         ):
             raise ValueError(
-                f"must be seconds above {least:g}, or a timedelta{', or None' if none else ''}, not {value!r}"
+                _("must be seconds above {least}, or a timedelta{more}, not {value}").format(
+                    least=f"{least:g}", more=_(", or None") if none else "", value=repr(value)
+                )
             )
         return float(number)
 
@@ -74,7 +77,11 @@ def a_number(least: int, *, none: bool = False) -> Reader:
         if value is None and none:
             return None
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise ValueError(f"must be a whole number from {least} on{', or None' if none else ''}, not {value!r}")
+            raise ValueError(
+                _("must be a whole number from {least} on{more}, not {value}").format(
+                    least=least, more=_(", or None") if none else "", value=repr(value)
+                )
+            )
         return value
 
     return read
@@ -82,13 +89,13 @@ def a_number(least: int, *, none: bool = False) -> Reader:
 
 def a_flag(value: Any) -> bool:
     if not isinstance(value, bool):
-        raise ValueError(f"must be True or False, not {value!r}")
+        raise ValueError(_("must be True or False, not {value}").format(value=repr(value)))
     return value
 
 
 def a_text(value: Any) -> str:
     if not isinstance(value, str) or not value:
-        raise ValueError(f"must be a text, not {value!r}")
+        raise ValueError(_("must be a text, not {value}").format(value=repr(value)))
     return value
 
 
@@ -101,9 +108,13 @@ def a_backoff(value: Any) -> Backoff:
         try:
             value = import_string(value)
         except ImportError as exc:
-            raise ValueError(f"names {value!r}, which cannot be imported: {exc}") from exc
+            raise ValueError(
+                _("names {value}, which cannot be imported: {exc}").format(value=repr(value), exc=exc)
+            ) from exc
     if not callable(value):
-        raise ValueError(f"must be a RetryStrategy, a function or the path of one, not {value!r}")
+        raise ValueError(
+            _("must be a RetryStrategy, a function or the path of one, not {value}").format(value=repr(value))
+        )
     backoff: Backoff = value
     return backoff
 
@@ -111,21 +122,29 @@ def a_backoff(value: Any) -> Backoff:
 def queue_configs(value: Any) -> dict[str, QueueConfig]:
     if not isinstance(value, Mapping):
         raise ValueError(
-            f"must map queue names to their options, as in {{'emails': {{'max_retries': 5}}}}, not {value!r}"
+            _("must map queue names to their options, as in {{'emails': {{'max_retries': 5}}}}, not {value}").format(
+                value=repr(value)
+            )
         )
     configs = {}
     for name, given in value.items():
         if not isinstance(given, Mapping):
-            raise ValueError(f"must have a dictionary under {name!r}, not {given!r}")
+            raise ValueError(
+                _("must have a dictionary under {name}, not {given}").format(name=repr(name), given=repr(given))
+            )
         known = [item.name for item in fields(QueueConfig) if item.name != "name"]
         for key in given:
             if key not in known:
-                raise ValueError(f"has {key!r} under {name!r}; known are {', '.join(known)}{did_you_mean(key, known)}")
+                raise ValueError(
+                    _("has {key} under {name}; known are {known}{hint}").format(
+                        key=repr(key), name=repr(name), known=", ".join(known), hint=did_you_mean(key, known)
+                    )
+                )
         rules = {"max_retries": None, **given}
         try:
             rules["timeout"] = a_duration(none=True)(rules.get("timeout"))
         except ValueError as exc:
-            raise ValueError(f"has a 'timeout' under {name!r} that {exc}") from exc
+            raise ValueError(_("has a 'timeout' under {name} that {exc}").format(name=repr(name), exc=exc)) from exc
         configs[name] = QueueConfig(name, **rules)
     return configs
 
@@ -134,7 +153,9 @@ def a_mapping_of_schedules(value: Any) -> Mapping[str, Any]:
     # What is in it is read by `schedules`, when it is wanted.
     if not isinstance(value, Mapping):
         raise ValueError(
-            f"must map names to schedules, as in {{'nightly': {{'task': …, 'schedule': …}}}}, not {value!r}"
+            _("must map names to schedules, as in {{'nightly': {{'task': …, 'schedule': …}}}}, not {value}").format(
+                value=repr(value)
+            )
         )
     return dict(value)
 
@@ -150,7 +171,7 @@ def are_names(value: Any) -> bool:
 
 def did_you_mean(name: Any, known: Any) -> str:
     near = difflib.get_close_matches(str(name), list(known), n=1)
-    return f" (did you mean {near[0]!r}?)" if near else ""
+    return _(" (did you mean {name}?)").format(name=repr(near[0])) if near else ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -224,8 +245,10 @@ def read_options(kind: type[Options], alias: str, params: Mapping[str, Any]) -> 
             problems.append(
                 Problem(
                     "E003",
-                    f"TASKS[{alias!r}]['OPTIONS'] has {key!r}, which is no option{near}.",
-                    f"Remove it, or use one of {', '.join(sorted(known))}.",
+                    _("TASKS[{alias}]['OPTIONS'] has {key}, which is no option{near}.").format(
+                        alias=repr(alias), key=repr(key), near=near
+                    ),
+                    _("Remove it, or use one of {known}.").format(known=", ".join(sorted(known))),
                 )
             )
             continue
@@ -233,7 +256,7 @@ def read_options(kind: type[Options], alias: str, params: Mapping[str, Any]) -> 
             values[known[key].name] = known[key].metadata["reader"](value)
         except (ValueError, TypeError) as exc:
             problems.append(
-                Problem("E004", f"{_place(alias, params, key)} {exc}.", "Correct the value in your settings.")
+                Problem("E004", f"{_place(alias, params, key)} {exc}.", _("Correct the value in your settings."))
             )
     return kind(**values), problems
 
@@ -251,8 +274,10 @@ def _given(alias: str, params: Mapping[str, Any]) -> tuple[dict[Any, Any], list[
         problems.append(
             Problem(
                 "E002",
-                f"TASKS[{alias!r}]['OPTIONS'] must be a dictionary, not {options!r}.",
-                "Write it as {'LEASE': 30}.",
+                _("TASKS[{alias}]['OPTIONS'] must be a dictionary, not {options}.").format(
+                    alias=repr(alias), options=repr(options)
+                ),
+                _("Write it as {'LEASE': 30}."),
             )
         )
         options = {}
@@ -263,8 +288,10 @@ def _given(alias: str, params: Mapping[str, Any]) -> tuple[dict[Any, Any], list[
             problems.append(
                 Problem(
                     "E003",
-                    f"TASKS[{alias!r}] has {key!r}, which is no key of a backend{did_you_mean(key, known)}.",
-                    f"Known are {', '.join(known)}; options of the backend go into 'OPTIONS'.",
+                    _("TASKS[{alias}] has {key}, which is no key of a backend{hint}.").format(
+                        alias=repr(alias), key=repr(key), hint=did_you_mean(key, known)
+                    ),
+                    _("Known are {known}; options of the backend go into 'OPTIONS'.").format(known=", ".join(known)),
                 )
             )
     queues = params.get("QUEUES", [])
@@ -272,8 +299,10 @@ def _given(alias: str, params: Mapping[str, Any]) -> tuple[dict[Any, Any], list[
         problems.append(
             Problem(
                 "E005",
-                f"TASKS[{alias!r}]['QUEUES'] must be a list of names, not {queues!r}.",
-                "Write it as ['default'].",
+                _("TASKS[{alias}]['QUEUES'] must be a list of names, not {queues}.").format(
+                    alias=repr(alias), queues=repr(queues)
+                ),
+                _("Write it as ['default']."),
             )
         )
         queues = []
@@ -282,8 +311,10 @@ def _given(alias: str, params: Mapping[str, Any]) -> tuple[dict[Any, Any], list[
             problems.append(
                 Problem(
                     "E005",
-                    f"TASKS[{alias!r}]['OPTIONS']['QUEUES'] has {name!r}, which its 'QUEUES' lacks{did_you_mean(name, queues)}.",
-                    "Add the name to 'QUEUES', or remove its options.",
+                    _("TASKS[{alias}]['OPTIONS']['QUEUES'] has {name}, which its 'QUEUES' lacks{hint}.").format(
+                        alias=repr(alias), name=repr(name), hint=did_you_mean(name, queues)
+                    ),
+                    _("Add the name to 'QUEUES', or remove its options."),
                 )
             )
     return given, problems

@@ -9,6 +9,7 @@ from ._compat import DEFAULT_TASK_QUEUE_NAME
 from .limits import RateLimit, read_concurrency, read_rate_limit
 from .results import TaskResult
 from .retries import RetryStrategy
+from .speech import gettext as _
 from .tasks import Task
 
 R = TypeVar("R")
@@ -31,22 +32,30 @@ class QueueConfig:
 
     def __post_init__(self) -> None:
         if not self.name or not isinstance(self.name, str):
-            raise ValueError(f"A queue's name is a text, not {self.name!r}.")
+            raise ValueError(_("A queue's name is a text, not {name}.").format(name=repr(self.name)))
         if self.max_retries is not None and (
             isinstance(self.max_retries, bool) or not isinstance(self.max_retries, int) or self.max_retries < 0
         ):
             raise ValueError(
-                f"max_retries of queue {self.name!r} must be a whole number, 0 or more, not {self.max_retries!r}."
+                _("max_retries of queue {name} must be a whole number, 0 or more, not {max_retries}.").format(
+                    name=repr(self.name), max_retries=repr(self.max_retries)
+                )
             )
         if isinstance(self.concurrency, bool) or not isinstance(self.concurrency, (int, type(None))):
-            raise ValueError(f"concurrency of queue {self.name!r} must be a whole number, not {self.concurrency!r}.")
+            raise ValueError(
+                _("concurrency of queue {name} must be a whole number, not {concurrency}.").format(
+                    name=repr(self.name), concurrency=repr(self.concurrency)
+                )
+            )
         try:
             read_concurrency(self.concurrency)
             rate = read_rate_limit(self.rate_limit)
         except ValueError as exc:
             raise ValueError(f"Queue {self.name!r}: {exc}.") from exc
         if rate is not None and rate.key is not None:
-            raise ValueError(f"Queue {self.name!r}: its rate_limit has no key: the queue is what is counted.")
+            raise ValueError(
+                _("Queue {name}: its rate_limit has no key: the queue is what is counted.").format(name=repr(self.name))
+            )
 
 
 @dataclass(frozen=True)
@@ -58,8 +67,10 @@ class TaskQueue:
     def __post_init__(self) -> None:
         if self.config.timeout is not None:
             raise ValueError(
-                f"A TaskQueue cannot give tasks a timeout: the worker looks for that of queue {self.config.name!r} in its "
-                "settings. Write it there, in OPTIONS['QUEUES'], or in @task(timeout=…)."
+                _(
+                    "A TaskQueue cannot give tasks a timeout: the worker looks for that of queue {name} in its settings. "
+                    "Write it there, in OPTIONS['QUEUES'], or in @task(timeout=…)."
+                ).format(name=repr(self.config.name))
             )
 
     def enqueue(self, task: Task[Any, R], *args: Any, **kwargs: Any) -> TaskResult[R]:

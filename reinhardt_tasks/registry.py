@@ -10,6 +10,7 @@ from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any
 
 from .exceptions import DuplicateTask, TaskNotFound
+from .speech import gettext as _
 
 if TYPE_CHECKING:
     from ._compat import CoreTask
@@ -70,11 +71,15 @@ class TaskRegistry:
 
     def _unknown(self, name: str) -> str:
         near = difflib.get_close_matches(name, self.list(), n=1)
-        return (
-            f"No task is registered as {name!r}. "
-            + (f"Did you mean {near[0]!r}? " if near else "")
-            + "A task is a function with @task in a module that is imported at start, as an installed app's `tasks` module is."
-        )
+        sentences = [
+            _("No task is registered as {name}.").format(name=repr(name)),
+            _("Did you mean {near}?").format(near=repr(near[0])) if near else "",
+            _(
+                "A task is a function with @task in a module that is imported at start, as an installed app's `tasks` "
+                "module is."
+            ),
+        ]
+        return " ".join(filter(None, sentences))
 
 
 def _place(func: Any) -> str:

@@ -43,6 +43,7 @@ from .limits import (
 from .registry import registry
 from .retries import Backoff, RetryStrategy
 from .serialization import encode_call
+from .speech import gettext as _
 
 if TYPE_CHECKING:
     from .results import TaskResult
@@ -311,7 +312,8 @@ def check_call(task: CoreTask, args: Sequence[Any], kwargs: Mapping[str, Any]) -
     try:
         signature.bind(*args, **kwargs)
     except TypeError as exc:
-        raise TypeError(f"{task.module_path}{signature} cannot be called with what was enqueued: {exc}.") from None
+        words = _("{task}{signature} cannot be called with what was enqueued: {reason}.")
+        raise TypeError(words.format(task=task.module_path, signature=signature, reason=exc)) from None
 
 
 @functools.cache

@@ -20,6 +20,7 @@ from ..options import did_you_mean
 from . import history
 from .budgets import Progress, within_budget
 from .deeds import DEEDS, Deed
+from .fields import MomentField
 from .searching import SearchForm
 from .visits import Visit
 
@@ -28,7 +29,7 @@ _SHOWN = 20
 
 
 class ChangeForm(forms.Form):
-    """Another priority or queue."""
+    """Another priority, queue or time."""
 
     priority = forms.IntegerField(
         label=gettext_lazy("Priority"),
@@ -38,6 +39,7 @@ class ChangeForm(forms.Form):
         help_text=gettext_lazy("From -100 to 100; higher runs first. Empty: as it is."),
     )
     queue = forms.ChoiceField(label=gettext_lazy("Queue"), required=False)
+    run_after = MomentField(label=gettext_lazy("Not before"))
 
     def __init__(self, data: QueryDict | None, store: Store) -> None:
         super().__init__(data, prefix="to", auto_id="rt-%s")
@@ -46,13 +48,14 @@ class ChangeForm(forms.Form):
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
-        if not self.errors and cleaned.get("priority") is None and not cleaned.get("queue"):
-            raise forms.ValidationError(_("Say what is to be changed: the priority or the queue."))
+        if not self.errors and all(cleaned.get(name) in (None, "") for name in self.fields):
+            raise forms.ValidationError(_("Say what is to be changed: the priority, the queue or the time."))
         return cleaned
 
     @property
     def changes(self) -> Changes:
-        return Changes(priority=self.cleaned_data["priority"], queue=self.cleaned_data["queue"] or None)
+        chosen = self.cleaned_data
+        return Changes(priority=chosen["priority"], queue=chosen["queue"] or None, run_after=chosen["run_after"])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,9 +91,8 @@ def act_on_tasks(visit: Visit) -> HttpResponse:
     deed = order.deed.action or (form.changes if form is not None else Changes())
     if order.query is not None:
         return _all_done(visit, order, deed, form)
-    names = {id_: job.name for id_, job in order.store.broker.get(order.ids).items()}
     done = change(order.store, order.ids, deed) if isinstance(deed, Changes) else act(order.store, deed, order.ids)
-    history.tasks_were(visit.request, done.took, _words(order, deed), names=names)
+    history.tasks_were(visit.request, done.took, order.deed.done, _changes(deed), names=done.names)
     _tell(visit, Progress(took=list(done.took), left=dict(done.left)))
     return visit.redirect(_back(visit, order, done.took))
 
@@ -98,7 +100,8 @@ def act_on_tasks(visit: Visit) -> HttpResponse:
 def _all_done(visit: Visit, order: Order, deed: Any, form: ChangeForm | None) -> HttpResponse:
     assert order.query is not None
     progress = within_budget(on_all(order.store, deed, order.query, after=order.after))
-    history.tasks_were(visit.request, progress.took, _words(order, deed))
+    detail = "; ".join(filter(None, [_changes(deed), f"all that match: {_filters(visit, order)}"]))
+    history.tasks_were(visit.request, progress.took, order.deed.done, detail, names=progress.names)
     _tell(visit, progress)
     if progress.after is None:
         return visit.redirect(_back(visit, order))
@@ -164,13 +167,19 @@ def _conditions(visit: Visit, order: Order) -> list[tuple[Any, str]]:
     return found
 
 
-def _words(order: Order, deed: Any) -> str:
+def _changes(deed: Any) -> str:
+    """Return what was changed, for the history."""
     if not isinstance(deed, Changes):
-        return order.deed.done
-    said = [
-        f"{name}={value}" for name, value in (("priority", deed.priority), ("queue", deed.queue)) if value is not None
-    ]
-    return f"Changed: {' '.join(said)}"
+        return ""
+    said = {"priority": deed.priority, "queue": deed.queue, "run_after": deed.run_after}
+    return " ".join(f"{name}={value}" for name, value in said.items() if value is not None)
+
+
+def _filters(visit: Visit, order: Order) -> str:
+    """Return the filters, for the history; words in arguments are not for all who read that."""
+    form = SearchForm(QueryDict(order.filters), order.store, with_arguments=visit.rights.view_arguments)
+    chosen = {"state": form.state} | {name: form.data[name] for name in form.fields if form.data.get(name)}
+    return " ".join(f"{name}={'…' if name == 'text' else value}" for name, value in chosen.items())
 
 
 def _tell(visit: Visit, progress: Progress) -> None:

@@ -53,7 +53,7 @@ DEEDS = {
         Deed(
             name="change",
             right="change",
-            label=_("Change priority or queue"),
+            label=_("Change priority, queue or time"),
             question=_("Change these tasks?"),
             done=gettext_noop("Changed."),
             applies_to=frozenset(status for status in TaskStatus if status.is_waiting),

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from django.contrib import messages
 from django.http import HttpResponse, HttpResponseNotAllowed
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_noop, ngettext
 
 from ..exceptions import OperationRefused
-from ..operations import Store, clear, overview, pause, resume, store_of
+from ..operations import Store, clear, held_back, overview, pause, resume, store_of
 from . import history
 from .budgets import within_budget
 from .visits import Visit
@@ -18,7 +18,14 @@ from .visits import Visit
 
 def show(visit: Visit) -> HttpResponse:
     stores = [store for store in overview() if store.keeps_tasks]
-    return visit.render("queues.html", _("Queues"), "queues", stores=stores)
+    return visit.render(
+        "queues.html",
+        _("Queues"),
+        "queues",
+        stores=stores,
+        # Keys may be made of arguments.
+        held_back=held_back().lines if visit.rights.view_arguments else (),
+    )
 
 
 def act(visit: Visit) -> HttpResponse:
@@ -35,14 +42,14 @@ def act(visit: Visit) -> HttpResponse:
 
 def _pause(visit: Visit, store: Store, queue: str) -> HttpResponse:
     pause(store, queue)
-    history.queue_was(visit.request, store.alias, queue, "Paused.")
+    history.queue_was(visit.request, store.alias, queue, gettext_noop("Paused."))
     visit.say(_("Queue {queue} is paused: what runs goes on, nothing more begins.").format(queue=queue))
     return visit.redirect(visit.url("jobrow_queues"))
 
 
 def _resume(visit: Visit, store: Store, queue: str) -> HttpResponse:
     resume(store, queue)
-    history.queue_was(visit.request, store.alias, queue, "Resumed.")
+    history.queue_was(visit.request, store.alias, queue, gettext_noop("Resumed."))
     visit.say(_("Queue {queue} goes on.").format(queue=queue))
     return visit.redirect(visit.url("jobrow_queues"))
 
@@ -54,7 +61,7 @@ def _clear(visit: Visit, store: Store, queue: str) -> HttpResponse:
     if posted.get("confirmed"):
         progress = within_budget(clear(store, queue, after=after))
         number = len(progress.took)
-        history.queue_was(visit.request, store.alias, queue, f"Cleared of {number} tasks.")
+        history.queue_was(visit.request, store.alias, queue, gettext_noop("Cleared."), f"{number}")
         visit.say(ngettext("{number} task was deleted.", "{number} tasks were deleted.", number).format(number=number))
         if progress.after is None:
             return visit.redirect(visit.url("jobrow_queues"))

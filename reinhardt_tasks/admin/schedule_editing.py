@@ -16,14 +16,14 @@ from django.utils.translation import gettext_lazy, gettext_noop
 from ..exceptions import InvalidSchedule, OperationRefused, SerializationFailed
 from ..models import ScheduleRow
 from ..operations import aliases
-from ..redaction import restored_call
+from ..operations.schedules import call_of, edit_schedule, schedule_by
 from ..registry import registry
 from ..schedules import At, CronSchedule, IntervalSchedule
 from ..scheduling import people
 from ..scheduling.rows import schedule_of_row
 from . import history
 from .fields import JSONTextField, MomentField
-from .schedule_pages import find, shown_call_of
+from .schedule_pages import find
 from .visits import Visit
 
 _KINDS = [
@@ -110,15 +110,14 @@ class ScheduleForm(forms.Form):
         given = self.cleaned_data
         match given["kind"]:
             case "cron":
-                seconds = len(given["expression"].split()) == 6
-                return CronSchedule(given["expression"], tz=given["tz"] or None, seconds=seconds)
+                return schedule_by(cron=given["expression"], tz=given["tz"])
             case "interval":
                 if not given["every"]:
                     raise InvalidSchedule(_("Say how many seconds lie between two runs."))
-                return IntervalSchedule(timedelta(seconds=given["every"]))
+                return schedule_by(every=timedelta(seconds=given["every"]))
         if given["at"] is None:
             raise InvalidSchedule(_("Say when it is to run."))
-        return At(given["at"])
+        return schedule_by(at=given["at"])
 
 
 def add(visit: Visit) -> HttpResponse:
@@ -146,8 +145,7 @@ def edit_one(visit: Visit, id_: str) -> HttpResponse:
     form = ScheduleForm(visit.request.POST if visit.request.method == "POST" else None, _initial(row))
     if form.is_valid():
         try:
-            changes = form.values()
-            people.edit(row.name, **_restored(row, changes))
+            edit_schedule(row, form.values())
         except (InvalidSchedule, SerializationFailed, OperationRefused) as exc:
             form.add_error(None, str(exc))
         else:
@@ -157,17 +155,8 @@ def edit_one(visit: Visit, id_: str) -> HttpResponse:
     return visit.render("schedule_edit.html", _("Edit a schedule"), "schedules", form=form, row=row)
 
 
-def _restored(row: ScheduleRow, changes: dict[str, Any]) -> dict[str, Any]:
-    """Return the changes with what is stored where only the placeholder of a redacted argument was seen, and was left."""
-    if changes["task"] != row.task or not registry.has(row.task):
-        return changes
-    stored = json.loads(row.args), json.loads(row.kwargs)
-    args, kwargs = restored_call(registry.get(row.task), stored, changes["args"], changes["kwargs"])
-    return changes | {"args": args, "kwargs": kwargs}
-
-
 def _initial(row: ScheduleRow) -> dict[str, Any]:
-    call = shown_call_of(row)
+    call = call_of(row)
     initial: dict[str, Any] = {
         "name": row.name,
         "task": row.task,

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from itertools import pairwise
-from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import messages
-from django.contrib.admin.models import DELETION
+from django.contrib.admin.models import CHANGE, DELETION
 from django.http import Http404, HttpResponse, HttpResponseNotAllowed
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop
 
 from ..exceptions import InvalidSchedule, OperationRefused, TaskNotFound
 from ..models import ScheduleRow, SlotRow
 from ..operations import TaskView, store_of, view
+from ..operations.schedules import SCHEDULE_ACTIONS, call_of
 from ..operations.stores import STORE_ERRORS
-from ..redaction import redacted_call
-from ..registry import registry
 from ..scheduling import people
 from ..scheduling.databases import schedules_database
 from ..scheduling.rows import schedule_of_row
@@ -31,6 +27,8 @@ from .visits import Visit
 
 #: Schedules on one page; runs to come, and runs that were, on one schedule's page.
 PAGE, NEXT, LAST = 50, 10, 10
+#: Action → the right that it takes.
+RIGHTS = {"on": "change", "off": "change", "run-now": "run_now", "delete": "delete"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +75,7 @@ def show(visit: Visit, id_: str) -> HttpResponse:
         zone=str(zone),
         runs=runs_of(found.next, zone),
         slots=[(slot, tasks.get(str(slot.pk))) for slot in slots],
-        call=shown_call_of(row) if visit.rights.view_arguments else None,
+        call=call_of(row) if visit.rights.view_arguments else None,
         history=history.of_row(row),
         is_peoples=row.source == "people",
         can_delete=visit.rights.has("delete") and (row.source == "people" or row.retired_at is not None),
@@ -88,38 +86,22 @@ def act(visit: Visit, id_: str) -> HttpResponse:
     if visit.request.method != "POST":
         return HttpResponseNotAllowed(["POST"])
     row = find(id_)
-    deed = visit.request.POST.get("deed", "")
-    here = visit.redirect(visit.url("schedulerow_change", str(row.pk)))
+    asked = visit.request.POST.get("deed", "")
+    action = SCHEDULE_ACTIONS.get(asked)
+    if action is None:
+        raise OperationRefused(_("There is no action {name}{hint}.").format(name=repr(asked), hint=""))
+    visit.require(RIGHTS[action.name])
+    if action.destroys and not visit.request.POST.get("confirmed"):
+        return visit.render("delete_schedule.html", _("Delete a schedule"), "schedules", row=row)
+    here = visit.url("schedulerow_change", str(row.pk))
     try:
-        match deed:
-            case "on" | "off":
-                visit.require("change")
-                people.switch(row.name, deed == "on")
-                words = gettext_noop("Switched on.") if deed == "on" else gettext_noop("Switched off.")
-                history.happened(visit.request, row, words)
-                visit.say(_("The schedule is on.") if deed == "on" else _("The schedule is off."))
-            case "run-now":
-                visit.require("run_now")
-                task = people.run_now(row.name)
-                history.happened(visit.request, row, gettext_noop("Run now."))
-                visit.say(_("Enqueued as task {id}.").format(id=task))
-            case "delete":
-                return _delete(visit, row)
-            case _:
-                raise OperationRefused(_("There is no action {name}{hint}.").format(name=repr(deed), hint=""))
+        task = action.does(row.name)
     except (InvalidSchedule, TaskNotFound) as exc:
         visit.say(str(exc), messages.ERROR)
-    return here
-
-
-def _delete(visit: Visit, row: ScheduleRow) -> HttpResponse:
-    visit.require("delete")
-    if not visit.request.POST.get("confirmed"):
-        return visit.render("delete_schedule.html", _("Delete a schedule"), "schedules", row=row)
-    people.delete(row.name)
-    history.happened(visit.request, row, gettext_noop("Deleted."), DELETION)
-    visit.say(_("Schedule {name} was deleted.").format(name=row.name))
-    return visit.redirect(visit.url("schedulerow_changelist"))
+        return visit.redirect(here)
+    history.happened(visit.request, row, action.done, DELETION if action.destroys else CHANGE)
+    visit.say(str(action.said).format(name=row.name, task=task))
+    return visit.redirect(visit.url("schedulerow_changelist") if action.destroys else here)
 
 
 def find(id_: str) -> ScheduleRow:
@@ -146,14 +128,6 @@ def runs_of(moments: Sequence[datetime], zone: tzinfo) -> list[Run]:
     local = [moment.astimezone(zone) for moment in moments]
     changes = [False, *(one.utcoffset() != other.utcoffset() for one, other in pairwise(local))]
     return [Run(at=at, is_after_change=change) for at, change in zip(local, changes, strict=False)]
-
-
-def shown_call_of(row: ScheduleRow) -> Any:
-    """Return a schedule's arguments as people may see them; None where they cannot be read, or nobody knows what is secret."""
-    try:
-        return redacted_call(registry.get(row.task), json.loads(row.args), json.loads(row.kwargs))
-    except (TaskNotFound, ValueError):
-        return None
 
 
 def _last_tasks(visit: Visit, rows: Sequence[ScheduleRow]) -> dict[str, TaskView]:

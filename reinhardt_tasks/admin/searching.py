@@ -44,6 +44,9 @@ class SearchForm(forms.Form):
     )
     since = MomentField(label=gettext_lazy("Enqueued from"))
     until = MomentField(label=gettext_lazy("Enqueued until"))
+    finished_since = MomentField(label=gettext_lazy("Finished from"))
+    finished_until = MomentField(label=gettext_lazy("Finished until"))
+    worker = forms.CharField(label=gettext_lazy("Worker's id"), required=False, max_length=255, strip=True)
     exception = forms.CharField(label=gettext_lazy("Exception"), required=False, max_length=255, strip=True)
     text = forms.CharField(label=gettext_lazy("In the arguments"), required=False, max_length=200, strip=True)
 
@@ -113,6 +116,9 @@ class SearchForm(forms.Form):
             id_prefix=by_id,
             enqueued_since=since,
             enqueued_until=chosen.get("until"),
+            finished_since=chosen.get("finished_since"),
+            finished_until=chosen.get("finished_until"),
+            worker=chosen["worker"] or None,
             exception=chosen["exception"] or None,
             text=chosen.get("text") or None,
         )

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_noop
 
 from ..exceptions import OperationRefused, QueueError, SerializationFailed, TaskNotFound
 from ..jobs import Job, TaskStatus
-from ..operations import Event, Store, TaskView, run_again, store_of, stores, view
+from ..operations import Event, Store, TaskView, held_back_by, rule_in_words, run_again, store_of, stores, view
 from ..operations.stores import STORE_ERRORS
 from ..schedules.slots import SCHEDULE
 from ..serialization import decode_call
@@ -57,6 +57,8 @@ def show(visit: Visit, id_: str) -> HttpResponse:
     context: dict[str, Any] = {
         **_origin(visit, job),
         "task": task,
+        "limits": [(limit, rule_in_words(limit)) for limit in task.limits],
+        "held_back_by": held_back_by(store, task),
         "store": store,
         "timeline": _timeline(task),
         "is_live": not task.status.is_finished,

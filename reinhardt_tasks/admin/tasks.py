@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from . import acting, editing_page, failures_page, overview_page, queues_page, task_list, task_page, workers_page
+from . import (
+    acting,
+    care_page,
+    editing_page,
+    failures_page,
+    overview_page,
+    queues_page,
+    task_list,
+    task_page,
+    workers_page,
+)
 from .pages import PagesAdmin
 from .rights import Rights
 
@@ -18,6 +28,8 @@ class TasksAdmin(PagesAdmin):
         ("act/", acting.act_on_tasks, "act"),
         ("queues/", queues_page.show, "queues"),
         ("queues/act/", queues_page.act, "queues_act"),
+        ("care/act/", care_page.act, "care_act"),
+        ("check/", care_page.check, "check"),
         ("workers/", workers_page.show, "workers"),
         ("failures/", failures_page.show, "failures"),
         ("failures/act/", failures_page.act, "failures_act"),

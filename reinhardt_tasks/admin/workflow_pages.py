@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -10,11 +10,13 @@ from urllib.parse import urlencode
 from django.contrib import messages
 from django.http import Http404, HttpResponse, HttpResponseNotAllowed
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, gettext_noop
+from django.utils.translation import gettext_lazy
 
 from ..exceptions import OperationRefused, WorkflowNotFound
 from ..models import WorkflowRow
+from ..operations.workflows import WORKFLOW_ACTIONS
 from ..workflow_states import ChainStatus, StepStatus
+from ..workflows.reading import progress_of_all
 from ..workflows.runs import StepView, WorkflowRun, get_workflow, list_workflows, steps_of
 from . import history
 from .drawings import MOST_STEPS, Drawing, StepCounts, counts_of, drawing_of
@@ -42,52 +44,8 @@ class WorkflowShown:
     progress: tuple[int, int] | None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Deed:
-    name: str
-    right: str
-    label: Any
-    question: Any
-    done: str
-    does: Callable[[WorkflowRun], bool]
-    applies_to: tuple[ChainStatus, ...]
-    destroys: bool = False
-
-
-DEEDS = {
-    deed.name: deed
-    for deed in (
-        Deed(
-            name="retry-failed",
-            right="retry",
-            label=gettext_lazy("Retry from where it failed"),
-            question=gettext_lazy("Run the steps that failed again, and what follows them?"),
-            done=gettext_noop("Retried from where it failed."),
-            does=WorkflowRun.retry_failed,
-            applies_to=(ChainStatus.FAILED, ChainStatus.CANCELLED),
-        ),
-        Deed(
-            name="retry",
-            right="retry",
-            label=gettext_lazy("Retry from the beginning"),
-            question=gettext_lazy("Run all of the workflow again? The results of its steps are forgotten."),
-            done=gettext_noop("Retried from the beginning."),
-            does=WorkflowRun.retry,
-            applies_to=(ChainStatus.FAILED, ChainStatus.CANCELLED, ChainStatus.COMPLETED),
-            destroys=True,
-        ),
-        Deed(
-            name="cancel",
-            right="cancel",
-            label=gettext_lazy("Cancel"),
-            question=gettext_lazy("Cancel this workflow? What waits of it ends, what runs is told to stop."),
-            done=gettext_noop("Cancelled."),
-            does=WorkflowRun.cancel,
-            applies_to=(ChainStatus.PENDING, ChainStatus.RUNNING),
-            destroys=True,
-        ),
-    )
-}
+#: Action → the right that it takes.
+RIGHTS = {"retry-failed": "retry", "retry": "retry", "cancel": "cancel"}
 
 
 def show_list(visit: Visit) -> HttpResponse:
@@ -104,9 +62,7 @@ def show_list(visit: Visit) -> HttpResponse:
         "workflows.html",
         _("Workflows"),
         "workflows",
-        workflows=[
-            WorkflowShown(run=run, progress=run.progress() if run.step_count <= COUNTED else None) for run in runs
-        ],
+        workflows=_shown(runs),
         state_tabs=[(label, "?" + urlencode(kept | {"state": key}), key == state) for key, (label, _s) in TABS.items()],
         name=name or "",
         next_url="?" + urlencode(kept | {"after": runs[-1].id}) if len(runs) == PAGE else "",
@@ -119,7 +75,11 @@ def show(visit: Visit, id_: str) -> HttpResponse:
     context = _context(visit, run)
     if visit.wants_part:
         return visit.part("_workflow.html", **context)
-    deeds = [deed for deed in DEEDS.values() if run.status in deed.applies_to and visit.rights.has(deed.right)]
+    deeds = [
+        deed
+        for deed in WORKFLOW_ACTIONS.values()
+        if run.status in deed.applies_to and visit.rights.has(RIGHTS[deed.name])
+    ]
     return visit.render(
         "workflow.html",
         run.name,
@@ -134,11 +94,11 @@ def act(visit: Visit, id_: str) -> HttpResponse:
     if visit.request.method != "POST":
         return HttpResponseNotAllowed(["POST"])
     run = _find(id_)
-    deed = DEEDS.get(visit.request.POST.get("deed", ""))
+    deed = WORKFLOW_ACTIONS.get(visit.request.POST.get("deed", ""))
     if deed is None:
         words = _("There is no action {name}{hint}.")
         raise OperationRefused(words.format(name=repr(visit.request.POST.get("deed", "")), hint=""))
-    visit.require(deed.right)
+    visit.require(RIGHTS[deed.name])
     if not visit.request.POST.get("confirmed"):
         return visit.render("confirm_workflow.html", deed.label, "workflows", deed=deed, run=run)
     if deed.does(run):
@@ -147,6 +107,13 @@ def act(visit: Visit, id_: str) -> HttpResponse:
     else:
         visit.say(_("Its state has changed meanwhile: nothing was done."), messages.WARNING)
     return visit.redirect(visit.url("workflowrow_change", run.id))
+
+
+def _shown(runs: Sequence[WorkflowRun]) -> list[WorkflowShown]:
+    """Return workflows with how far they are, by one question for all of them."""
+    few = [run for run in runs if run.step_count <= COUNTED]
+    progress = progress_of_all([run.id for run in few])
+    return [WorkflowShown(run=run, progress=progress.get(run.id)) for run in runs]
 
 
 def _context(visit: Visit, run: WorkflowRun) -> dict[str, Any]:

@@ -38,6 +38,7 @@ from ..options import BackendOptions, Problem, are_names, did_you_mean, read_opt
 from ..registry import registry
 from ..results import TaskResult, enqueued_result, result_of
 from ..serialization import encode_call
+from ..speech import gettext as _
 from ..tasks import Call, Task, check_call
 
 
@@ -169,8 +170,10 @@ class ReinhardtBackend(BaseTaskBackend):
             problems.append(
                 Problem(
                     "E001",
-                    f"TASKS[{self.alias!r}] uses reinhardt_tasks, which is not an installed app.",
-                    "Add 'reinhardt_tasks' to INSTALLED_APPS.",
+                    _("TASKS[{alias}] uses reinhardt_tasks, which is not an installed app.").format(
+                        alias=repr(self.alias)
+                    ),
+                    _("Add 'reinhardt_tasks' to INSTALLED_APPS."),
                 )
             )
         return [checks.Error(p.message, hint=p.hint, id=f"reinhardt_tasks.{p.code}") for p in problems]

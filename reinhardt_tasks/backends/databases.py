@@ -7,6 +7,8 @@ from typing import Any
 from django.core import checks
 from django.db import connections
 
+from ..speech import gettext as _
+
 _OLDEST = {"postgresql": 140000, "mysql": (8, 0), "mariadb": (10, 6), "sqlite": (3, 35)}
 
 
@@ -17,8 +19,10 @@ def database_messages(alias: str, database: str) -> list[checks.CheckMessage]:
         return [
             _error(
                 "E010",
-                f"TASKS[{alias!r}] uses the database {database!r}, which DATABASES does not have.",
-                f"It has {known}.",
+                _("TASKS[{alias}] uses the database {database}, which DATABASES does not have.").format(
+                    alias=repr(alias), database=repr(database)
+                ),
+                _("It has {known}.").format(known=known),
             )
         ]
     connection: Any = connections[database]
@@ -26,8 +30,12 @@ def database_messages(alias: str, database: str) -> list[checks.CheckMessage]:
         return [
             _error(
                 "E011",
-                f"TASKS[{alias!r}] uses the database {database!r}, a {connection.display_name}, which cannot keep tasks.",
-                "Use SQLite, PostgreSQL, MariaDB or MySQL; OPTIONS['DATABASE'] may name one that is not the default.",
+                _("TASKS[{alias}] uses the database {database}, a {display_name}, which cannot keep tasks.").format(
+                    alias=repr(alias), database=repr(database), display_name=connection.display_name
+                ),
+                _(
+                    "Use SQLite, PostgreSQL, MariaDB or MySQL; OPTIONS['DATABASE'] may name one that is not the default."
+                ),
             )
         ]
     return _sqlite_messages(alias, database, connection) if connection.vendor == "sqlite" else []
@@ -42,24 +50,35 @@ def _sqlite_messages(alias: str, database: str, connection: Any) -> list[checks.
         messages.append(
             _error(
                 "E012",
-                f"SQLite {connection.Database.sqlite_version} is too old to keep tasks.",
-                "Use SQLite 3.35 or later.",
+                _("SQLite {sqlite_version} is too old to keep tasks.").format(
+                    sqlite_version=connection.Database.sqlite_version
+                ),
+                _("Use SQLite 3.35 or later."),
             )
         )
     if "wal" not in str(options.get("init_command", "")).lower() and not _is_wal(connection):
         messages.append(
             checks.Warning(
-                f"The SQLite database {database!r} of TASKS[{alias!r}] is not in WAL mode: workers and requests block each other.",
-                hint=f"Set DATABASES[{database!r}]['OPTIONS']['init_command'] = 'PRAGMA journal_mode=WAL'.",
+                _(
+                    "The SQLite database {database} of TASKS[{alias}] is not in WAL mode: workers and requests block "
+                    "each other."
+                ).format(database=repr(database), alias=repr(alias)),
+                hint=_("Set DATABASES[{database}]['OPTIONS']['init_command'] = 'PRAGMA journal_mode=WAL'.").format(
+                    database=repr(database)
+                ),
                 id="reinhardt_tasks.W001",
             )
         )
     if str(options.get("transaction_mode", "")).upper() != "IMMEDIATE":
         messages.append(
             checks.Warning(
-                f"Transactions of the SQLite database {database!r} of TASKS[{alias!r}] begin without the lock: one that reads "
-                "and then writes fails at once with 'database is locked' where a worker wrote in between.",
-                hint=f"Set DATABASES[{database!r}]['OPTIONS']['transaction_mode'] = 'IMMEDIATE'.",
+                _(
+                    "Transactions of the SQLite database {database} of TASKS[{alias}] begin without the lock: one that "
+                    "reads and then writes fails at once with 'database is locked' where a worker wrote in between."
+                ).format(database=repr(database), alias=repr(alias)),
+                hint=_("Set DATABASES[{database}]['OPTIONS']['transaction_mode'] = 'IMMEDIATE'.").format(
+                    database=repr(database)
+                ),
                 id="reinhardt_tasks.W002",
             )
         )
@@ -96,15 +115,19 @@ def server_messages(alias: str, database: str) -> list[checks.CheckMessage]:
         messages.append(
             _error(
                 "E012",
-                f"The database {database!r} of TASKS[{alias!r}] is too old to keep tasks: {version()}.",
-                "See the manual.",
+                _("The database {database} of TASKS[{alias}] is too old to keep tasks: {version}.").format(
+                    database=repr(database), alias=repr(alias), version=version()
+                ),
+                _("See the manual."),
             )
         )
     if JobRow._meta.db_table not in connection.introspection.table_names():
         messages.append(
             checks.Warning(
-                f"The database {database!r} of TASKS[{alias!r}] has no table {JobRow._meta.db_table}.",
-                hint=f"Run `manage.py migrate --database {database}`.",
+                _("The database {database} of TASKS[{alias}] has no table {db_table}.").format(
+                    database=repr(database), alias=repr(alias), db_table=JobRow._meta.db_table
+                ),
+                hint=_("Run `manage.py migrate --database {database}`.").format(database=database),
                 id="reinhardt_tasks.W003",
             )
         )

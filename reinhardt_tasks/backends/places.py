@@ -20,6 +20,7 @@ from ..brokers.redis.seals import Seal
 from ..jobs import Job
 from ..models import JobRow
 from ..options import Problem, did_you_mean
+from ..speech import gettext as _
 
 if TYPE_CHECKING:
     from .redis import RedisOptions
@@ -31,21 +32,25 @@ ARCHIVED_KEEP = 3600.0
 
 def a_mapping(value: Any) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
-        raise ValueError(f"must be a dictionary of keyword arguments, not {value!r}")
+        raise ValueError(_("must be a dictionary of keyword arguments, not {value}").format(value=repr(value)))
     return dict(value)
 
 
 def nodes(value: Any) -> tuple[tuple[str, int], ...]:
     """Read addresses, given as pairs or as "host:port"."""
     if isinstance(value, str) or not isinstance(value, Sequence):
-        raise ValueError(f"must be a list of addresses, as in [('10.0.0.1', 26379)], not {value!r}")
+        raise ValueError(
+            _("must be a list of addresses, as in [('10.0.0.1', 26379)], not {value}").format(value=repr(value))
+        )
     pairs = []
     for node in value:
         try:
             host, port = node.rsplit(":", 1) if isinstance(node, str) else node
             pairs.append((str(host), int(port)))
         except (TypeError, ValueError):
-            raise ValueError(f"has {node!r}, which is no address: write ('10.0.0.1', 26379)") from None
+            raise ValueError(
+                _("has {node}, which is no address: write ('10.0.0.1', 26379)").format(node=repr(node))
+            ) from None
     return tuple(pairs)
 
 
@@ -168,23 +173,35 @@ def _contradictions(alias: str, options: RedisOptions) -> list[Problem]:
     ways = [name for name in ("url", "cache", "sentinels") if getattr(options, name)]
     if len(ways) > 1:
         names = " and ".join(name.upper() for name in ways)
-        problems.append(Problem("E020", f"{where} names its server more than once: {names}.", "Keep one of them."))
+        problems.append(
+            Problem(
+                "E020",
+                _("{where} names its server more than once: {names}.").format(where=where, names=names),
+                _("Keep one of them."),
+            )
+        )
     if options.cluster and options.wait_replicas:
         problems.append(
             Problem(
                 "E020",
-                f"{where} has both CLUSTER and WAIT_REPLICAS.",
-                "A Cluster's nodes have replicas each of their own: let the servers wait, by min-replicas-to-write.",
+                _("{where} has both CLUSTER and WAIT_REPLICAS.").format(where=where),
+                _("A Cluster's nodes have replicas each of their own: let the servers wait, by min-replicas-to-write."),
             )
         )
     if options.cluster and options.sentinels:
-        problems.append(Problem("E020", f"{where} has both CLUSTER and SENTINELS.", "A Cluster has no Sentinels."))
+        problems.append(
+            Problem(
+                "E020",
+                _("{where} has both CLUSTER and SENTINELS.").format(where=where),
+                _("A Cluster has no Sentinels."),
+            )
+        )
     if options.url and options.url.partition("://")[0] not in ("redis", "rediss", "unix"):
         problems.append(
             Problem(
                 "E021",
-                f"{where}['URL'] must begin with redis://, rediss:// or unix://.",
-                "Write it as redis://user:password@host:6379/0.",
+                _("{where}['URL'] must begin with redis://, rediss:// or unix://.").format(where=where),
+                _("Write it as redis://user:password@host:6379/0."),
             )
         )
     if options.cache:
@@ -193,17 +210,22 @@ def _contradictions(alias: str, options: RedisOptions) -> list[Problem]:
         problems.append(
             Problem(
                 "E023",
-                f"{where}['RESULT_BACKEND'] is {options.result_backend!r}, which is no place for results.",
-                "Write 'database', or leave it out: results are kept in Redis then.",
+                _("{where}['RESULT_BACKEND'] is {result_backend}, which is no place for results.").format(
+                    where=where, result_backend=repr(options.result_backend)
+                ),
+                _("Write 'database', or leave it out: results are kept in Redis then."),
             )
         )
     if options.database and options.database not in django_settings.DATABASES:
         problems.append(
             Problem(
                 "E010",
-                f"{where}['DATABASE'] is {options.database!r}, which DATABASES does not have"
-                f"{did_you_mean(options.database, django_settings.DATABASES)}.",
-                "Name one of DATABASES, or leave it out.",
+                _("{where}['DATABASE'] is {database}, which DATABASES does not have{hint}.").format(
+                    where=where,
+                    database=repr(options.database),
+                    hint=did_you_mean(options.database, django_settings.DATABASES),
+                ),
+                _("Name one of DATABASES, or leave it out."),
             )
         )
     return problems
@@ -215,16 +237,20 @@ def _cache_problems(where: str, cache: str) -> list[Problem]:
         return [
             Problem(
                 "E022",
-                f"{where}['CACHE'] is {cache!r}, which CACHES does not have{did_you_mean(cache, django_settings.CACHES)}.",
-                "Name an alias of CACHES, or use 'URL'.",
+                _("{where}['CACHE'] is {cache}, which CACHES does not have{hint}.").format(
+                    where=where, cache=repr(cache), hint=did_you_mean(cache, django_settings.CACHES)
+                ),
+                _("Name an alias of CACHES, or use 'URL'."),
             )
         ]
     if "django_redis" not in given.get("BACKEND", "") or not given.get("LOCATION"):
         return [
             Problem(
                 "E022",
-                f"{where}['CACHE'] is {cache!r}, which is no cache of django-redis: {given.get('BACKEND')}.",
-                "Use a cache with the backend django_redis.cache.RedisCache, or 'URL'.",
+                _("{where}['CACHE'] is {cache}, which is no cache of django-redis: {backend}.").format(
+                    where=where, cache=repr(cache), backend=given.get("BACKEND")
+                ),
+                _("Use a cache with the backend django_redis.cache.RedisCache, or 'URL'."),
             )
         ]
     return []

@@ -18,6 +18,7 @@ from .base import (
     BrokerTraits,
     Changes,
     Kinds,
+    Line,
     Pulse,
     QueueCounts,
     Queues,
@@ -161,6 +162,12 @@ class ArchivingBroker(Broker):
 
     def counts(self) -> list[QueueCounts]:
         return self.broker.counts()
+
+    def lines(self, limit: int = 100) -> list[Line]:
+        return self.broker.lines(limit)
+
+    def line_of(self, id_: str) -> Line | None:
+        return self.broker.line_of(id_)
 
     def workers(self) -> list[WorkerRecord]:
         return self.broker.workers()

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from ..gates import Limit
 from ..jobs import Claim, Job, Outcome, Progress, TaskStatus
 from .lookups import Failures, Page, Tallies, scanned
 from .lookups import Query as Query
@@ -99,6 +100,18 @@ class QueueCounts:
     counts: Mapping[TaskStatus, int]
     oldest_due_at: datetime | None = None
     is_paused: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Line:
+    """A limit that is full, and the jobs that wait before it."""
+
+    limit: Limit
+    #: Jobs that are past it and take up its room.
+    held: int
+    waiting: int
+    #: When a rate lets the next one begin; None for a limit of concurrency, which waits for others' ends.
+    opens_at: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -270,6 +283,17 @@ class Broker(ABC):
     @abstractmethod
     def counts(self) -> list[QueueCounts]:
         """Return what each queue holds, by name; every number is at most COUNT_LIMIT."""
+
+    @abstractmethod
+    def lines(self, limit: int = 100) -> list[Line]:
+        """Return limits before which jobs wait, up to `limit` of them, the longest line first.
+
+        A store may look at some of the waiting jobs only: a long line is found, a short one beside many others may not be.
+        """
+
+    @abstractmethod
+    def line_of(self, id_: str) -> Line | None:
+        """Return the limit that holds a job back; None where none does."""
 
     @abstractmethod
     def workers(self) -> list[WorkerRecord]:

@@ -34,6 +34,7 @@ from .base import (
     BrokerTraits,
     Changes,
     Kinds,
+    Line,
     Pulse,
     QueueCounts,
     Queues,
@@ -236,6 +237,16 @@ class MemoryBroker(Broker):
             for queue in self._paused:
                 found.setdefault(queue, [])
             return [self._count(queue, jobs) for queue, jobs in sorted(found.items())]
+
+    def lines(self, limit: int = 100) -> list[Line]:
+        with self._lock:
+            self._promote()
+            return self._gates.lines(self._now())[:limit]
+
+    def line_of(self, id_: str) -> Line | None:
+        with self._lock:
+            self._promote()
+            return self._gates.line_of(id_, self._now())
 
     def workers(self) -> list[WorkerRecord]:
         with self._lock:

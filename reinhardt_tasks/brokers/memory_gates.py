@@ -15,7 +15,8 @@ from datetime import datetime
 
 from ..gates import Limit
 from ..jobs import Job, TaskStatus
-from ..timestamps import to_micros
+from ..timestamps import from_micros, to_micros
+from .base import Line
 
 #: What jobs are ordered by.
 Rank = tuple[int, datetime, str]
@@ -81,6 +82,25 @@ class Gates:
     def next_at(self) -> int | None:
         """Return when `promote` is due next, in microseconds."""
         return self._opening[0][0] if self._opening else None
+
+    def lines(self, now: datetime) -> list[Line]:
+        """Return the lines in which jobs wait, the longest first."""
+        found = [self._line_before(key, now) for key, line in self._line.items() if line]
+        return sorted(found, key=lambda line: (-line.waiting, line.limit.key))
+
+    def line_of(self, job_id: str, now: datetime) -> Line | None:
+        """Return the limit at which a job is parked, or the rate that lets it go on later."""
+        if job_id in self._parked:
+            return self._line_before(self._parked[job_id][0], now)
+        passed = self._passed.get(job_id)
+        if passed and self._held[passed[-1]].get(job_id, 0) > to_micros(now):
+            return self._line_before(passed[-1], now)
+        return None
+
+    def _line_before(self, key: str, now: datetime) -> Line:
+        rule, held = self._rules[key][1], len(self._held[key])
+        opens_at = from_micros(rule.opens_at(self._reach[key], 0, to_micros(now)))
+        return Line(limit=rule, held=held, waiting=len(self._line[key]), opens_at=opens_at if rule.every else None)
 
     def _go_on(self, job: Job, now: datetime) -> None:
         passed = self._passed[job.id]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 
+from django.utils.translation import gettext as _
+
 
 def seconds(text: str) -> float:
     """Read seconds, 0 or more."""
     number = float(text)
     if not 0 <= number < float("inf"):
-        raise argparse.ArgumentTypeError(f"must be 0 or more seconds, not {text}")
+        raise argparse.ArgumentTypeError(_("must be 0 or more seconds, not {text}").format(text=text))
     return number
 
 
@@ -17,5 +19,5 @@ def whole(text: str) -> int:
     """Read a whole number, 1 or more."""
     number = int(text)
     if number < 1:
-        raise argparse.ArgumentTypeError(f"must be 1 or more, not {text}")
+        raise argparse.ArgumentTypeError(_("must be 1 or more, not {text}").format(text=text))
     return number

@@ -14,6 +14,7 @@ from .checking import Finding, QueueCheck, check_queue
 from .editing import arguments_of, edit, run_again
 from .failures import FailureGroup, FailureGroups, act_on_group, failures
 from .finding import Listing, find_task, list_tasks, task_view
+from .limits import HeldBack, LineView, held_back, held_back_by, rule_in_words
 from .overview import QueueOverview, StoreOverview, overview
 from .queues import check_queue_name, clear, known_queues, pause, prune, resume
 from .requeue import requeue_lost, requeue_unknown
@@ -36,6 +37,8 @@ __all__ = [
     "FailureGroup",
     "FailureGroups",
     "Finding",
+    "HeldBack",
+    "LineView",
     "Listing",
     "Page",
     "Query",
@@ -63,6 +66,8 @@ __all__ = [
     "edit",
     "failures",
     "find_task",
+    "held_back",
+    "held_back_by",
     "known_queues",
     "list_tasks",
     "on_all",
@@ -72,6 +77,7 @@ __all__ = [
     "requeue_lost",
     "requeue_unknown",
     "resume",
+    "rule_in_words",
     "run_again",
     "store_of",
     "stores",

@@ -77,6 +77,8 @@ class Done:
     """What an action came to: the ids for which it took effect, and why it did not for others."""
 
     took: Sequence[str] = ()
+    #: The tasks' names by the ids that it took.
+    names: Mapping[str, str] = field(default_factory=dict)
     left: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -168,4 +170,4 @@ def _done(store: Store, deed: Action | Changes, ids: Sequence[str], jobs: Mappin
     if took:
         word = deed.done if isinstance(deed, Action) else "changed"
         logger.info("Tasks %s by hand: backend=%s count=%d first=%s", word, store.alias, len(took), took[0])
-    return Done(took=took, left=left)
+    return Done(took=took, names={id_: jobs[id_].name for id_ in took}, left=left)

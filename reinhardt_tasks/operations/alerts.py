@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext as _
 
+from .. import spans
+
 if TYPE_CHECKING:
     from .overview import QueueOverview
     from .workers import WorkerView
@@ -91,8 +93,8 @@ def _of_queue(alias: str, queue: QueueOverview, living: Sequence[WorkerView], ma
                 code="old_tasks",
                 backend=alias,
                 queue=queue.queue,
-                message=_("The oldest ready task of queue {queue} has waited for {age} s, and may for {most}.").format(
-                    queue=repr(queue.queue), age=round(queue.oldest_age), most=f"{max_oldest:g}"
+                message=_("The oldest ready task of queue {queue} has waited for {age}, and may for {most}.").format(
+                    queue=repr(queue.queue), age=spans.in_words(queue.oldest_age), most=spans.in_words(max_oldest)
                 ),
                 hint=_("Start more workers, or see what keeps these."),
             )

@@ -34,7 +34,8 @@ def requeue_lost(store: Store) -> Iterator[Done]:
         while claims := store.broker.rescue(_AT_ONCE, worker):
             outcomes = followers.all_ended([lost_outcome(claim, store.backend.settings) for claim in claims])
             gone = {claim.job.id for claim in store.broker.settle(outcomes)}
-            yield Done(took=[claim.job.id for claim in claims if claim.job.id not in gone])
+            names = {claim.job.id: claim.job.name for claim in claims if claim.job.id not in gone}
+            yield Done(took=list(names), names=names)
     finally:
         store.broker.leave(worker)
 

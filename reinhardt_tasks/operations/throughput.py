@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from django.utils.translation import gettext as _
+
 from ..brokers.lookups import Tallies, steps
 from ..exceptions import OperationRefused
 from ..jobs import TaskStatus
@@ -62,7 +64,11 @@ def throughput(
     It is computed from what is still kept: a RESULT_TTL that is shorter than the span leaves its beginning empty.
     """
     if step <= timedelta(0) or span < step or span / step > MOST_STEPS:
-        raise OperationRefused(f"A span of {span} in steps of {step}: make that 1 to {MOST_STEPS} steps.")
+        raise OperationRefused(
+            _("A span of {span} in steps of {step}: make that 1 to {MOST_STEPS} steps.").format(
+                span=span, step=step, MOST_STEPS=MOST_STEPS
+            )
+        )
     # Steps that begin at whole ones: the next answer's are the same ones.
     end = _ceiling(until or datetime.now(UTC), step)
     tallies = store.broker.tally(end - step * -(-span // step), end, step)

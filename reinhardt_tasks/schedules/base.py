@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any, Protocol, runtime_checkable
 
 from ..exceptions import InvalidSchedule
+from ..speech import gettext as _
 from .cron import CronSchedule
 from .intervals import At, IntervalSchedule
 
@@ -37,8 +38,10 @@ def as_schedule(value: Any) -> Schedule:
     if isinstance(value, Schedule) and not isinstance(value, type):
         return value
     raise InvalidSchedule(
-        f"{value!r} is no schedule. Use CronSchedule('0 3 * * *'), IntervalSchedule(timedelta(hours=1)), At(datetime(…)), or "
-        "an object with a method next_after(moment)."
+        _(
+            "{value} is no schedule. Use CronSchedule('0 3 * * *'), IntervalSchedule(timedelta(hours=1)), "
+            "At(datetime(…)), or an object with a method next_after(moment)."
+        ).format(value=repr(value))
     )
 
 
@@ -46,7 +49,9 @@ def schedule_as_dict(schedule: Schedule) -> dict[str, Any]:
     """Return what JSON can hold of a schedule. Raise InvalidSchedule for one that lives in code only."""
     if isinstance(schedule, (CronSchedule, IntervalSchedule, At)):
         return schedule.as_dict()
-    raise InvalidSchedule(f"{schedule!r} is of a kind that only code can make; it cannot be kept as text.")
+    raise InvalidSchedule(
+        _("{schedule} is of a kind that only code can make; it cannot be kept as text.").format(schedule=repr(schedule))
+    )
 
 
 def schedule_from_dict(given: Mapping[str, Any]) -> Schedule:
@@ -54,13 +59,17 @@ def schedule_from_dict(given: Mapping[str, Any]) -> Schedule:
     values = dict(given)
     kind = values.pop("kind", "cron" if "expression" in values else None)
     if kind not in _READERS:
-        raise InvalidSchedule(f"A schedule's 'kind' is one of {', '.join(_READERS)}, not {kind!r}.")
+        raise InvalidSchedule(
+            _("A schedule's 'kind' is one of {known}, not {kind}.").format(known=", ".join(_READERS), kind=repr(kind))
+        )
     try:
         return _READERS[kind](**values)
     except (TypeError, KeyError, ValueError) as exc:
         if isinstance(exc, InvalidSchedule):
             raise
-        raise InvalidSchedule(f"The schedule {dict(given)!r} cannot be read: {exc}.") from exc
+        raise InvalidSchedule(
+            _("The schedule {given} cannot be read: {exc}.").format(given=repr(dict(given)), exc=exc)
+        ) from exc
 
 
 def schedule_as_text(schedule: Schedule) -> str:
@@ -74,9 +83,11 @@ def schedule_from_text(text: str) -> Schedule:
     try:
         values = json.loads(text)
     except ValueError as exc:
-        raise InvalidSchedule(f"The stored schedule {text[:80]!r} is no JSON: {exc}.") from exc
+        raise InvalidSchedule(
+            _("The stored schedule {text} is no JSON: {exc}.").format(text=repr(text[:80]), exc=exc)
+        ) from exc
     if not isinstance(values, dict):
-        raise InvalidSchedule(f"The stored schedule {text[:80]!r} is no JSON object.")
+        raise InvalidSchedule(_("The stored schedule {text} is no JSON object.").format(text=repr(text[:80])))
     return schedule_from_dict(values)
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from django.conf import settings
 
 from ..exceptions import InvalidSchedule
+from ..speech import gettext as _
 from .fields import fields_of
 from .localtimes import next_fixed, next_running
 from .moments import aware
@@ -38,7 +39,11 @@ class CronSchedule:
 
     def __post_init__(self) -> None:
         if not isinstance(self.expression, str):
-            raise InvalidSchedule(f"A cron expression is a text like '0 3 * * *', not {self.expression!r}.")
+            raise InvalidSchedule(
+                _("A cron expression is a text like '0 3 * * *', not {expression}.").format(
+                    expression=repr(self.expression)
+                )
+            )
         if isinstance(self.tz, zoneinfo.ZoneInfo):
             object.__setattr__(self, "tz", self.tz.key)
         if self.tz is not None:
@@ -78,7 +83,7 @@ class CronSchedule:
         return {"kind": "cron", "expression": self.expression, "tz": self.tz, "seconds": self.seconds}
 
     def __str__(self) -> str:
-        return f"{in_words(self.fields)}, {self.tz or settings.TIME_ZONE} time"
+        return _("{words}, {zone} time").format(words=in_words(self.fields), zone=self.tz or settings.TIME_ZONE)
 
     def _next_wall(self, wall: datetime) -> datetime:
         return _reader(self.expression, self.seconds, wall).get_next(datetime)  # type: ignore[no-any-return, unused-ignore]
@@ -99,11 +104,15 @@ def _check(expression: str, seconds: bool) -> None:
         _reader(expression, seconds, _BEGINNING).get_next(datetime)
     except CroniterBadDateError:
         raise InvalidSchedule(
-            f"Cron expression {expression!r} never comes: no month that it names has such a day."
+            _("Cron expression {expression} never comes: no month that it names has such a day.").format(
+                expression=repr(expression)
+            )
         ) from None
     except CroniterError as exc:
         raise InvalidSchedule(
-            f"Cron expression {expression!r}: {_culprit(expression, seconds)} cannot be read: {exc}"
+            _("Cron expression {expression}: {culprit} cannot be read: {exc}").format(
+                expression=repr(expression), culprit=_culprit(expression, seconds), exc=exc
+            )
         ) from None
 
 
@@ -119,8 +128,8 @@ def _culprit(expression: str, seconds: bool) -> str:
         try:
             croniter(" ".join(alone), _BEGINNING, second_at_beginning=seconds)
         except CroniterError:
-            return f"the {name} field {field!r}"
-    return "it"
+            return _("the {name} field {field}").format(name=_(name), field=repr(field))
+    return _("it")
 
 
 def _zone(name: str) -> tzinfo:
@@ -130,8 +139,10 @@ def _zone(name: str) -> tzinfo:
         known = zoneinfo.available_timezones()
     if not known:
         raise InvalidSchedule(
-            f"No time zone is known here, {name!r} neither: install the package tzdata with `pip install tzdata`."
+            _(
+                "No time zone is known here, {name} neither: install the package tzdata with `pip install tzdata`."
+            ).format(name=repr(name))
         )
     near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
-    hint = f"Did you mean {near[0]!r}?" if near else "Names are like 'Europe/Berlin'."
-    raise InvalidSchedule(f"There is no time zone {name!r}. {hint}")
+    hint = _("Did you mean {near}?").format(near=repr(near[0])) if near else _("Names are like 'Europe/Berlin'.")
+    raise InvalidSchedule(_("There is no time zone {name}. {hint}").format(name=repr(name), hint=hint))

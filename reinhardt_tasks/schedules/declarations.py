@@ -14,6 +14,7 @@ from ..arguments import converter_of, stored_call
 from ..exceptions import InvalidSchedule
 from ..jobs import TaskPriority
 from ..serialization import encode_call
+from ..speech import gettext as _
 from ..tasks import check_call
 from .base import Schedule, as_schedule
 from .moments import aware, in_utc, seconds_of
@@ -57,34 +58,40 @@ class Declaration:
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not 1 <= len(self.name) <= NAME_LENGTH:
-            raise InvalidSchedule(f"A schedule's name is a text of 1 to {NAME_LENGTH} letters, not {self.name!r}.")
+            raise InvalidSchedule(
+                _("A schedule's name is a text of 1 to {most} letters, not {name}.").format(
+                    most=NAME_LENGTH, name=repr(self.name)
+                )
+            )
         try:
             self._read()
         except (InvalidSchedule, TypeError, ValueError) as exc:
-            raise InvalidSchedule(f"Schedule {self.name!r}: {exc}") from exc
+            raise InvalidSchedule(_("Schedule {name}: {reason}").format(name=repr(self.name), reason=exc)) from exc
 
     def _read(self) -> None:
         self._set(schedule=as_schedule(self.schedule), jitter=seconds_of(self.jitter, "jitter"))
         if isinstance(self.args, (str, bytes)) or not isinstance(self.args, Sequence):
-            raise InvalidSchedule(f"args is a list or tuple, not {self.args!r}.")
+            raise InvalidSchedule(_("args is a list or tuple, not {args}.").format(args=repr(self.args)))
         if not isinstance(self.kwargs, Mapping):
-            raise InvalidSchedule(f"kwargs is a dictionary, not {self.kwargs!r}.")
+            raise InvalidSchedule(_("kwargs is a dictionary, not {kwargs}.").format(kwargs=repr(self.kwargs)))
         self._set(args=tuple(self.args), kwargs=dict(self.kwargs))
         encode_call(self.task, self.args, self.kwargs)
         _one_of("catch_up", self.catch_up, CATCH_UPS)
         _one_of("overlap", self.overlap, OVERLAPS)
         if not isinstance(self.enabled, bool):
-            raise InvalidSchedule(f"enabled is True or False, not {self.enabled!r}.")
+            raise InvalidSchedule(_("enabled is True or False, not {enabled}.").format(enabled=repr(self.enabled)))
         for name in ("task", "queue_name", "backend"):
             value = getattr(self, name)
             if value is not None and (not isinstance(value, str) or not value):
-                raise InvalidSchedule(f"{name} is a text, not {value!r}.")
+                raise InvalidSchedule(_("{name} is a text, not {value}.").format(name=name, value=repr(value)))
         self._read_priority()
         for name in ("start", "end"):
             if getattr(self, name) is not None:
                 aware(getattr(self, name), name)
         if self.start is not None and self.end is not None and self.end < self.start:
-            raise InvalidSchedule(f"it ends ({self.end}) before it starts ({self.start}).")
+            raise InvalidSchedule(
+                _("it ends ({end}) before it starts ({start}).").format(end=self.end, start=self.start)
+            )
 
     def _read_priority(self) -> None:
         if isinstance(self.priority, TaskPriority):
@@ -94,7 +101,9 @@ class Declaration:
             isinstance(value, bool) or not isinstance(value, int) or not TASK_MIN_PRIORITY <= value <= TASK_MAX_PRIORITY
         ):
             raise InvalidSchedule(
-                f"priority is a whole number from {TASK_MIN_PRIORITY} to {TASK_MAX_PRIORITY} or a TaskPriority, not {value!r}."
+                _("priority is a whole number from {least} to {most} or a TaskPriority, not {value}.").format(
+                    least=TASK_MIN_PRIORITY, most=TASK_MAX_PRIORITY, value=repr(value)
+                )
             )
 
     def _set(self, **values: Any) -> None:
@@ -119,8 +128,16 @@ class ScheduleRegistry:
             known = self._declared.setdefault(declaration.name, declaration)
         if known is not declaration and _facts(known) != _facts(declaration):
             raise InvalidSchedule(
-                f"Two schedules are called {declaration.name!r}: of {known.task} ({known.schedule}) and of "
-                f"{declaration.task} ({declaration.schedule}). Give one of them another name: @scheduled(…, name='…')."
+                _(
+                    "Two schedules are called {name}: of {task} ({schedule}) and of {task2} ({schedule2}). Give one of "
+                    "them another name: @scheduled(…, name='…')."
+                ).format(
+                    name=repr(declaration.name),
+                    task=known.task,
+                    schedule=known.schedule,
+                    task2=declaration.task,
+                    schedule2=declaration.schedule,
+                )
             )
 
     def unregister(self, name: str) -> None:
@@ -153,8 +170,10 @@ def scheduled(schedule: Any, *, name: str | None = None, **options: Any) -> Call
     def decorate(task: T) -> T:
         if not isinstance(task, CoreTask):
             raise TypeError(
-                f"@scheduled stands above @task, and {getattr(task, '__qualname__', repr(task))} is no task: write @scheduled(…) "
-                "in the line before @task."
+                _(
+                    "@scheduled stands above @task, and {what} is no task: write @scheduled(…) in the line before "
+                    "@task."
+                ).format(what=getattr(task, "__qualname__", repr(task)))
             )
         declared.register(declaration_of(task, schedule, name, **options))
         return task
@@ -168,7 +187,9 @@ def declaration_of(task: CoreTask, schedule: Any, name: str | None = None, **opt
         try:
             args, kwargs = stored_call(task, options.get("args", ()), options.get("kwargs", {}))
         except TypeError as exc:
-            raise InvalidSchedule(f"Schedule {name or task.module_path!r}: {exc}") from exc
+            raise InvalidSchedule(
+                _("Schedule {name}: {reason}").format(name=repr(name or task.module_path), reason=exc)
+            ) from exc
         options |= {"args": args, "kwargs": kwargs}
     made = Declaration(name=name or task.module_path, task=task.module_path, schedule=schedule, **options)
     check_arguments(made, task)
@@ -180,7 +201,7 @@ def check_arguments(declaration: Declaration, task: CoreTask) -> None:
     try:
         check_call(task, declaration.args, declaration.kwargs)
     except TypeError as exc:
-        raise InvalidSchedule(f"Schedule {declaration.name!r}: {exc}") from None
+        raise InvalidSchedule(_("Schedule {name}: {reason}").format(name=repr(declaration.name), reason=exc)) from None
 
 
 def declared_in_settings(alias: str, given: Any) -> tuple[list[Declaration], list[str]]:
@@ -198,11 +219,13 @@ def declared_in_settings(alias: str, given: Any) -> tuple[list[Declaration], lis
 def _from_settings(alias: str, name: Any, entry: Any) -> Declaration:
     if not isinstance(entry, Mapping):
         raise InvalidSchedule(
-            f"must be a dictionary like {{'task': 'shop.tasks.close', 'schedule': '0 3 * * *'}}, not {entry!r}."
+            _("must be a dictionary like {{'task': 'shop.tasks.close', 'schedule': '0 3 * * *'}}, not {entry}.").format(
+                entry=repr(entry)
+            )
         )
     values = dict(entry)
     if missing := [key for key in ("task", "schedule") if key not in values]:
-        raise InvalidSchedule(f"lacks {' and '.join(map(repr, missing))}.")
+        raise InvalidSchedule(_("lacks {names}.").format(names=", ".join(map(repr, missing))))
     _check_names(values, "An entry", ("task", "schedule", *OPTIONS))
     return Declaration(name=name, source=SETTINGS, **{"backend": alias, **values})
 
@@ -211,15 +234,23 @@ def _check_names(given: Mapping[str, Any], what: str, known: Sequence[str] = OPT
     for key in given:
         if key not in known:
             near = difflib.get_close_matches(str(key), known, n=1)
-            hint = f"Did you mean {near[0]!r}?" if near else f"Known are {', '.join(known)}."
-            raise TypeError(f"{what} has no option {key!r}. {hint}")
+            hint = (
+                _("Did you mean {near}?").format(near=repr(near[0]))
+                if near
+                else _("Known are {known}.").format(known=", ".join(known))
+            )
+            raise TypeError(_("{what} has no option {key}. {hint}").format(what=what, key=repr(key), hint=hint))
 
 
 def _one_of(name: str, value: Any, known: Sequence[str]) -> None:
     if value not in known:
         near = difflib.get_close_matches(str(value), known, n=1)
-        hint = f" (did you mean {near[0]!r}?)" if near else ""
-        raise InvalidSchedule(f"{name} is one of {', '.join(map(repr, known))}, not {value!r}{hint}.")
+        hint = _(" (did you mean {near}?)").format(near=repr(near[0])) if near else ""
+        raise InvalidSchedule(
+            _("{name} is one of {known}, not {value}{hint}.").format(
+                name=name, known=", ".join(map(repr, known)), value=repr(value), hint=hint
+            )
+        )
 
 
 def _facts(declaration: Declaration) -> Any:

@@ -6,7 +6,10 @@ import difflib
 import re
 from dataclasses import dataclass
 
+from django.utils.translation import gettext_noop
+
 from ..exceptions import InvalidSchedule
+from ..speech import gettext as _
 
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
@@ -42,12 +45,12 @@ class Field:
         return self.names.index(text) + self.first_name if text in self.names else None
 
 
-SECOND = Field("second", 0, 59)
-MINUTE = Field("minute", 0, 59)
-HOUR = Field("hour", 0, 23, span=24)
-DAY_OF_MONTH = Field("day of the month", 1, 31, span=31)
-MONTH = Field("month", 1, 12, MONTHS, 1, span=12)
-DAY_OF_WEEK = Field("day of the week", 0, 7, DAYS, span=7)
+SECOND = Field(gettext_noop("second"), 0, 59)
+MINUTE = Field(gettext_noop("minute"), 0, 59)
+HOUR = Field(gettext_noop("hour"), 0, 23, span=24)
+DAY_OF_MONTH = Field(gettext_noop("day of the month"), 1, 31, span=31)
+MONTH = Field(gettext_noop("month"), 1, 12, MONTHS, 1, span=12)
+DAY_OF_WEEK = Field(gettext_noop("day of the week"), 0, 7, DAYS, span=7)
 
 FIELDS = (MINUTE, HOUR, DAY_OF_MONTH, MONTH, DAY_OF_WEEK)
 
@@ -63,10 +66,18 @@ def fields_of(expression: str, *, seconds: bool) -> list[str]:
     parts = text.split()
     kinds = (SECOND, *FIELDS) if seconds else FIELDS
     if len(parts) != len(kinds):
-        raise InvalidSchedule(f"Cron expression {expression!r} has {_number_of(len(parts))}{_advice(parts, seconds)}")
+        raise InvalidSchedule(
+            _("Cron expression {expression} has {number_of}{advice}").format(
+                expression=repr(expression), number_of=_number_of(len(parts)), advice=_advice(parts, seconds)
+            )
+        )
     for kind, part in zip(kinds, parts, strict=True):
         if (problem := _problem(kind, part)) is not None:
-            raise InvalidSchedule(f"Cron expression {expression!r}: the {kind.name} field {part!r} {problem}")
+            raise InvalidSchedule(
+                _("Cron expression {expression}: the {name} field {part} {problem}").format(
+                    expression=repr(expression), name=_(kind.name), part=repr(part), problem=problem
+                )
+            )
     return parts
 
 
@@ -74,28 +85,41 @@ def _word(expression: str, text: str) -> str:
     if text in WORDS:
         return WORDS[text]
     near = difflib.get_close_matches(text, WORDS, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(WORDS)}."
-    raise InvalidSchedule(f"Cron expression {expression!r} is no word that names times of the clock: {hint}")
+    hint = (
+        _("did you mean {near}?").format(near=repr(near[0]))
+        if near
+        else _("known are {known}.").format(known=", ".join(WORDS))
+    )
+    raise InvalidSchedule(
+        _("Cron expression {expression} is no word that names times of the clock: {hint}").format(
+            expression=repr(expression), hint=hint
+        )
+    )
 
 
 def _number_of(count: int) -> str:
-    return "one field" if count == 1 else f"{count} fields"
+    return _("one field") if count == 1 else _("{number} fields").format(number=count)
 
 
 def _advice(parts: list[str], seconds: bool) -> str:
-    order = ", ".join(kind.name for kind in FIELDS)
+    order = ", ".join(_(kind.name) for kind in FIELDS)
     if len(parts) == 6 and not seconds:
-        return f"; five are expected ({order}). With seconds=True a sixth is read, which stands first: the second."
+        return _(
+            "; five are expected ({order}). With seconds=True a sixth is read, which stands first: the second."
+        ).format(order=order)
     if len(parts) == 5 and seconds:
-        return f"; with seconds=True six are expected (second, {order}). Write '0 ' before it for whole minutes."
-    return f"; {'six' if seconds else 'five'} are expected ({'second, ' if seconds else ''}{order})."
+        return _(
+            "; with seconds=True six are expected (second, {order}). Write '0 ' before it for whole minutes."
+        ).format(order=order)
+    words = _("; six are expected (second, {order}).") if seconds else _("; five are expected ({order}).")
+    return words.format(order=order)
 
 
 def _problem(kind: Field, text: str) -> str | None:
     """Return what is wrong with the text of one field, or None."""
     for part in text.split(","):
         if not part:
-            return "has a comma with nothing beside it."
+            return _("has a comma with nothing beside it.")
         body, slash, step = part.partition("/")
         if slash and (problem := _step_problem(kind, step)):
             return problem
@@ -106,14 +130,14 @@ def _problem(kind: Field, text: str) -> str | None:
 
 def _step_problem(kind: Field, step: str) -> str | None:
     if not (step.isascii() and step.isdigit()):
-        return f"has the step {step!r}, which is no whole number."
+        return _("has the step {step}, which is no whole number.").format(step=repr(step))
     if int(step) == 0:
-        return "has the step 0."
+        return _("has the step 0.")
     if int(step) >= kind.span:
-        return (
-            f"has the step {step}, and goes round after {kind.span}: each round would have one time only. "
-            "Write the number itself, or use IntervalSchedule for what the clock has no round number of."
-        )
+        return _(
+            "has the step {step}, and goes round after {span}: each round would have one time only. Write the "
+            "number itself, or use IntervalSchedule for what the clock has no round number of."
+        ).format(step=step, span=kind.span)
     return None
 
 
@@ -123,13 +147,13 @@ def _body_problem(kind: Field, body: str) -> str | None:
     if _is_special(kind, body):
         return None
     if re.match(r"[hr](\(|$)", body):
-        return "has H or R, which would be other times in each process. Use jitter= to spread schedules."
+        return _("has H or R, which would be other times in each process. Use jitter= to spread schedules.")
     first, dash, last = body.partition("-")
     for text in [first, last] if dash else [first]:
         if kind.number(text) is None:
             return _value_problem(kind, text)
     if dash and kind.number(first) == kind.number(last):
-        return f"has the range {body!r} of one value. Write {first!r}."
+        return _("has the range {body} of one value. Write {first}.").format(body=repr(body), first=repr(first))
     return None
 
 
@@ -145,11 +169,17 @@ def _is_special(kind: Field, body: str) -> bool:
 
 
 def _value_problem(kind: Field, text: str) -> str:
-    what = f"{text!r}" if text else "nothing"
+    what = repr(text) if text else _("nothing")
     least, most = kind.least, kind.most
     if kind.names and text.isalpha():
         near = difflib.get_close_matches(text, kind.names, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"names are {', '.join(kind.names)}."
-        return f"has {what}, which is none of its names: {hint}"
-    names = f" or {kind.names[0]}–{kind.names[-1]}" if kind.names else ""
-    return f"has {what} where a number from {least} to {most}{names} is expected."
+        hint = (
+            _("did you mean {near}?").format(near=repr(near[0]))
+            if near
+            else _("names are {known}.").format(known=", ".join(kind.names))
+        )
+        return _("has {what}, which is none of its names: {hint}").format(what=what, hint=hint)
+    names = _(" or {first}–{last}").format(first=kind.names[0], last=kind.names[-1]) if kind.names else ""
+    return _("has {what} where a number from {least} to {most}{names} is expected.").format(
+        what=what, least=least, most=most, names=names
+    )

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from ..speech import gettext as _
 from .moments import aware, in_utc, seconds_of
+from .words import every
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 #: The shortest interval, in seconds.
@@ -45,8 +47,10 @@ class IntervalSchedule:
         }
 
     def __str__(self) -> str:
-        counted = "" if self.anchor == _EPOCH else f", counted from {self.anchor:%Y-%m-%d %H:%M:%S} UTC"
-        return f"every {duration_in_words(self.every)}{counted}"
+        words = duration_in_words(self.every)
+        if self.anchor == _EPOCH:
+            return words
+        return _("{words}, counted from {moment} UTC").format(words=words, moment=f"{self.anchor:%Y-%m-%d %H:%M:%S}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,17 +71,15 @@ class At:
         return {"kind": "at", "moment": in_utc(self.moment)}
 
     def __str__(self) -> str:
-        return f"once, at {self.moment:%Y-%m-%d %H:%M:%S} UTC"
+        return _("once, at {moment} UTC").format(moment=f"{self.moment:%Y-%m-%d %H:%M:%S}")
 
 
 _UNITS = (("day", timedelta(days=1)), ("hour", timedelta(hours=1)), ("minute", timedelta(minutes=1)))
 
 
 def duration_in_words(duration: timedelta) -> str:
-    """Return a duration as it follows upon "every": "second", "90 minutes", "2.5 seconds"."""
+    """Return how often it comes: "every second", "every 90 minutes", "every 2.5 seconds"."""
     for name, unit in _UNITS:
         if duration % unit == timedelta():
-            number = duration // unit
-            return name if number == 1 else f"{number} {name}s"
-    seconds = duration.total_seconds()
-    return "second" if seconds == 1 else f"{seconds:.6f}".rstrip("0").rstrip(".") + " seconds"
+            return every(name, str(duration // unit))
+    return every("second", f"{duration.total_seconds():.6f}".rstrip("0").rstrip("."))

@@ -6,16 +6,19 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ..exceptions import InvalidSchedule
+from ..speech import gettext as _
 
 
 def aware(moment: Any, what: str = "A moment") -> datetime:
     """Return `moment`. Raise InvalidSchedule for what is none, or says nothing of its time zone."""
     if not isinstance(moment, datetime):
-        raise InvalidSchedule(f"{what} is a datetime, not {moment!r}.")
+        raise InvalidSchedule(_("{what} is a datetime, not {moment}.").format(what=what, moment=repr(moment)))
     if moment.utcoffset() is None:
         raise InvalidSchedule(
-            f"{what} needs a time zone, and {moment!r} has none. Write datetime(…, tzinfo=ZoneInfo('Europe/Berlin')), or "
-            "use django.utils.timezone.make_aware."
+            _(
+                "{what} needs a time zone, and {moment} has none. Write datetime(…, "
+                "tzinfo=ZoneInfo('Europe/Berlin')), or use django.utils.timezone.make_aware."
+            ).format(what=what, moment=repr(moment))
         )
     return moment
 
@@ -26,11 +29,17 @@ def seconds_of(value: Any, what: str, *, least: float = 0.0) -> timedelta:
         try:
             value = timedelta(seconds=value)
         except (OverflowError, ValueError):
-            raise InvalidSchedule(f"{what} cannot be {value!r} seconds.") from None
+            raise InvalidSchedule(_("{what} cannot be {value} seconds.").format(what=what, value=repr(value))) from None
     if not isinstance(value, timedelta):
-        raise InvalidSchedule(f"{what} is a timedelta or a number of seconds, not {value!r}.")
+        raise InvalidSchedule(
+            _("{what} is a timedelta or a number of seconds, not {value}.").format(what=what, value=repr(value))
+        )
     if value < timedelta(seconds=least):
-        raise InvalidSchedule(f"{what} must be {least:g} seconds or more, not {value.total_seconds():g}.")
+        raise InvalidSchedule(
+            _("{what} must be {least} seconds or more, not {total_seconds}.").format(
+                what=what, least=f"{least:g}", total_seconds=f"{value.total_seconds():g}"
+            )
+        )
     return value
 
 

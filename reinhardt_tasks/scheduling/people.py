@@ -13,6 +13,7 @@ from itertools import islice
 from typing import Any
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from ..arguments import passed_call
 from ..brokers.database.session import Session
@@ -105,7 +106,9 @@ def switch(name: str, is_on: bool, *, database: str | None = None) -> ScheduleRo
 
     def change(row: ScheduleRow, now: datetime) -> None:
         if row.retired_at is not None:
-            raise InvalidSchedule(f"Schedule {name!r} is not declared any more: its code or settings are gone.")
+            raise InvalidSchedule(
+                _("Schedule {name} is not declared any more: its code or settings are gone.").format(name=repr(name))
+            )
         if is_on:
             _check(declaration_of_row(row))
             row.last_error = row.failed_at = None
@@ -134,6 +137,16 @@ def run_now(name: str, *, database: str | None = None) -> str:
     return address.broker.enqueue([job])[0].id
 
 
+def find(name: str, *, database: str | None = None) -> ScheduleRow:
+    """Return a schedule's row."""
+    return _get(name, _session(database))
+
+
+def now(*, database: str | None = None) -> datetime:
+    """Return the time by the clock of the schedules' database, which is that of all slots."""
+    return clock_of(_session(database))()
+
+
 def create(name: str, task: str, schedule: Any, *, database: str | None = None, **options: Any) -> ScheduleRow:
     """Make a schedule of people's own; its options are those of `@scheduled`. Its slots count from now on."""
     _check_options(options)
@@ -143,11 +156,13 @@ def create(name: str, task: str, schedule: Any, *, database: str | None = None, 
     row = ScheduleRow(name=name, enabled=declaration.enabled, **columns_of(declaration))
     begin_at(row, declaration, clock_of(session)())
     with transaction.atomic(using=session.alias):
-        _, is_new = ScheduleRow.objects.using(session.alias).get_or_create(
+        _row, is_new = ScheduleRow.objects.using(session.alias).get_or_create(
             name=name, defaults={item.attname: getattr(row, item.attname) for item in _columns() if item.name != "id"}
         )
     if not is_new:
-        raise InvalidSchedule(f"There is a schedule {name!r} already. Choose another name, or edit that one.")
+        raise InvalidSchedule(
+            _("There is a schedule {name} already. Choose another name, or edit that one.").format(name=repr(name))
+        )
     return _get(name, session)
 
 
@@ -162,7 +177,9 @@ def edit(name: str, *, database: str | None = None, **changes: Any) -> ScheduleR
     def change(row: ScheduleRow, now: datetime) -> None:
         if row.source != PEOPLE and changes.keys() - {"enabled"}:
             raise InvalidSchedule(
-                f"Schedule {name!r} is declared in {row.source}: change it there. Here it can be switched on and off."
+                _(
+                    "Schedule {name} is declared in {source}: change it there. Here it can be switched on and off."
+                ).format(name=repr(name), source=row.source)
             )
         before = {column: getattr(row, column) for column in TIMES}
         was_on = row.enabled and row.next_at is not None
@@ -189,7 +206,11 @@ def delete(name: str, *, database: str | None = None) -> None:
     session = _session(database)
     row = _get(name, session)
     if row.source != PEOPLE and row.retired_at is None:
-        raise InvalidSchedule(f"Schedule {name!r} is declared in {row.source}: remove it there, or switch it off.")
+        raise InvalidSchedule(
+            _("Schedule {name} is declared in {source}: remove it there, or switch it off.").format(
+                name=repr(name), source=row.source
+            )
+        )
     slots = SlotRow.objects.using(session.alias).filter(schedule_id=row.pk)
     with transaction.atomic(using=session.alias):
         slots._raw_delete(session.alias)
@@ -218,15 +239,18 @@ def _check(declaration: Declaration) -> Any:
     """Raise InvalidSchedule where a schedule could not be fired; return where its tasks go."""
     if not registry.has(declaration.task):
         raise InvalidSchedule(
-            f"Schedule {declaration.name!r}: no task is registered as {declaration.task!r}"
-            f"{did_you_mean(declaration.task, registry.list())}."
+            _("Schedule {name}: no task is registered as {task}{hint}.").format(
+                name=repr(declaration.name),
+                task=repr(declaration.task),
+                hint=did_you_mean(declaration.task, registry.list()),
+            )
         )
     try:
         return address_of(declaration)
     except InvalidSchedule:
         raise
     except Exception as exc:
-        raise InvalidSchedule(f"Schedule {declaration.name!r}: {exc}") from exc
+        raise InvalidSchedule(_("Schedule {name}: {reason}").format(name=repr(declaration.name), reason=exc)) from exc
 
 
 def _check_options(given: dict[str, Any], known: Sequence[str] = OPTIONS) -> None:
@@ -256,7 +280,9 @@ def _get(name: str, session: Session, *, for_update: bool = False) -> ScheduleRo
     row = (table.select_for_update() if for_update else table).filter(name=name).first()
     if row is None:
         known = table.values_list("name", flat=True)[:1000]
-        raise InvalidSchedule(f"There is no schedule {name!r}{did_you_mean(name, known)}.")
+        raise InvalidSchedule(
+            _("There is no schedule {name}{hint}.").format(name=repr(name), hint=did_you_mean(name, known))
+        )
     return row
 
 
@@ -289,7 +315,9 @@ __all__ = [
     "create",
     "delete",
     "edit",
+    "find",
     "list_schedules",
+    "now",
     "run_now",
     "switch",
     "view_of",

@@ -6,11 +6,14 @@ import json
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.utils import translation
+
 from ..exceptions import InvalidSchedule
 from ..models import ScheduleRow
 from ..schedules import Schedule, declared, schedule_as_text, schedule_from_text
 from ..schedules.declarations import CODE, Declaration
 from ..schedules.slots import due_at
+from ..speech import gettext as _
 from .planning import slot_after
 
 #: The columns that a declaration fills.
@@ -59,8 +62,9 @@ def text_of(declaration: Declaration) -> str:
     except InvalidSchedule:
         if declaration.source != CODE:
             raise
-        # Its row says only that code has it.
-        return json.dumps({"kind": "code", "words": str(declaration.schedule)})
+        # Its row says only that code has it, in one language whoever starts a scheduler.
+        with translation.override("en"):
+            return json.dumps({"kind": "code", "words": str(declaration.schedule)})
 
 
 def declaration_of_row(row: ScheduleRow) -> Declaration:
@@ -90,7 +94,9 @@ def schedule_of_row(row: ScheduleRow) -> Schedule:
         return schedule_from_text(row.schedule)
     if (found := declared.get(row.name)) is None:
         raise InvalidSchedule(
-            f"Schedule {row.name!r} is of a kind that only code can make, and no code here declares it."
+            _("Schedule {name} is of a kind that only code can make, and no code here declares it.").format(
+                name=repr(row.name)
+            )
         )
     return found.schedule
 
@@ -123,4 +129,6 @@ def _json(row: ScheduleRow, column: str) -> Any:
     try:
         return json.loads(getattr(row, column))
     except (ValueError, TypeError) as exc:
-        raise InvalidSchedule(f"Schedule {row.name!r}: its {column} are no JSON: {exc}.") from exc
+        raise InvalidSchedule(
+            _("Schedule {name}: its {column} are no JSON: {exc}.").format(name=repr(row.name), column=column, exc=exc)
+        ) from exc

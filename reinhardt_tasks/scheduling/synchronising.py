@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import connections
+from django.utils.translation import gettext as _
 
 from .._compat import task_backends
 from ..brokers.database.session import Session
@@ -39,7 +40,7 @@ def collect(registry: ScheduleRegistry = declared) -> tuple[list[Declaration], l
             if declaration.name in found:
                 problems.append(
                     f"TASKS[{backend.alias!r}]['OPTIONS']['SCHEDULES'][{declaration.name!r}]: "
-                    f"{found[declaration.name].source} has a schedule of that name already."
+                    + _("{source} has a schedule of that name already.").format(source=found[declaration.name].source)
                 )
             else:
                 found[declaration.name] = declaration

@@ -9,8 +9,8 @@ from typing import Any
 from django import template
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 
+from .. import spans
 from ..jobs import TaskStatus
 from ..models import STATUSES
 from ..models.workflows import STEP_STATUSES, WORKFLOW_STATUSES
@@ -36,30 +36,13 @@ _TONES: dict[str, str] = {
     StepStatus.SKIPPED: "off",
 }
 
-#: Seconds of a unit, and how so many of it are written.
-_UNITS = [(86_400, gettext_lazy("{n} d")), (3_600, gettext_lazy("{n} h")), (60, gettext_lazy("{n} min"))]
-
 
 @register.filter
 def span(seconds: float | timedelta | None) -> str:
     """Return a span of time in its two largest units: 3 min 20 s."""
     if seconds is None:
         return "–"
-    total = seconds.total_seconds() if isinstance(seconds, timedelta) else float(seconds)
-    if abs(total) < 1:
-        return _("{n} ms").format(n=round(total * 1000))
-    if abs(total) < 10:
-        return _("{n} s").format(n=f"{total:.1f}")
-    left, parts = round(abs(total)), []
-    for unit, words in _UNITS:
-        if left >= unit:
-            parts.append(str(words).format(n=left // unit))
-            left %= unit
-        elif parts:
-            break
-    if len(parts) < 2 and (left or not parts):
-        parts.append(_("{n} s").format(n=left))
-    return " ".join(parts[:2])
+    return spans.short(seconds.total_seconds() if isinstance(seconds, timedelta) else float(seconds))
 
 
 @register.filter

@@ -9,6 +9,7 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import F
+from django.utils.translation import gettext as _
 
 from ..exceptions import WorkflowNotFound
 from ..jobs import TaskId
@@ -111,7 +112,9 @@ def found(workflow: str) -> WorkflowRow:
         return WorkflowRow.objects.using(database()).get(pk=TaskId(workflow))
     except (WorkflowRow.DoesNotExist, ValueError):
         raise WorkflowNotFound(
-            f"There is no workflow {workflow!r}: it never was, its transaction was rolled back, or it was deleted after its time."
+            _(
+                "There is no workflow {id}: it never was, its transaction was rolled back, or it was deleted after its time."
+            ).format(id=repr(workflow))
         ) from None
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -230,6 +232,16 @@ def list_workflows(
         rows = rows.filter(name=name)
     if after is not None:
         rows = rows.filter(pk__lt=after)
+    return [WorkflowRun(row) for row in rows[:limit]]
+
+
+def workflows_like(prefix: str, limit: int) -> list[WorkflowRun]:
+    """Return the newest workflows whose ids begin so, with dashes or without."""
+    digits = prefix.strip().replace("-", "").lower()
+    if not digits or len(digits) > 32 or re.fullmatch("[0-9a-f]+", digits) is None:
+        return []
+    first, last = uuid.UUID(digits.ljust(32, "0")), uuid.UUID(digits.ljust(32, "f"))
+    rows = WorkflowRow.objects.using(database()).filter(pk__gte=first, pk__lte=last).order_by("-pk")
     return [WorkflowRun(row) for row in rows[:limit]]
 
 

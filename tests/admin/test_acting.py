@@ -152,6 +152,23 @@ def test_all_that_match_are_done_and_no_other(store: Store, chief: Client) -> No
     assert LogEntry.objects.count() == 7
 
 
+def test_history_says_of_all_that_match_which_they_were_and_how_they_were_chosen(store: Store, chief: Client) -> None:
+    ids = {chores.add.using(queue_name="emails").enqueue(number).id for number in (1, 2)}
+    filters = "backend=default&queue=emails&state=pending"
+    chief.post(url("jobrow_act"), ordered("cancel", confirmed="1", all="1", filters=filters))
+    assert {entry.object_id for entry in LogEntry.objects.all()} == ids
+    assert all(chores.add.module_path in entry.object_repr for entry in LogEntry.objects.all())
+    text = read(chief.get(url("jobrow_change", min(ids)))).text
+    assert "Cancelled. (all that match: state=pending queue=emails)" in text
+
+
+def test_history_keeps_no_words_that_were_looked_for_in_arguments(store: Store, chief: Client) -> None:
+    chores.add.enqueue(4711)
+    chief.post(url("jobrow_act"), ordered("cancel", confirmed="1", all="1", filters="backend=default&text=4711"))
+    (entry,) = LogEntry.objects.all()
+    assert "text=…" in entry.change_message and "4711" not in entry.change_message
+
+
 def test_all_that_match_are_always_asked_about(store: Store, chief: Client) -> None:
     id_ = target(store, "retry")
     order = {"deed": "retry", "backend": "default", "all": "1", "filters": "state=failure"}
@@ -270,7 +287,7 @@ def test_a_queue_is_paused_resumed_and_cleared(store: Store, chief: Client) -> N
     assert words == [
         ("Paused.", "default:emails"),
         ("Resumed.", "default:emails"),
-        ("Cleared of 1 tasks.", "default:emails"),
+        ("Cleared.\n1", "default:emails"),
     ]
 
 

@@ -90,7 +90,7 @@ def test_the_part_that_refreshes_itself_comes_without_the_frame(busy: dict[str, 
     assert "html" not in part.tags and "30 %" in part.text
 
 
-def test_the_list_is_filtered_by_state_queue_and_name(busy: dict[str, str], chief: Client) -> None:
+def test_the_list_is_filtered(store: Store, busy: dict[str, str], chief: Client) -> None:
     def listed(**asked: str) -> set[str]:
         text = read(chief.get(url("jobrow_tasks"), asked)).text
         return {state for state, id_ in busy.items() if id_ in text}
@@ -105,6 +105,10 @@ def test_the_list_is_filtered_by_state_queue_and_name(busy: dict[str, str], chie
     assert listed(until="2001-01-01T00:00") == set() == listed(since="2101-01-01T00:00")
     assert listed(text="SCRIPT") == {"failure", "success", "pending"}
     assert listed(exception="ValueError") == {"retry"}
+    assert listed(worker="nobody") == set() == listed(finished_until="2001-01-01T00:00")
+    assert {"failure", "success"} <= listed(finished_since="2001-01-01T00:00") < set(busy)
+    (job,) = store.broker.get([busy["running"]]).values()
+    assert listed(worker=str(job.worker)) == {"running"}
 
 
 def test_a_name_that_several_tasks_have_is_asked_about(busy: dict[str, str], chief: Client) -> None:

@@ -99,7 +99,7 @@ def test_a_schedule_is_run_now(store: Store, nightly: ScheduleRow, someone: Call
     client = someone(*permissions("view", "run_now"))
     text = read(client.post(url("schedulerow_act", nightly.pk), {"deed": "run-now"}, follow=True)).text
     (job,) = store.broker.find(Query())
-    assert f"Enqueued as task {job.id}." in text and job.name == chores.log_in.module_path
+    assert f"enqueued as task {job.id}." in text and job.name == chores.log_in.module_path
 
 
 def test_a_schedule_is_deleted_after_a_question(nightly: ScheduleRow, someone: Callable[..., Client]) -> None:

@@ -15,6 +15,7 @@ from reinhardt_tasks.jobs import Failed, TaskStatus, new_id
 from reinhardt_tasks.operations import Query, Store
 from reinhardt_tasks.workflow_states import ChainStatus
 from reinhardt_tasks.workflows import Workflow, get_workflow, group, step, steps_of
+from reinhardt_tasks.workflows.places import database
 from reinhardt_tasks.workflows.tending import look_after
 from tests.operations import chores
 from tests.operations.stores import attempt, claim
@@ -106,6 +107,17 @@ def test_a_page_takes_few_statements_however_large_the_workflow(sqlite_store: St
             read(keeper.get(place))
         numbers.append(len(captured))
     assert numbers[0] == numbers[1] <= 12
+
+
+def test_a_list_takes_as_many_statements_for_many_workflows_as_for_one(sqlite_store: Store, keeper: Client) -> None:
+    numbers = []
+    for _ in range(2):
+        for _each in range(8):
+            diamond()
+        with CaptureQueriesContext(connections[database()]) as captured:
+            keeper.get(url("workflowrow_changelist"))
+        numbers.append(len(captured))
+    assert numbers[0] == numbers[1] <= 4
 
 
 def test_a_steps_task_leads_to_its_workflow(store: Store, keeper: Client, someone: Callable[..., Client]) -> None:

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.core.management import CommandError, call_command
+from django.core.management import call_command
 
 from reinhardt_tasks.brokers.base import Query, WorkerInfo
-from reinhardt_tasks.jobs import Job, TaskStatus, new_id
+from reinhardt_tasks.jobs import Job, Progress, TaskStatus, new_id
 from reinhardt_tasks.management.commands.tasks import SUBCOMMANDS, Command
 from reinhardt_tasks.management.tasks_cli import output
+from reinhardt_tasks.management.tasks_cli.groups import Group
 from reinhardt_tasks.operations import Store, actions
 from reinhardt_tasks.redaction import REDACTED
 from reinhardt_tasks.registry import registry
@@ -26,28 +27,11 @@ from tests.operations.stores import claim, database_store, fail, put_off, redis_
 from tests.servers.ports import ReservedPort
 from tests.test_docs import ROOT, table
 
+from .telling import data, told
+
 __all__ = ["database_store", "redis_store", "store"]
 
 LATER = timedelta(hours=1)
-
-
-def told(*words: str) -> tuple[int, str, str]:
-    """Return exit code, what was printed, and what was complained of."""
-    out, err = io.StringIO(), io.StringIO()
-    try:
-        call_command("tasks", *words, stdout=out, stderr=err)
-    except SystemExit as exc:
-        return int(exc.code or 0), out.getvalue(), err.getvalue()
-    except CommandError as exc:
-        return exc.returncode, out.getvalue(), err.getvalue() + str(exc)
-    return 0, out.getvalue(), err.getvalue()
-
-
-def data(*words: str, code: int = 0) -> Any:
-    """Return what --json gives; there is nothing else on stdout."""
-    told_code, out, err = told(*words, "--json")
-    assert told_code == code, err
-    return json.loads(out)
 
 
 # status
@@ -464,6 +448,30 @@ def test_workers_are_listed(store: Store) -> None:
     assert (found["id"], found["running"], found["is_alive"], found["queues"]) == (by.id, 1, True, [])
 
 
+def test_what_limits_hold_back_is_listed_with_why(store: Store) -> None:
+    first, second = (chores.add.using(concurrency=1).enqueue(number).id for number in (1, 2))
+    claim(store)
+    (line,) = data("limits")["lines"]
+    assert (line["backend"], line["size"], line["every"], line["held"], line["waiting"]) == ("default", 1, None, 1, 1)
+    code, out, _ = told("limits")
+    assert code == 0 and line["key"] in out and "at most 1 at once" in out and "when one ends" in out
+    assert data("show", second)["held_back_by"]["key"] == line["key"] and data("show", first)["held_back_by"] is None
+    assert "1 of 1 are past it, 1 wait" in told("show", second)[1]
+
+
+def test_a_rate_tells_when_the_next_one_begins(store: Store) -> None:
+    _first, second = (chores.add.using(rate_limit="1/h").enqueue(number).id for number in (1, 2))
+    claim(store)
+    out = told("show", second)[1]
+    assert "one each 1 h" in out and re.search(r"the next begins in (59 min|1 h)", out)
+
+
+def test_show_tells_progress_with_its_message(store: Store) -> None:
+    id_ = chores.add.enqueue(1).id
+    assert store.broker.annotate(claim(store), {}, Progress(3, 10, "packing"))
+    assert re.search(r"progress +3 / 10 packing", told("show", id_)[1])
+
+
 def test_failures_are_grouped(store: Store) -> None:
     place = 'Traceback (most recent call last):\n  File "/a.py", line 3, in go\n    boom()\nshop.NoStock: nothing of '
     for number in range(3):
@@ -530,17 +538,30 @@ def test_what_would_move_a_terminal_is_spelled_out(database_store: Store) -> Non
         assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f‮]", out)
 
 
+def subparsers(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    (found,) = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
+    return dict(found.choices)
+
+
+def leaves() -> Iterator[tuple[str, argparse.ArgumentParser]]:
+    """Yield each subcommand, also those of a subcommand: `list`, `schedules list`."""
+    for name, parser in subparsers(Command().create_parser("manage.py", "tasks")).items():
+        if isinstance(SUBCOMMANDS[name], Group):
+            yield from ((f"{name} {verb}", its) for verb, its in subparsers(parser).items())
+        else:
+            yield name, parser
+
+
 def test_the_manual_has_each_subcommand_and_each_of_its_flags() -> None:
     page = ROOT / "docs" / "commands.md"
-    parser = Command().create_parser("manage.py", "tasks")
-    (subparsers,) = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
     common = set(table(page, "Flags of all of them"))
     filters = set(table(page, "Which tasks"))
-    assert set(table(page, "The subcommands")) == set(subparsers.choices) == set(SUBCOMMANDS)
-    for name, its in subparsers.choices.items():
+    assert set(table(page, "The subcommands")) == {name for name, _ in leaves()}
+    for name, its in leaves():
         flags = {action.option_strings[-1] for action in its._actions if action.option_strings} - {"--help"}
-        assert common <= flags, name
-        own = flags - common
+        shared = common if " " not in name else common - {"--backend"}
+        assert shared <= flags, name
+        own = flags - shared
         if "--text" in own:
             assert own >= filters - {"--status"}, name
             own -= filters
@@ -551,13 +572,13 @@ def test_the_manual_has_each_subcommand_and_each_of_its_flags() -> None:
 def _flags_under(page: Path, heading: str) -> set[str]:
     """Return the flags that begin a row of the table under a heading, which may be about several subcommands."""
     headings = [line.removeprefix("### ") for line in page.read_text().splitlines() if line.startswith("### ")]
-    (found,) = (each for each in headings if heading in [f"tasks {n}" for n in each.removeprefix("tasks ").split(", ")])
+    (found,) = (each for each in headings if heading.removeprefix("tasks ") in each.replace("tasks ", "").split(", "))
     return {name for name in table(page, found) if name.startswith("--")}
 
 
 def test_each_subcommand_has_a_help(capsys: pytest.CaptureFixture[str]) -> None:
-    for name in SUBCOMMANDS:
+    for name, _ in leaves():
         with pytest.raises(SystemExit) as ended:
-            call_command("tasks", name, "--help")
+            call_command("tasks", *name.split(), "--help")
         assert ended.value.code == 0
         assert f"tasks {name}" in capsys.readouterr().out

@@ -133,26 +133,33 @@ def test_a_view_tells_each_attempt_and_the_time_that_it_took(store: Store) -> No
     assert running.is_registered and running.task_priority == 5
 
 
+def living(*, queues: tuple[str, ...] = (), is_alive: bool = True, running: int = 0) -> Any:
+    now = datetime.now(UTC)
+    facts = {"backend": "default", "id": "x", "name": "x", "host": "x", "pid": 1, "slots": 1, "beat_age": 1.0}
+    return operations.WorkerView(
+        **facts, queues=queues, running=running, is_alive=is_alive, started_at=now, beat_at=now
+    )
+
+
 def test_alerts_are_about_living_workers_that_serve_the_queue() -> None:
     def told(*workers: Any, **queue: Any) -> list[str]:
         one = operations.QueueOverview(queue="a", **queue)
         return [alert.code for alert in alerts.alerts_of("default", [one], workers)]
 
-    def by(*, queues: tuple[str, ...] = (), is_alive: bool = True, running: int = 0) -> Any:
-        now = datetime.now(UTC)
-        facts = {"backend": "default", "id": "x", "name": "x", "host": "x", "pid": 1, "slots": 1, "beat_age": 1.0}
-        return operations.WorkerView(
-            **facts, queues=queues, running=running, is_alive=is_alive, started_at=now, beat_at=now
-        )
-
-    assert told() == told(is_paused=True) == told(by(), ready=1) == told(by(queues=("a", "b")), ready=1) == []
-    assert told(ready=1) == told(scheduled=1) == told(by(queues=("b",)), retrying=1) == ["no_worker"]
-    assert told(by(is_alive=False), ready=1) == ["no_worker"]
-    assert told(by(is_alive=False, running=2)) == ["lost_workers"]
-    assert told(by(is_alive=False, running=2), by()) == []
-    assert told(by(), ready=1, oldest_age=301.0) == ["old_tasks"]
+    assert told() == told(is_paused=True) == told(living(), ready=1) == told(living(queues=("a", "b")), ready=1) == []
+    assert told(ready=1) == told(scheduled=1) == told(living(queues=("b",)), retrying=1) == ["no_worker"]
+    assert told(living(is_alive=False), ready=1) == ["no_worker"]
+    assert told(living(is_alive=False, running=2)) == ["lost_workers"]
+    assert told(living(is_alive=False, running=2), living()) == []
+    assert told(living(), ready=1, oldest_age=301.0) == ["old_tasks"]
     assert told(ready=1, oldest_age=301.0) == ["no_worker", "old_tasks"]
     assert told(scheduled=1, is_paused=True) == ["paused"]
+
+
+def test_an_age_is_told_in_words() -> None:
+    queue = operations.QueueOverview(queue="a", ready=1, oldest_age=725.0)
+    (alert,) = alerts.alerts_of("default", [queue], [living()], max_oldest=300.0)
+    assert alert.message == "The oldest ready task of queue 'a' has waited for 12 minutes, and may for 5 minutes."
 
 
 def test_a_damaged_job_is_shown_all_the_same() -> None:

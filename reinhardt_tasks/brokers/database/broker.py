@@ -23,6 +23,7 @@ from ..base import (
     BrokerTraits,
     Changes,
     Kinds,
+    Line,
     Pulse,
     QueueCounts,
     Queues,
@@ -31,7 +32,7 @@ from ..base import (
     WorkerRecord,
 )
 from ..lookups import Failures, Page, Query, Tallies
-from . import gates, lookups, once, outcomes, people, waiting
+from . import gates, heldback, lookups, once, outcomes, people, waiting
 from .dialects import JOBS, WORKERS, Row, Stretch
 from .ears import Ear, ear_of
 from .fronts import Fronts
@@ -222,6 +223,12 @@ class DatabaseBroker(Broker):
 
     def counts(self) -> list[QueueCounts]:
         return self._run(lambda cursor: people.counts(cursor, self.alias, self.COUNT_LIMIT))
+
+    def lines(self, limit: int = 100) -> list[Line]:
+        return self._run(lambda cursor: heldback.lines(cursor, self._dialect, self.alias, limit, self.COUNT_LIMIT))
+
+    def line_of(self, id_: str) -> Line | None:
+        return self._run(lambda cursor: heldback.line_of(cursor, self._dialect, self.alias, id_, self.COUNT_LIMIT))
 
     def workers(self) -> list[WorkerRecord]:
         return self._run(lambda cursor: people.workers(cursor, self._dialect, self.alias))

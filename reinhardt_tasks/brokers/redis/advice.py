@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ...speech import gettext as _
 from ..base import Advice
 
 #: The oldest version with the commands that the scripts use.
@@ -17,31 +18,39 @@ def advice_on(info: Mapping[str, Any], place: str) -> list[Advice]:
     version = str(info.get("redis_version", ""))
     if _numbers(version) < OLDEST:
         found.append(
-            Advice("E024", f"{place} is version {version}, which is too old to keep tasks.", "Use Redis 6.2 or later.")
+            Advice(
+                "E024",
+                _("{place} is version {version}, which is too old to keep tasks.").format(place=place, version=version),
+                _("Use Redis 6.2 or later."),
+            )
         )
     policy = str(info.get("maxmemory_policy", "noeviction"))
     if policy != "noeviction" and int(info.get("maxmemory", 0)):
         found.append(
             Advice(
                 "W005",
-                f"{place} throws keys away when its memory is full (maxmemory-policy {policy}): tasks too, silently.",
-                "Set maxmemory-policy noeviction, or give the tasks a server of their own.",
+                _(
+                    "{place} throws keys away when its memory is full (maxmemory-policy {policy}): tasks too, silently."
+                ).format(place=place, policy=policy),
+                _("Set maxmemory-policy noeviction, or give the tasks a server of their own."),
             )
         )
     if not int(info.get("aof_enabled", 0)):
         found.append(
             Advice(
                 "W006",
-                f"{place} writes no append-only file: when it dies, the tasks of the last minutes are lost.",
-                "Set appendonly yes (and appendfsync always, where not even the last second may be lost).",
+                _("{place} writes no append-only file: when it dies, the tasks of the last minutes are lost.").format(
+                    place=place
+                ),
+                _("Set appendonly yes (and appendfsync always, where not even the last second may be lost)."),
             )
         )
     if info.get("role") == "slave":
         found.append(
             Advice(
                 "E025",
-                f"{place} is a replica, which takes no tasks.",
-                "Name its master, or the Sentinels that know it.",
+                _("{place} is a replica, which takes no tasks.").format(place=place),
+                _("Name its master, or the Sentinels that know it."),
             )
         )
     return found

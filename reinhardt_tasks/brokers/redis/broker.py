@@ -13,6 +13,7 @@ from typing import Any
 import redis
 
 from ...exceptions import QueueError
+from ...gates import Limit
 from ...jobs import Claim, Job, Outcome, Progress, Succeeded, TaskStatus, as_enqueued
 from ...serialization import encode_progress
 from ...timestamps import from_micros, to_micros
@@ -23,6 +24,7 @@ from ..base import (
     BrokerTraits,
     Changes,
     Kinds,
+    Line,
     Pulse,
     QueueCounts,
     Queues,
@@ -41,6 +43,8 @@ from .seals import Seal
 
 #: Jobs in one enqueueing script: it holds up everybody else for as long as it runs, some microseconds a job.
 JOBS_AT_ONCE = 1000
+#: Parked jobs of each queue among which `lines` looks for lines.
+_LOOKED_AT = 500
 #: Seconds after which a sleeper looks by itself: a token may have been lost with a server that was failed over.
 NAP = 5.0
 #: Where a job of each kind rings: who sleeps for one kind takes no token away from those who sleep for the other.
@@ -275,6 +279,13 @@ class RedisBroker(Broker):
             if any(map(int, (ready, later, retrying, running, paused)))
         ]
 
+    def lines(self, limit: int = 100) -> list[Line]:
+        found = map(_line, self._call("lines", ["", _LOOKED_AT]))
+        return sorted(found, key=lambda line: (-line.waiting, line.limit.key))[:limit]
+
+    def line_of(self, id_: str) -> Line | None:
+        return next(map(_line, self._call("lines", [id_, 0])), None) if id_ else None
+
     def workers(self) -> list[WorkerRecord]:
         return [_worker(*found) for found in self._call("workers", [])]
 
@@ -466,6 +477,13 @@ def _firsts(jobs: Sequence[Job], ids: Sequence[str], micros: str, found: Mapping
     """Return what stands for each job: itself, as it was stored at that time, or the first of its kind."""
     now = from_micros(int(micros))
     return [found.get(id_) or as_enqueued(job, now) for job, id_ in zip(jobs, ids, strict=True)]
+
+
+def _line(found: Sequence[Any]) -> Line:
+    key, size, every, reach, now, held, waiting = found
+    rule = Limit(key=key, size=int(size), every=int(every))
+    opens_at = rule.opens_at(int(reach), 0, int(now)) if rule.every else None
+    return Line(limit=rule, held=held, waiting=waiting, opens_at=None if opens_at is None else from_micros(opens_at))
 
 
 def _worker(id_: str, expires: str, now: str, pairs: Sequence[str], running: int) -> WorkerRecord:

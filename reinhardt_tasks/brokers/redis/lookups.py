@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from ...jobs import Job, TaskStatus
-from ...timestamps import from_micros, to_micros
+from ...timestamps import to_micros
 from .. import lookups
 from ..lookups import Failures, Page, Query, Tallies, chosen, steps, tallied
 from . import faults
@@ -35,19 +36,13 @@ def page(broker: RedisBroker, query: Query, after: str | None, limit: int) -> Pa
 
 def tally(broker: RedisBroker, since: datetime, until: datetime, step: timedelta) -> Tallies:
     spans = steps(since, until, step)
-    (total,) = _asked(broker, [("zcount", *_span(broker, since, until))])
-    if total <= lookups.TALLIED:
-        return tallied(_ended(broker, [(since, until)], total)[0], since, until, step)
     numbers = _asked(broker, [("zcount", *_span(broker, *span)) for span in spans])
-    sampled: list[tuple[datetime, str, TaskStatus, int]] = []
-    for (begin, _), number, seen in zip(spans, numbers, _ended(broker, spans, lookups.SAMPLED), strict=True):
-        # The hashes of some may have expired; what they were is guessed from the others.
-        factor = number / len(seen) if seen else 0.0
-        counts: dict[tuple[str, TaskStatus], int] = {}
-        for _, queue, status, _ in seen:
-            counts[queue, status] = counts.get((queue, status), 0) + 1
-        sampled += [(begin, queue, status, round(count * factor)) for (queue, status), count in counts.items()]
-    return tallied(sampled, since, until, step, is_estimate=True)
+    is_estimate = sum(numbers) > lookups.TALLIED
+    found: list[tuple[datetime, str, TaskStatus, int]] = []
+    for span, number in zip(spans, numbers, strict=True):
+        counts = _sampled(broker, span, number) if is_estimate else _ended(broker, span, number)
+        found += [(span[0], queue, status, count) for (queue, status), count in counts.items()]
+    return tallied(found, since, until, step, is_estimate=is_estimate)
 
 
 def failures(broker: RedisBroker, limit: int) -> Failures:
@@ -102,23 +97,36 @@ def _conditions(query: Query) -> list[Any]:
     return words + ["" if moment is None else str(to_micros(moment)) for moment in moments]
 
 
-def _ended(
-    broker: RedisBroker, spans: Sequence[tuple[datetime, datetime]], limit: int
-) -> list[list[tuple[datetime, str, TaskStatus, int]]]:
-    """Return for each span of time up to `limit` of the jobs that ended in it: the first ones and the last ones."""
-    half = max(1, (limit + 1) // 2)
-    firsts = _asked(broker, [("zrangebyscore", *_span(broker, *span), 0, half, True) for span in spans])
-    lasts = _asked(broker, [("zrevrangebyscore", *_span(broker, *span), 0, half, True) for span in spans])
-    found = [dict(first) | dict(last) for first, last in zip(firsts, lasts, strict=True)]
-    facts = iter(_asked(broker, [("hmget", f"{broker.base}job:{id_}", ["st", "q"]) for some in found for id_ in some]))
-    return [
-        [
-            (from_micros(int(moment)), queue, TaskStatus(status), 1)
-            for moment, (status, queue) in ((moment, next(facts)) for moment in some.values())
-            if status in TaskStatus.__members__ and queue
-        ]
-        for some in found
-    ]
+def _ended(broker: RedisBroker, span: tuple[datetime, datetime], number: int) -> Counter[tuple[str, TaskStatus]]:
+    """Return how many jobs of each queue ended in a span of time, and how."""
+    counts: Counter[tuple[str, TaskStatus]] = Counter()
+    for first in range(0, number, LOOKED_AT_ONCE):
+        counts += _counted(broker, span, first, LOOKED_AT_ONCE, 0)
+    return counts
+
+
+def _sampled(broker: RedisBroker, span: tuple[datetime, datetime], number: int) -> Counter[tuple[str, TaskStatus]]:
+    """Return the same as the first and the last jobs of the span let guess; what has expired is guessed from the others."""
+    if not number:
+        return Counter()
+    half = max(1, (lookups.SAMPLED + 1) // 2)
+    counts = _counted(broker, span, 0, half, half)
+    factor = number / counts.total() if counts else 0.0
+    return Counter({key: round(count * factor) for key, count in counts.items()})
+
+
+def _counted(
+    broker: RedisBroker, span: tuple[datetime, datetime], first: int, number: int, last: int
+) -> Counter[tuple[str, TaskStatus]]:
+    _key, low, high = _span(broker, *span)
+    found = iter(broker.ask("ended", [low, high, first, number, last]))
+    return Counter(
+        {
+            (queue, TaskStatus(status)): int(count)
+            for status, queue, count in zip(found, found, found, strict=True)
+            if status in TaskStatus.__members__
+        }
+    )
 
 
 def _span(broker: RedisBroker, since: datetime, until: datetime) -> tuple[str, int, str]:
@@ -134,16 +142,8 @@ def _asked(broker: RedisBroker, commands: Iterable[tuple[Any, ...]]) -> list[Any
         for start in range(0, len(given), LOOKED_AT_ONCE):
             with broker.connections.sender.pipeline(transaction=False) as pipeline:
                 for name, *args in given[start : start + LOOKED_AT_ONCE]:
-                    _add(pipeline, name, args)
+                    getattr(pipeline, name)(*args)
                 answers += pipeline.execute()
         return answers
 
     return faults.guarded(broker, ask)
-
-
-def _add(pipeline: Any, name: str, args: list[Any]) -> None:
-    match name, args:
-        case "zrevrangebyscore", [key, low, high, start, number, with_scores]:
-            pipeline.zrevrangebyscore(key, high, low, start, number, with_scores)
-        case _:
-            getattr(pipeline, name)(*args)

@@ -27,6 +27,7 @@ from ..base import (
     BrokerTraits,
     Changes,
     Kinds,
+    Line,
     Pulse,
     QueueCounts,
     Queues,
@@ -317,6 +318,12 @@ class ShardedBroker(Broker):
             for its in counts:
                 queues[its.queue] = _sum(queues[its.queue], its, self.COUNT_LIMIT) if its.queue in queues else its
         return [queues[queue] for queue in sorted(queues)]
+
+    def lines(self, limit: int = 100) -> list[Line]:
+        return self.home.lines(limit)
+
+    def line_of(self, id_: str) -> Line | None:
+        return self.home.line_of(id_)
 
     def workers(self) -> list[WorkerRecord]:
         records: dict[str, WorkerRecord] = {}

@@ -12,8 +12,10 @@ from datetime import datetime
 from itertools import islice
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.db import connections
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from ... import __version__
 from ...exceptions import InvalidSchedule, QueueError
@@ -21,13 +23,14 @@ from ...scheduling import Scheduler, list_schedules
 from ...scheduling.firing import Firing
 from ...worker.logs import set_up_logging
 from ..flags import whole
+from ..spoken import SpokenCommand, banner_lines
 
 #: Schedules that are named in the banner, and slots that --dry-run shows of each.
 SHOWN, UPCOMING = 10, 5
 
 
-class Command(BaseCommand):
-    help = (
+class Command(SpokenCommand):
+    about = gettext_lazy(
         "Fire schedules until told to stop: those of code (@scheduled), of settings (OPTIONS['SCHEDULES']) and of people. Run as "
         "many as you like, on any machine: a slot is fired once. SIGTERM or Ctrl-C stops it, a second one at once. Exit codes: "
         "0 after a clean stop, 1 after a forced one, or with --once where a schedule could not be fired, 2 for a usage that "
@@ -35,29 +38,29 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--name", default="scheduler", help="Name for people to see (default: %(default)s).")
+        parser.add_argument("--name", default="scheduler", help=_("Name for people to see (default: %(default)s)."))
         parser.add_argument(
             "--once",
             action="store_true",
-            help="Fire what is due now, and leave: for a crontab that comes every minute.",
+            help=_("Fire what is due now, and leave: for a crontab that comes every minute."),
         )
         parser.add_argument(
-            "--dry-run", action="store_true", help="Print what is due next, and leave. Nothing is fired or written."
+            "--dry-run", action="store_true", help=_("Print what is due next, and leave. Nothing is fired or written.")
         )
         parser.add_argument(
             "--max-catchup",
             type=whole,
             default=100,
             metavar="N",
-            help="Missed slots that one schedule with catch_up='all' fires in one turn (default: %(default)s).",
+            help=_("Missed slots that one schedule with catch_up='all' fires in one turn (default: %(default)s)."),
         )
         parser.add_argument(
-            "--log-format", choices=["text", "json"], default="text", help="Log lines for people or machines."
+            "--log-format", choices=["text", "json"], default="text", help=_("Log lines for people or machines.")
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["once"] and options["dry_run"]:
-            raise CommandError("--once fires and --dry-run does not: use one of them.", returncode=2)
+            raise CommandError(_("--once fires and --dry-run does not: use one of them."), returncode=2)
         set_up_logging(options["log_format"], options["verbosity"])
         verbosity = options["verbosity"]
 
@@ -68,7 +71,10 @@ class Command(BaseCommand):
 
         scheduler = Scheduler(max_catchup=options["max_catchup"], on_fired=tell)
         if scheduler.session.alias not in connections.settings:
-            raise CommandError(f"DATABASES has no {scheduler.session.alias!r}, where schedules are kept.", returncode=2)
+            raise CommandError(
+                _("DATABASES has no {alias}, where schedules are kept.").format(alias=repr(scheduler.session.alias)),
+                returncode=2,
+            )
         self._reach(scheduler, is_dry=options["dry_run"])
         if options["dry_run"]:
             self._tell_upcoming(scheduler)
@@ -85,15 +91,18 @@ class Command(BaseCommand):
                 self._say("Ready. Ctrl-C stops it.")
             scheduler.run()
             if options["verbosity"] > 0:
-                self._say(f"Stopped after {scheduler.turns} turns.")
+                self._say(_("Stopped after {number} turns.").format(number=scheduler.turns))
 
     def _run_once(self, scheduler: Scheduler) -> None:
         try:
             turn = scheduler.run_once()
         except QueueError as exc:
-            raise CommandError(f"The database {scheduler.session.alias!r} failed: {exc}", returncode=3) from exc
+            raise CommandError(
+                _("The database {alias} failed: {exc}").format(alias=repr(scheduler.session.alias), exc=exc),
+                returncode=3,
+            ) from exc
         for name, reason in turn.errors.items():
-            self.stderr.write(f"Schedule {name}: {reason}")
+            self.stderr.write(_("Schedule {name}: {reason}").format(name=name, reason=reason))
         if turn.errors:
             sys.exit(1)
 
@@ -102,7 +111,7 @@ class Command(BaseCommand):
         for slot, name, words in sorted(upcoming):
             self._say(f"{_shown(slot)}  {name}  ({words})")
         if not upcoming:
-            self._say("Nothing is due, now or ever.")
+            self._say(_("Nothing is due, now or ever."))
 
     def _reach(self, scheduler: Scheduler, *, is_dry: bool) -> None:
         try:
@@ -111,7 +120,8 @@ class Command(BaseCommand):
             next(list_schedules(0, limit=1, database=scheduler.session.alias), None)
         except QueueError as exc:
             raise CommandError(
-                f"The database {scheduler.session.alias!r} cannot be reached: {exc}", returncode=3
+                _("The database {alias} cannot be reached: {exc}").format(alias=repr(scheduler.session.alias), exc=exc),
+                returncode=3,
             ) from exc
         except InvalidSchedule as exc:
             raise CommandError(str(exc), returncode=2) from exc
@@ -119,16 +129,20 @@ class Command(BaseCommand):
     def _banner(self, scheduler: Scheduler, name: str) -> None:
         views = list(islice(list_schedules(1, database=scheduler.session.alias), SHOWN + 1))
         width = max((len(view.row.name) for view in views[:SHOWN]), default=0)
+        number = str(len(views)) if views else _("none")
+        if len(views) > SHOWN:
+            number = _("more than {number}").format(number=SHOWN)
         lines = [
-            f"reinhardt_tasks {__version__}, scheduler {name!r} on {socket.gethostname()}, process {os.getpid()}",
-            f"  database     {scheduler.session.alias}",
-            f"  schedules    {'none' if not views else f'{len(views)}' if len(views) <= SHOWN else f'more than {SHOWN}'}",
+            _("reinhardt_tasks {version}, scheduler {name} on {host}, process {pid}").format(
+                version=__version__, name=repr(name), host=socket.gethostname(), pid=os.getpid()
+            ),
+            *banner_lines([(_("database"), scheduler.session.alias), (_("schedules"), number)]),
         ]
         for view in views[:SHOWN]:
             state = _shown(view.next[0]) if view.next else view.state
             lines.append(f"    {view.row.name:{width}}  {view.words}; {state}")
         if len(views) > SHOWN:
-            lines.append("    …  manage.py taskschedules has all")
+            lines.append(f"    …  {_('manage.py taskschedules has all')}")
         self._say("\n".join(lines))
 
     def _say(self, text: str) -> None:

@@ -12,8 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils import autoreload
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from ... import __version__, signals
 from ..._compat import InvalidTaskBackend, task_backends
@@ -38,13 +40,14 @@ from ...worker.signals import signals_handled
 from ...worker.supervisor import Supervisor
 from ...worker.tally import Tally
 from ..flags import seconds, whole
+from ..spoken import SpokenCommand, banner_lines
 
 _ENVIRONMENT = "REINHARDT_TASKS_"
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 
-class Command(BaseCommand):
-    help = (
+class Command(SpokenCommand):
+    about = gettext_lazy(
         "Run background tasks until told to stop. SIGTERM or Ctrl-C lets running tasks end (--shutdown-timeout) and gives "
         "back the rest; a second one ends at once. Each flag may also be given in the environment, as REINHARDT_TASKS_ and "
         "its name in capitals. Exit codes: 0 after a clean stop, 1 after a forced one, 2 for a usage that cannot be, "
@@ -53,54 +56,70 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         add = _Adder(parser)
-        add("--backend", default="default", help="Alias in TASKS (default: %(default)s).")
+        add("--backend", default="default", help=_("Alias in TASKS (default: %(default)s)."))
         add(
             "--queue",
             action="append",
             dest="queues",
             metavar="NAME",
-            help="Serve this queue; may be repeated (default: all). a,b: a strictly before b; a:6,b:1: by weight.",
+            help=_("Serve this queue; may be repeated (default: all). a,b: a strictly before b; a:6,b:1: by weight."),
         )
-        add("--name", default="worker", help="Name for people to see (default: %(default)s).")
+        add("--name", default="worker", help=_("Name for people to see (default: %(default)s)."))
         add(
             "--processes",
             type=_processes,
             default=0,
-            help="Worker processes under a supervisor; auto: one for each core; 0: no supervisor, this very process (default).",
+            help=_(
+                "Worker processes under a supervisor; auto: one for each core; 0: no supervisor, this very process (default)."
+            ),
         )
         add(
             "--concurrency",
             type=whole,
             default=4,
-            help="Ordinary tasks at one time, in threads (default: %(default)s).",
+            help=_("Ordinary tasks at one time, in threads (default: %(default)s)."),
         )
-        add("--async-concurrency", type=whole, default=250, help="Coroutine tasks at one time (default: %(default)s).")
+        add(
+            "--async-concurrency",
+            type=whole,
+            default=250,
+            help=_("Coroutine tasks at one time (default: %(default)s)."),
+        )
         add(
             "--poll-interval",
             type=seconds,
             default=1.0,
-            help="Seconds after which an idle worker looks by itself (default: 1).",
+            help=_("Seconds after which an idle worker looks by itself (default: 1)."),
         )
-        add("--shutdown-timeout", type=seconds, default=30.0, help="Seconds for running tasks to end (default: 30).")
-        add("--burst", action="store_true", help="Leave, with exit code 0, when nothing is ready any more.")
-        add("--max-tasks", type=whole, help="Leave, or with --processes replace a process, after this many tasks.")
-        add("--max-memory", type=whole, metavar="MB", help="The same when a process has more than this many megabytes.")
-        add("--with-scheduler", action="store_true", help="Fire schedules too, in a thread of each process.")
-        add("--reload", action="store_true", help="Start again when code changes (for development; not with --burst).")
+        add("--shutdown-timeout", type=seconds, default=30.0, help=_("Seconds for running tasks to end (default: 30)."))
+        add("--burst", action="store_true", help=_("Leave, with exit code 0, when nothing is ready any more."))
+        add("--max-tasks", type=whole, help=_("Leave, or with --processes replace a process, after this many tasks."))
+        add(
+            "--max-memory",
+            type=whole,
+            metavar="MB",
+            help=_("The same when a process has more than this many megabytes."),
+        )
+        add("--with-scheduler", action="store_true", help=_("Fire schedules too, in a thread of each process."))
+        add(
+            "--reload",
+            action="store_true",
+            help=_("Start again when code changes (for development; not with --burst)."),
+        )
         add(
             "--health-file",
             type=_file_to_be,
             metavar="PATH",
-            help="Write a file about once a second while there is progress: its age tells (see taskhealth).",
+            help=_("Write a file about once a second while there is progress: its age tells (see taskhealth)."),
         )
         add(
             "--start-method",
             choices=["fork", "spawn"],
-            help="With --processes: how they are started (default: fork on Linux, spawn elsewhere).",
+            help=_("With --processes: how they are started (default: fork on Linux, spawn elsewhere)."),
         )
-        add("--metrics-port", type=_port, metavar="PORT", help="Serve metrics for Prometheus there, at /metrics.")
-        add("--metrics-host", default="127.0.0.1", help="The address for --metrics-port (default: %(default)s).")
-        add("--log-format", choices=["text", "json"], default="text", help="Log lines for people or machines.")
+        add("--metrics-port", type=_port, metavar="PORT", help=_("Serve metrics for Prometheus there, at /metrics."))
+        add("--metrics-host", default="127.0.0.1", help=_("The address for --metrics-port (default: %(default)s)."))
+        add("--log-format", choices=["text", "json"], default="text", help=_("Log lines for people or machines."))
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["reload"] and not options["burst"]:
@@ -239,13 +258,15 @@ class Command(BaseCommand):
     def _say_ready(self, verbosity: int) -> None:
         # Not before the signals are handled: whoever reads this may send one.
         if verbosity > 0:
-            self.stdout.write("Ready. Ctrl-C stops it when running tasks have ended.")
+            self.stdout.write(_("Ready. Ctrl-C stops it when running tasks have ended."))
             self.stdout.flush()
 
     def _farewell(self, worker: Worker, verbosity: int) -> None:
         if verbosity > 0:
             self.stdout.write(
-                f"Stopped: {worker.succeeded} succeeded, {worker.failed} failed, {worker.retried} to be tried again."
+                _("Stopped: {succeeded} succeeded, {failed} failed, {retried} to be tried again.").format(
+                    succeeded=worker.succeeded, failed=worker.failed, retried=worker.retried
+                )
             )
 
     def _backend(self, alias: str) -> ReinhardtBackend:
@@ -254,18 +275,22 @@ class Command(BaseCommand):
         except InvalidTaskBackend as exc:
             known = task_backends.settings
             raise CommandError(
-                f"TASKS has no backend {alias!r}{did_you_mean(alias, known)}; it has {', '.join(map(repr, known))}. ({exc})",
+                _("TASKS has no backend {alias}{hint}; it has {known}. ({exc})").format(
+                    alias=repr(alias), hint=did_you_mean(alias, known), known=", ".join(map(repr, known)), exc=exc
+                ),
                 returncode=2,
             ) from exc
         if not isinstance(backend, ReinhardtBackend):
             raise CommandError(
-                f"TASKS[{alias!r}] is {type(backend).__module__}.{type(backend).__qualname__}, which is not of reinhardt_tasks.",
+                _("TASKS[{alias}] is {module}.{qualname}, which is not of reinhardt_tasks.").format(
+                    alias=repr(alias), module=type(backend).__module__, qualname=type(backend).__qualname__
+                ),
                 returncode=2,
             )
         if backend.problems:
             raise CommandError(f"{backend.problems[0].message} {backend.problems[0].hint}", returncode=2)
         try:
-            _ = backend.broker
+            backend.broker  # noqa: B018
         except NotImplementedError as exc:
             raise CommandError(str(exc), returncode=2) from exc
         return backend
@@ -280,8 +305,12 @@ class Command(BaseCommand):
         for queue in order.queues or ():
             if backend.queues and queue not in backend.queues:
                 raise CommandError(
-                    f"Queue {queue!r} is not in TASKS[{backend.alias!r}]['QUEUES']{did_you_mean(queue, backend.queues)}; "
-                    f"it has {', '.join(map(repr, sorted(backend.queues)))}.",
+                    _("Queue {queue} is not in TASKS[{alias}]['QUEUES']{hint}; it has {known}.").format(
+                        queue=repr(queue),
+                        alias=repr(backend.alias),
+                        hint=did_you_mean(queue, backend.queues),
+                        known=", ".join(map(repr, sorted(backend.queues))),
+                    ),
                     returncode=2,
                 )
         names = ("name", "concurrency", "async_concurrency", "poll_interval", "shutdown_timeout", "burst", "max_tasks")
@@ -300,7 +329,9 @@ class Command(BaseCommand):
         try:
             backend.broker.workers()
         except QueueError as exc:
-            raise CommandError(f"TASKS[{backend.alias!r}] cannot be reached: {exc}", returncode=3) from exc
+            raise CommandError(
+                _("TASKS[{alias}] cannot be reached: {exc}").format(alias=repr(backend.alias), exc=exc), returncode=3
+            ) from exc
 
     def _listen(self, options: dict[str, Any]) -> socket.socket | None:
         """Return where metrics are to be served, if they are."""
@@ -312,11 +343,13 @@ class Command(BaseCommand):
 
             return prometheus.listen(host, port)
         except ModuleNotFoundError as exc:
-            raise CommandError(f"--metrics-port: {exc}", returncode=2) from exc
+            raise CommandError(_("--metrics-port: {exc}").format(exc=exc), returncode=2) from exc
         except OSError as exc:
             reason = os.strerror(exc.errno) if exc.errno else exc
             raise CommandError(
-                f"--metrics-port: nobody can listen on {host}:{port} ({reason}). Each worker needs a port of its own.",
+                _(
+                    "--metrics-port: nobody can listen on {host}:{port} ({reason}). Each worker needs a port of its own."
+                ).format(host=host, port=port, reason=reason),
                 returncode=2,
             ) from exc
 
@@ -324,19 +357,23 @@ class Command(BaseCommand):
         self, backend: ReinhardtBackend, config: WorkerConfig, processes: int, listening: socket.socket | None
     ) -> None:
         traits = backend.broker.traits
-        each = " in each of them" if processes > 1 else ""
-        lines = [
-            f"reinhardt_tasks {__version__}, worker {config.name!r} on {socket.gethostname()}, process {os.getpid()}",
-            f"  backend      {backend.alias} ({traits.place})",
-            f"  queues       {', '.join(config.queues) if config.queues else 'all'}",
-            f"  processes    {processes} under this one" if processes else "  processes    this one",
-            *([f"  metrics      http://{_address(listening)}/metrics"] if listening is not None else []),
-            f"  slots        {config.concurrency} threads, {config.async_concurrency} coroutines{each}",
+        slots = _("{threads} threads, {coroutines} coroutines")
+        if processes > 1:
+            slots = _("{threads} threads, {coroutines} coroutines in each of them")
+        facts = [
+            (_("backend"), f"{backend.alias} ({traits.place})"),
+            (_("queues"), ", ".join(config.queues) if config.queues else _("all")),
+            (_("processes"), _("{number} under this one").format(number=processes) if processes else _("this one")),
+            *([(_("metrics"), f"http://{_address(listening)}/metrics")] if listening is not None else []),
+            (_("slots"), slots.format(threads=config.concurrency, coroutines=config.async_concurrency)),
             *_connections(traits, config, processes),
-            f"  tasks        {len(registry.list())} registered",
-            *(f"  note         {note}" for note in notes_on(backend.broker)),
+            (_("tasks"), _("{number} registered").format(number=len(registry.list()))),
+            *((_("note"), note) for note in notes_on(backend.broker)),
         ]
-        self.stdout.write("\n".join(lines))
+        title = _("reinhardt_tasks {version}, worker {name} on {host}, process {pid}").format(
+            version=__version__, name=repr(config.name), host=socket.gethostname(), pid=os.getpid()
+        )
+        self.stdout.write("\n".join([title, *banner_lines(facts)]))
         self.stdout.flush()
 
 
@@ -345,7 +382,7 @@ def notes_on(broker: Broker) -> list[str]:
     try:
         return [f"{advice.message} {advice.hint}" for advice in broker.advice()]
     except QueueError as exc:
-        return [f"How the store is set up could not be asked. {exc}"]
+        return [_("How the store is set up could not be asked. {exc}").format(exc=exc)]
 
 
 #: Starts a worker process, starts one that serves metrics, makes a board that the former shares.
@@ -383,7 +420,10 @@ def _start_method(given: str | None) -> str:
     method = given or ("fork" if sys.platform == "linux" else "spawn")
     if not hasattr(os, "fork" if method == "fork" else "posix_spawn"):
         raise CommandError(
-            f"--processes needs what this system does not have ({method}). Use --processes 0, and start several workers.",
+            _(
+                "--processes needs what this system does not have ({method}). Use --processes 0, and start several "
+                "workers."
+            ).format(method=method),
             returncode=2,
         )
     return method
@@ -419,7 +459,11 @@ class _Adder:
 
     def _refuse(self, flag: str, given: str, known: Sequence[str]) -> None:
         # Not CommandError: at this moment nobody catches one.
-        self._parser.error(f"{_variable(flag)} is {given!r}; it may be {', '.join(known)}.")
+        self._parser.error(
+            _("{variable} is {given}; it may be {known}.").format(
+                variable=_variable(flag), given=repr(given), known=", ".join(known)
+            )
+        )
 
 
 def _from_environment(flag: str, default: Any) -> Any:
@@ -430,13 +474,14 @@ def _variable(flag: str) -> str:
     return _ENVIRONMENT + flag.lstrip("-").replace("-", "_").upper()
 
 
-def _connections(traits: BrokerTraits, config: WorkerConfig, processes: int) -> list[str]:
-    """Return a line about the connections that may be opened to the database."""
+def _connections(traits: BrokerTraits, config: WorkerConfig, processes: int) -> list[tuple[str, str]]:
+    """Return what is to be said about the connections that may be opened to the database."""
     if not traits.connections:
         return []
     each = traits.connections + config.concurrency + 1
     most = each * max(1, processes) + (1 if processes else 0)
-    return [f"  connections  {most} to the database at most, those of tasks included"]
+    words = _("{number} to the database at most, those of tasks included")
+    return [(_("connections"), words.format(number=most))]
 
 
 def _max_tasks_with_jitter(most: int | None) -> int | None:
@@ -447,19 +492,23 @@ def _max_tasks_with_jitter(most: int | None) -> int | None:
 def _processes(text: str) -> int:
     number = (os.cpu_count() or 1) if text == "auto" else int(text)
     if number < 0:
-        raise argparse.ArgumentTypeError(f"must be 0 or more, or auto, not {text}")
+        raise argparse.ArgumentTypeError(_("must be 0 or more, or auto, not {text}").format(text=text))
     return number
 
 
 def _port(text: str) -> int:
     number = int(text)
     if not 0 <= number <= 65_535:
-        raise argparse.ArgumentTypeError(f"must be a port from 1 to 65535, or 0 for any that is free, not {text}")
+        raise argparse.ArgumentTypeError(
+            _("must be a port from 1 to 65535, or 0 for any that is free, not {text}").format(text=text)
+        )
     return number
 
 
 def _file_to_be(text: str) -> Path:
     path = Path(text).absolute()
     if path.is_dir() or not os.access(path.parent, os.W_OK):
-        raise argparse.ArgumentTypeError(f"must be a file in a folder that can be written to, not {text}")
+        raise argparse.ArgumentTypeError(
+            _("must be a file in a folder that can be written to, not {text}").format(text=text)
+        )
     return path

@@ -11,7 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from ..._compat import InvalidTaskBackend, task_backends
 from ...backends.base import ReinhardtBackend
@@ -21,6 +23,7 @@ from ...jobs import TaskStatus
 from ...options import did_you_mean
 from ...worker.health import STATES
 from ..flags import seconds
+from ..spoken import SpokenCommand
 
 HEALTHY, UNHEALTHY, USAGE, UNREACHABLE = 0, 1, 2, 3
 MAX_AGE, MIN_WORKERS = 30.0, 1
@@ -42,8 +45,8 @@ class Report:
         return UNHEALTHY if self.problems else HEALTHY
 
 
-class Command(BaseCommand):
-    help = (
+class Command(SpokenCommand):
+    about = gettext_lazy(
         "Tell whether one worker is alive (--file: no database is asked), or whether a backend is served: living workers, "
         "tasks that wait for too long, paused queues. Exit codes: 0 healthy, 1 unhealthy, 2 for a usage that cannot be, "
         "3 where the store cannot be reached."
@@ -52,19 +55,23 @@ class Command(BaseCommand):
     requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--file", metavar="PATH", help="The file of runworker's --health-file.")
-        parser.add_argument("--max-age", type=seconds, metavar="S", help="With --file: its greatest age (default: 30).")
-        parser.add_argument("--backend", metavar="ALIAS", help="Alias in TASKS (default: default).")
-        parser.add_argument("--max-oldest", type=seconds, metavar="S", help="How long a ready task may wait.")
-        parser.add_argument("--min-workers", type=_number, metavar="N", help="How many workers must live (default: 1).")
-        parser.add_argument("--json", action="store_true", help="Print one JSON object.")
+        parser.add_argument("--file", metavar="PATH", help=_("The file of runworker's --health-file."))
+        parser.add_argument(
+            "--max-age", type=seconds, metavar="S", help=_("With --file: its greatest age (default: 30).")
+        )
+        parser.add_argument("--backend", metavar="ALIAS", help=_("Alias in TASKS (default: default)."))
+        parser.add_argument("--max-oldest", type=seconds, metavar="S", help=_("How long a ready task may wait."))
+        parser.add_argument(
+            "--min-workers", type=_number, metavar="N", help=_("How many workers must live (default: 1).")
+        )
+        parser.add_argument("--json", action="store_true", help=_("Print one JSON object."))
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["file"] is None:
-            _refuse_beside("--max-age needs --file", options, "max_age")
+            _refuse_beside(_("--max-age needs --file"), options, "max_age")
             report = self._ask(options)
         else:
-            _refuse_beside("--file asks no store", options, "backend", "max_oldest", "min_workers")
+            _refuse_beside(_("--file asks no store"), options, "backend", "max_oldest", "min_workers")
             report = look_at(Path(options["file"]), _given(options["max_age"], MAX_AGE))
         self._tell(report, options["json"])
         if report.code != HEALTHY:
@@ -79,7 +86,7 @@ class Command(BaseCommand):
             return Report(
                 about=f"TASKS[{alias!r}]",
                 facts={"backend": alias},
-                problems=[f"TASKS[{alias!r}] cannot be reached: {exc}"],
+                problems=[_("TASKS[{alias}] cannot be reached: {exc}").format(alias=repr(alias), exc=exc)],
                 is_reached=False,
             )
         finally:
@@ -93,7 +100,7 @@ class Command(BaseCommand):
         for problem in report.problems:
             self.stderr.write(problem)
         if not report.problems:
-            self.stdout.write(f"Healthy: {report.about}.")
+            self.stdout.write(_("Healthy: {about}.").format(about=report.about))
 
 
 def look_at(path: Path, max_age: float) -> Report:
@@ -103,22 +110,26 @@ def look_at(path: Path, max_age: float) -> Report:
         age = time.time() - path.stat().st_mtime
         said = json.loads(path.read_text())
     except FileNotFoundError:
-        report.problems.append(f"{path} is not there: no worker writes it yet, or it has stopped.")
+        report.problems.append(_("{path} is not there: no worker writes it yet, or it has stopped.").format(path=path))
         return report
     except (OSError, ValueError) as exc:
-        report.problems.append(f"{path} cannot be read: {exc}")
+        report.problems.append(_("{path} cannot be read: {exc}").format(path=path, exc=exc))
         return report
     state = said.get("state") if isinstance(said, dict) else None
     if state not in STATES:
-        report.problems.append(f"{path} is not the health file of a worker.")
+        report.problems.append(_("{path} is not the health file of a worker.").format(path=path))
         return report
-    report.about = f"process {said.get('pid')} is {state}; {path} is {max(0.0, age):.0f} s old"
+    report.about = _("process {pid} is {state}; {path} is {age} s old").format(
+        pid=said.get("pid"), state=state, path=path, age=f"{max(0.0, age):.0f}"
+    )
     report.facts |= {**said, "age": round(age, 3)}
     if abs(age) > max_age:
         # Ahead of the clock it is when that was set back: then its age says nothing for as long.
-        when = f"{age:.0f} s old" if age > 0 else f"{-age:.0f} s ahead of the clock"
+        when = (_("{age} s old") if age > 0 else _("{age} s ahead of the clock")).format(age=f"{abs(age):.0f}")
         report.problems.append(
-            f"{path} is {when}, and may be {max_age:g}: process {said.get('pid')} gets nothing done."
+            _("{path} is {when}, and may be {max_age}: process {pid} gets nothing done.").format(
+                path=path, when=when, max_age=f"{max_age:g}", pid=said.get("pid")
+            )
         )
     return report
 
@@ -129,17 +140,29 @@ def ask(broker: Broker, alias: str, max_oldest: float | None, min_workers: int) 
     queues = broker.counts()
     now = datetime.now(UTC)
     report = Report(
-        about=f"TASKS[{alias!r}] has {living} living workers and {len(queues)} queues",
+        about=_("TASKS[{alias}] has {living} living workers and {number} queues").format(
+            alias=repr(alias), living=living, number=len(queues)
+        ),
         facts={"backend": alias, "workers": living, "queues": [_facts(queue, now) for queue in queues]},
     )
     if living < min_workers:
-        report.problems.append(f"TASKS[{alias!r}] has {living} living workers, and should have {min_workers} or more.")
+        report.problems.append(
+            _("TASKS[{alias}] has {living} living workers, and should have {min_workers} or more.").format(
+                alias=repr(alias), living=living, min_workers=min_workers
+            )
+        )
     for queue in queues:
         if queue.is_paused:
-            report.problems.append(f"Queue {queue.queue!r} is paused: none of its tasks is begun until it is resumed.")
+            report.problems.append(
+                _("Queue {queue} is paused: none of its tasks is begun until it is resumed.").format(
+                    queue=repr(queue.queue)
+                )
+            )
         elif max_oldest is not None and (age := _age(queue, now) or 0.0) > max_oldest:
             report.problems.append(
-                f"Queue {queue.queue!r} is behind: its oldest ready task has waited for {age:.0f} s, and may for {max_oldest:g}."
+                _(
+                    "Queue {queue} is behind: its oldest ready task has waited for {age} s, and may for {max_oldest}."
+                ).format(queue=repr(queue.queue), age=f"{age:.0f}", max_oldest=f"{max_oldest:g}")
             )
     return report
 
@@ -166,10 +189,15 @@ def _broker(alias: str) -> Broker:
         known = task_backends.settings
         names = ", ".join(map(repr, known))
         raise CommandError(
-            f"TASKS has no backend {alias!r}{did_you_mean(alias, known)}; it has {names}. ({exc})", returncode=USAGE
+            _("TASKS has no backend {alias}{hint}; it has {names}. ({exc})").format(
+                alias=repr(alias), hint=did_you_mean(alias, known), names=names, exc=exc
+            ),
+            returncode=USAGE,
         ) from exc
     if not isinstance(backend, ReinhardtBackend):
-        raise CommandError(f"TASKS[{alias!r}] is not a backend of reinhardt_tasks.", returncode=USAGE)
+        raise CommandError(
+            _("TASKS[{alias}] is not a backend of reinhardt_tasks.").format(alias=repr(alias)), returncode=USAGE
+        )
     if backend.problems:
         raise CommandError(f"{backend.problems[0].message} {backend.problems[0].hint}", returncode=USAGE)
     try:
@@ -181,7 +209,10 @@ def _broker(alias: str) -> Broker:
 def _refuse_beside(reason: str, options: dict[str, Any], *names: str) -> None:
     for name in names:
         if options[name] is not None:
-            raise CommandError(f"{reason}: leave out --{name.replace('_', '-')}.", returncode=USAGE)
+            raise CommandError(
+                _("{reason}: leave out {flag}.").format(reason=reason, flag=f"--{name.replace('_', '-')}"),
+                returncode=USAGE,
+            )
 
 
 def _given(value: Any, default: Any) -> Any:
@@ -191,5 +222,5 @@ def _given(value: Any, default: Any) -> Any:
 def _number(text: str) -> int:
     number = int(text)
     if number < 0:
-        raise argparse.ArgumentTypeError(f"must be 0 or more, not {text}")
+        raise argparse.ArgumentTypeError(_("must be 0 or more, not {text}").format(text=text))
     return number

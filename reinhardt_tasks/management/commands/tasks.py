@@ -6,20 +6,25 @@ import os
 import sys
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
+from django.utils.translation import gettext_lazy
 
 from ...exceptions import OperationRefused, QueueError, TaskError
+from ..spoken import SpokenCommand
 from ..tasks_cli.acting import Cancel, Change, Discard, Retry, RunNow
-from ..tasks_cli.base import AWAY, INTERRUPTED, OK, UNDONE, USAGE, Subcommand, add_common_arguments
+from ..tasks_cli.base import AWAY, INTERRUPTED, OK, UNDONE, USAGE, Subcommand
 from ..tasks_cli.editing import Edit, RunAgain
 from ..tasks_cli.importing import Import
+from ..tasks_cli.limits import Limits
 from ..tasks_cli.listing import List
 from ..tasks_cli.looking import Failures, Workers
 from ..tasks_cli.output import Output
 from ..tasks_cli.queues import Clear, Pause, Prune, Resume
 from ..tasks_cli.rescuing import CheckQueue, Requeue
+from ..tasks_cli.schedules import Schedules
 from ..tasks_cli.show import Show
 from ..tasks_cli.status import Status
+from ..tasks_cli.workflows import Workflows
 
 SUBCOMMANDS: dict[str, Subcommand] = {
     kind.name: kind()
@@ -43,12 +48,15 @@ SUBCOMMANDS: dict[str, Subcommand] = {
         Workers,
         Failures,
         Import,
+        Limits,
+        Schedules,
+        Workflows,
     )
 }
 
 
-class Command(BaseCommand):
-    help = (
+class Command(SpokenCommand):
+    about = gettext_lazy(
         "Look at the queues of all backends, and do things to them. Exit codes: 0 done, 1 something is wrong or was left "
         "undone, 2 for a usage that cannot be, 3 where a store is away, 130 after Ctrl-C."
     )
@@ -58,9 +66,10 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parsers = parser.add_subparsers(dest="subcommand", metavar="SUBCOMMAND", required=True)
         for subcommand in SUBCOMMANDS.values():
-            its = parsers.add_parser(subcommand.name, help=subcommand.help, description=subcommand.help)
+            words = str(subcommand.help)
+            its = parsers.add_parser(subcommand.name, help=words, description=words)
             subcommand.add_arguments(its)
-            add_common_arguments(its)
+            subcommand.add_common_arguments(its)
 
     def handle(self, *args: Any, **options: Any) -> None:
         out = Output(self.stdout, self.stderr, as_json=options["json"], no_color=options["no_color"])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from django.core.management.base import CommandParser
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_lazy, ngettext
 
 from ... import operations
 from ...brokers.base import Changes
@@ -26,13 +26,17 @@ class Acting(Subcommand):
     """Does one thing to tasks."""
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("ids", nargs="*", metavar="ID", help="Ids, or beginnings that no other task has.")
-        parser.add_argument("--all", action="store_true", help="Every task that matches the filters.")
+        parser.add_argument("ids", nargs="*", metavar="ID", help=_("Ids, or beginnings that no other task has."))
+        parser.add_argument("--all", action="store_true", help=_("Every task that matches the filters."))
         add_filters(parser)
-        parser.add_argument("--limit", type=whole, metavar="N", help="With --all: of each backend this many at most.")
-        parser.add_argument("--after", metavar="ID", help="With --all and one --backend: go on where it was stopped.")
-        parser.add_argument("--yes", action="store_true", help="Do not ask.")
-        parser.add_argument("--dry-run", action="store_true", help="Say which tasks it would be, and do nothing.")
+        parser.add_argument(
+            "--limit", type=whole, metavar="N", help=_("With --all: of each backend this many at most.")
+        )
+        parser.add_argument(
+            "--after", metavar="ID", help=_("With --all and one --backend: go on where it was stopped.")
+        )
+        parser.add_argument("--yes", action="store_true", help=_("Do not ask."))
+        parser.add_argument("--dry-run", action="store_true", help=_("Say which tasks it would be, and do nothing."))
 
     def deed(self, options: Options) -> Action | Changes:
         raise NotImplementedError
@@ -131,7 +135,7 @@ def work_off(out: Output, name: str, strides: Iterator[Stride]) -> int:
 
 class Retry(Acting):
     name = "retry"
-    help = "Run failed and cancelled tasks again, their history kept."
+    help = gettext_lazy("Run failed and cancelled tasks again, their history kept.")
 
     def deed(self, options: Options) -> Action:
         return operations.RETRY
@@ -139,7 +143,7 @@ class Retry(Acting):
 
 class Cancel(Acting):
     name = "cancel"
-    help = "Cancel tasks: waiting ones never run, running ones are told to stop."
+    help = gettext_lazy("Cancel tasks: waiting ones never run, running ones are told to stop.")
 
     def deed(self, options: Options) -> Action:
         return operations.CANCEL
@@ -147,7 +151,7 @@ class Cancel(Acting):
 
 class Discard(Acting):
     name = "discard"
-    help = "Delete tasks that do not run, with all that is known of them."
+    help = gettext_lazy("Delete tasks that do not run, with all that is known of them.")
 
     def deed(self, options: Options) -> Action:
         return operations.DISCARD
@@ -155,7 +159,7 @@ class Discard(Acting):
 
 class RunNow(Acting):
     name = "run-now"
-    help = "Make tasks ready that wait for their time, or for another attempt."
+    help = gettext_lazy("Make tasks ready that wait for their time, or for another attempt.")
 
     def deed(self, options: Options) -> Action:
         return operations.RUN_NOW
@@ -163,13 +167,15 @@ class RunNow(Acting):
 
 class Change(Acting):
     name = "change"
-    help = "Change the priority, the queue or the time of tasks that wait."
+    help = gettext_lazy("Change the priority, the queue or the time of tasks that wait.")
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
-        parser.add_argument("--to-priority", type=int, metavar="N", help="From -100 to 100; higher begins first.")
-        parser.add_argument("--to-queue", metavar="NAME", help="Another queue of the same backend.")
-        parser.add_argument("--at", type=moment_to_come, metavar="WHEN", help="Not before: 2h (from now), or a moment.")
+        parser.add_argument("--to-priority", type=int, metavar="N", help=_("From -100 to 100; higher begins first."))
+        parser.add_argument("--to-queue", metavar="NAME", help=_("Another queue of the same backend."))
+        parser.add_argument(
+            "--at", type=moment_to_come, metavar="WHEN", help=_("Not before: 2h (from now), or a moment.")
+        )
 
     def deed(self, options: Options) -> Changes:
         return Changes(priority=options["to_priority"], queue=options["to_queue"], run_after=options["at"])

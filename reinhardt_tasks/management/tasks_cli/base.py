@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from typing import Any
 
 from django.core.management.base import CommandParser
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
 
 from ... import operations
 from ...operations import Store
@@ -21,24 +23,28 @@ Options = dict[str, Any]
 class Subcommand(ABC):
     """One word after `manage.py tasks`."""
 
-    name: ClassVar[str]
-    help: ClassVar[str]
+    name: str
+    help: str | Promise
 
     def add_arguments(self, parser: CommandParser) -> None:  # noqa: B027 - some have none
         """Add the flags of this subcommand alone."""
+
+    def add_common_arguments(self, parser: CommandParser) -> None:
+        """Add those that it shares with others."""
+        parser.add_argument(
+            "--backend", action="append", metavar="ALIAS", help=_("Alias in TASKS; may be repeated (default: all).")
+        )
+        add_output_arguments(parser)
 
     @abstractmethod
     def run(self, options: Options, out: Output) -> int:
         """Do it, and return the exit code. May raise TaskError, of which the command makes a sentence and a code."""
 
 
-def add_common_arguments(parser: CommandParser) -> None:
-    parser.add_argument(
-        "--backend", action="append", metavar="ALIAS", help="Alias in TASKS; may be repeated (default: all)."
-    )
-    parser.add_argument("--json", action="store_true", help="Print JSON for programs.")
+def add_output_arguments(parser: CommandParser) -> None:
+    parser.add_argument("--json", action="store_true", help=_("Print JSON for programs."))
     # Django has it for the command; people write it behind the subcommand.
-    parser.add_argument("--no-color", action="store_true", default=argparse.SUPPRESS, help="Print no colours.")
+    parser.add_argument("--no-color", action="store_true", default=argparse.SUPPRESS, help=_("Print no colours."))
 
 
 def chosen_stores(options: Options) -> list[Store]:
@@ -50,5 +56,5 @@ def whole(text: str) -> int:
     """Read a whole number from 1 on."""
     number = int(text)
     if number < 1:
-        raise argparse.ArgumentTypeError(f"must be 1 or more, not {text}")
+        raise argparse.ArgumentTypeError(_("must be 1 or more, not {text}").format(text=text))
     return number

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from ... import operations
 from ...exceptions import OperationRefused
@@ -17,23 +18,25 @@ from .output import Output
 
 class Edit(Subcommand):
     name = "edit"
-    help = "Give a task other arguments: a failed one is retried with them, a finished one is enqueued anew."
+    help = gettext_lazy(
+        "Give a task other arguments: a failed one is retried with them, a finished one is enqueued anew."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("id", metavar="ID", help="Its id, or a beginning that no other has.")
+        parser.add_argument("id", metavar="ID", help=_("Its id, or a beginning that no other has."))
         # `args` is a word of Django's own among the options.
         parser.add_argument(
-            "--args", dest="call_args", type=_a_list, metavar="JSON", help="All positional arguments, as a JSON list."
+            "--args", dest="call_args", type=a_list, metavar="JSON", help=_("All positional arguments, as a JSON list.")
         )
         parser.add_argument(
             "--kwargs",
             dest="call_kwargs",
-            type=_an_object,
+            type=an_object,
             metavar="JSON",
-            help="All named arguments, as a JSON object.",
+            help=_("All named arguments, as a JSON object."),
         )
         parser.add_argument(
-            "--no-run", action="store_true", help="Leave a failed one as it is, with its new arguments."
+            "--no-run", action="store_true", help=_("Leave a failed one as it is, with its new arguments.")
         )
 
     def run(self, options: Options, out: Output) -> int:
@@ -50,10 +53,10 @@ class Edit(Subcommand):
 
 class RunAgain(Subcommand):
     name = "run-again"
-    help = "Enqueue a finished task once more, under a new id."
+    help = gettext_lazy("Enqueue a finished task once more, under a new id.")
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("id", metavar="ID", help="Its id, or a beginning that no other has.")
+        parser.add_argument("id", metavar="ID", help=_("Its id, or a beginning that no other has."))
 
     def run(self, options: Options, out: Output) -> int:
         store, job = operations.find_task(options["id"], of=chosen_stores(options))
@@ -66,17 +69,17 @@ def _told(out: Output, action: str, of: str, id_: str) -> int:
     return OK
 
 
-def _a_list(text: str) -> list[Any]:
+def a_list(text: str) -> list[Any]:
     value = _json(text)
     if not isinstance(value, list):
-        raise argparse.ArgumentTypeError(f"must be a JSON list, as in '[1, \"a\"]', not {text}")
+        raise argparse.ArgumentTypeError(_("must be a JSON list, as in '[1, \"a\"]', not {text}").format(text=text))
     return value
 
 
-def _an_object(text: str) -> dict[str, Any]:
+def an_object(text: str) -> dict[str, Any]:
     value = _json(text)
     if not isinstance(value, dict):
-        raise argparse.ArgumentTypeError(f"must be a JSON object, as in '{{\"a\": 1}}', not {text}")
+        raise argparse.ArgumentTypeError(_("must be a JSON object, as in '{{\"a\": 1}}', not {text}").format(text=text))
     return value
 
 
@@ -84,4 +87,4 @@ def _json(text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError as exc:
-        raise argparse.ArgumentTypeError(f"is no JSON: {exc}") from None
+        raise argparse.ArgumentTypeError(_("is no JSON: {exc}").format(exc=exc)) from None

@@ -7,7 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from django.core.management.base import CommandParser
+from django.utils.functional import Promise
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from ... import operations
 from ...exceptions import OperationRefused
@@ -18,27 +20,27 @@ from .base import Options
 from .words import moment, near_name, status, task_name
 
 #: The flags of a search: name → (type, metavar, help).
-_FLAGS: dict[str, tuple[Callable[[str], Any], str, str]] = {
-    "--queue": (str, "NAME", "Tasks of this queue."),
-    "--name": (str, "TASK", "Tasks of this name, whole or its last part."),
-    "--worker": (str, "ID", "Tasks of this worker."),
-    "--since": (moment, "WHEN", "Enqueued since: 2h (ago), 7d, 2026-01-31T08:00."),
-    "--until": (moment, "WHEN", "Enqueued before."),
-    "--finished-since": (moment, "WHEN", "Finished since."),
-    "--finished-until": (moment, "WHEN", "Finished before."),
-    "--exception": (str, "CLASS", "Last failed with this class, whole or its last part."),
-    "--text": (str, "WORDS", "With these letters in the arguments; looks at a bounded number of tasks."),
+_FLAGS: dict[str, tuple[Callable[[str], Any], str, Promise]] = {
+    "--queue": (str, "NAME", gettext_lazy("Tasks of this queue.")),
+    "--name": (str, "TASK", gettext_lazy("Tasks of this name, whole or its last part.")),
+    "--worker": (str, "ID", gettext_lazy("Tasks of this worker.")),
+    "--since": (moment, "WHEN", gettext_lazy("Enqueued since: 2h (ago), 7d, 2026-01-31T08:00.")),
+    "--until": (moment, "WHEN", gettext_lazy("Enqueued before.")),
+    "--finished-since": (moment, "WHEN", gettext_lazy("Finished since.")),
+    "--finished-until": (moment, "WHEN", gettext_lazy("Finished before.")),
+    "--exception": (str, "CLASS", gettext_lazy("Last failed with this class, whole or its last part.")),
+    "--text": (str, "WORDS", gettext_lazy("With these letters in the arguments; looks at a bounded number of tasks.")),
 }
 
 
 def add_filters(parser: CommandParser, *, with_status: bool = True) -> None:
-    group = parser.add_argument_group("which tasks")
+    group = parser.add_argument_group(_("which tasks"))
     if with_status:
         group.add_argument(
-            "--status", action="append", type=status, metavar="STATE", help="Tasks in this state; may be repeated."
+            "--status", action="append", type=status, metavar="STATE", help=_("Tasks in this state; may be repeated.")
         )
     for flag, (kind, metavar, words) in _FLAGS.items():
-        group.add_argument(flag, type=kind, metavar=metavar, help=words)
+        group.add_argument(flag, type=kind, metavar=metavar, help=str(words))
 
 
 def query_of(options: Options) -> Query:

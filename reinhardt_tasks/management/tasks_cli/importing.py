@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from django.core.management.base import CommandParser
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_lazy, ngettext
 
 from ...exceptions import OperationRefused
 from ...moving import SOURCES, Choices, Found, Verdict, chosen_sources
@@ -23,7 +23,9 @@ _EXAMPLES = 3
 
 class Import(Subcommand):
     name = "import"
-    help = "Bring over schedules and waiting tasks of another task system; a second time nothing is left to do."
+    help = gettext_lazy(
+        "Bring over schedules and waiting tasks of another task system; a second time nothing is left to do."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
@@ -31,12 +33,12 @@ class Import(Subcommand):
             dest="sources",
             action="append",
             choices=list(SOURCES),
-            help="Where from; may be repeated (default: every one whose app is installed).",
+            help=_("Where from; may be repeated (default: every one whose app is installed)."),
         )
-        parser.add_argument("--dry-run", action="store_true", help="Say what becomes of each, and do nothing.")
-        parser.add_argument("--off", action="store_true", help="Bring schedules switched off.")
+        parser.add_argument("--dry-run", action="store_true", help=_("Say what becomes of each, and do nothing."))
+        parser.add_argument("--off", action="store_true", help=_("Bring schedules switched off."))
         parser.add_argument(
-            "--rename", action="append", default=[], type=pair, metavar="OLD=NEW", help="Another name for a task."
+            "--rename", action="append", default=[], type=pair, metavar="OLD=NEW", help=_("Another name for a task.")
         )
         parser.add_argument(
             "--rename-queue",
@@ -44,13 +46,13 @@ class Import(Subcommand):
             default=[],
             type=pair,
             metavar="OLD=NEW",
-            help="Another name for a queue.",
+            help=_("Another name for a queue."),
         )
         parser.add_argument(
             "--first-priority",
             type=int,
             choices=FIRST_PRIORITIES,
-            help="Which of Celery's priorities runs first: 9 (RabbitMQ) or 0 (Redis).",
+            help=_("Which of Celery's priorities runs first: 9 (RabbitMQ) or 0 (Redis)."),
         )
 
     def run(self, options: Options, out: Output) -> int:
@@ -97,7 +99,7 @@ def pair(text: str) -> tuple[str, str]:
     """Read OLD=NEW."""
     old, sign, new = text.partition("=")
     if not (old and sign and new):
-        raise argparse.ArgumentTypeError(f"must be OLD=NEW, not {text!r}")
+        raise argparse.ArgumentTypeError(_("must be OLD=NEW, not {text}").format(text=repr(text)))
     return old, new
 
 

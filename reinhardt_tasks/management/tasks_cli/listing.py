@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from django.core.management.base import CommandParser
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from ... import operations
 from .base import AWAY, OK, Options, Subcommand, chosen_stores, whole
@@ -17,13 +18,13 @@ from .words import ago
 
 class List(Subcommand):
     name = "list"
-    help = "List tasks, newest first."
+    help = gettext_lazy("List tasks, newest first.")
 
     def add_arguments(self, parser: CommandParser) -> None:
         add_filters(parser)
-        parser.add_argument("--id", metavar="PREFIX", help="Tasks whose id begins so.")
-        parser.add_argument("--limit", type=whole, default=50, metavar="N", help="Tasks on a page (default: 50).")
-        parser.add_argument("--after", metavar="ID", help="Where the page before ended.")
+        parser.add_argument("--id", metavar="PREFIX", help=_("Tasks whose id begins so."))
+        parser.add_argument("--limit", type=whole, default=50, metavar="N", help=_("Tasks on a page (default: 50)."))
+        parser.add_argument("--after", metavar="ID", help=_("Where the page before ended."))
 
     def run(self, options: Options, out: Output) -> int:
         stores = chosen_stores(options)

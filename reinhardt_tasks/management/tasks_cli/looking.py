@@ -7,6 +7,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from ... import operations
 from ...operations.views import moment_text
@@ -19,7 +20,7 @@ from .words import age, ago
 
 class Workers(Subcommand):
     name = "workers"
-    help = "List the workers: those that live, and lost ones while anything is theirs."
+    help = gettext_lazy("List the workers: those that live, and lost ones while anything is theirs.")
 
     def run(self, options: Options, out: Output) -> int:
         found = operations.workers(of=chosen_stores(options))
@@ -51,12 +52,12 @@ class Workers(Subcommand):
             )
         out.table(table, _("There are no workers."))
         out.data({"workers": [_json(asdict(worker)) for worker in found.workers], "away": dict(found.away)})
-        return _told_of_away(out, dict(found.away))
+        return told_of_away(out, dict(found.away))
 
 
 class Failures(Subcommand):
     name = "failures"
-    help = "Group the newest failed tasks by task, exception and line."
+    help = gettext_lazy("Group the newest failed tasks by task, exception and line.")
 
     def add_arguments(self, parser: CommandParser) -> None:
         add_filters(parser, with_status=False)
@@ -65,7 +66,7 @@ class Failures(Subcommand):
             type=whole,
             default=1000,
             metavar="N",
-            help="Of each backend, look at this many (default: 1000).",
+            help=_("Of each backend, look at this many (default: 1000)."),
         )
 
     def run(self, options: Options, out: Output) -> int:
@@ -90,10 +91,10 @@ class Failures(Subcommand):
                 "away": dict(found.away),
             }
         )
-        return _told_of_away(out, dict(found.away))
+        return told_of_away(out, dict(found.away))
 
 
-def _told_of_away(out: Output, away: dict[str, str]) -> int:
+def told_of_away(out: Output, away: dict[str, str]) -> int:
     for alias, reason in away.items():
         out.warn(_("{alias} is away: {reason}").format(alias=alias, reason=reason))
     return AWAY if away else OK

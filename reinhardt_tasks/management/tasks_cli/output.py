@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from ...exceptions import OperationRefused
-from .tables import Table, harmless
+from .tables import Table, harmless, width
 
 #: Seconds between two words about progress where nobody watches.
 _WORD_EVERY = 5.0
@@ -41,6 +42,13 @@ class Output:
             table.write(self._stdout, no_color=self.no_color)
         elif nothing:
             self.say(nothing)
+
+    def facts(self, facts: Mapping[str, object]) -> None:
+        """Tell people names and values, one below the other; what is None is left out."""
+        places = max(map(width, facts), default=0)
+        for name, value in facts.items():
+            if value is not None:
+                self.say(f"{name}{' ' * (places - width(name))}  {value}")
 
     def data(self, value: Any, *, is_line: bool = False) -> None:
         """Give programs one JSON value."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.core.management.base import CommandParser
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from ... import operations
 from ...exceptions import OperationRefused
@@ -18,7 +19,7 @@ class OnQueue(Subcommand):
     """Does one thing to queues of one backend."""
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("queues", nargs="+", metavar="QUEUE", help="Names of queues.")
+        parser.add_argument("queues", nargs="+", metavar="QUEUE", help=_("Names of queues."))
 
 
 class Switching(OnQueue):
@@ -38,7 +39,7 @@ class Switching(OnQueue):
 
 class Pause(Switching):
     name = "pause"
-    help = "Let no task of a queue begin until it is resumed; what runs goes on."
+    help = gettext_lazy("Let no task of a queue begin until it is resumed; what runs goes on.")
 
     def switch(self, store: Store, queue: str) -> str:
         operations.pause(store, queue)
@@ -47,7 +48,7 @@ class Pause(Switching):
 
 class Resume(Switching):
     name = "resume"
-    help = "Let the tasks of a paused queue begin again."
+    help = gettext_lazy("Let the tasks of a paused queue begin again.")
 
     def switch(self, store: Store, queue: str) -> str:
         operations.resume(store, queue)
@@ -56,11 +57,11 @@ class Resume(Switching):
 
 class Clear(OnQueue):
     name = "clear"
-    help = "Delete all that waits in a queue; what runs goes on, what has finished stays."
+    help = gettext_lazy("Delete all that waits in a queue; what runs goes on, what has finished stays.")
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
-        parser.add_argument("--yes", action="store_true", help="Do not ask.")
+        parser.add_argument("--yes", action="store_true", help=_("Do not ask."))
 
     def run(self, options: Options, out: Output) -> int:
         store = one_store(options)
@@ -81,13 +82,13 @@ class Clear(OnQueue):
 
 class Prune(Subcommand):
     name = "prune"
-    help = "Delete tasks that finished before a moment."
+    help = gettext_lazy("Delete tasks that finished before a moment.")
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "--before", type=moment, required=True, metavar="WHEN", help="As in 30d (ago), or 2026-01-31T08:00."
+            "--before", type=moment, required=True, metavar="WHEN", help=_("As in 30d (ago), or 2026-01-31T08:00.")
         )
-        parser.add_argument("--yes", action="store_true", help="Do not ask.")
+        parser.add_argument("--yes", action="store_true", help=_("Do not ask."))
 
     def run(self, options: Options, out: Output) -> int:
         stores = chosen_stores(options)

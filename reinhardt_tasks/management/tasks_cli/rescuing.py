@@ -7,6 +7,7 @@ from dataclasses import asdict
 
 from django.core.management.base import CommandParser
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from ... import operations
 from ...operations import Store
@@ -18,11 +19,11 @@ from .tables import Table
 
 class Requeue(Subcommand):
     name = "requeue"
-    help = "Run again what dead workers held, and what nobody knew the name of and is known now."
+    help = gettext_lazy("Run again what dead workers held, and what nobody knew the name of and is known now.")
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--lost", action="store_true", help="Only tasks of workers that were lost.")
-        parser.add_argument("--unknown", action="store_true", help="Only tasks whose name was unknown.")
+        parser.add_argument("--lost", action="store_true", help=_("Only tasks of workers that were lost."))
+        parser.add_argument("--unknown", action="store_true", help=_("Only tasks whose name was unknown."))
 
     def run(self, options: Options, out: Output) -> int:
         return work_off(out, self.name, _strides(chosen_stores(options), options))
@@ -41,12 +42,14 @@ def _strides(stores: list[Store], options: Options) -> Iterator[Stride]:
 
 class CheckQueue(Subcommand):
     name = "check-queue"
-    help = "Look for waiting tasks that this code could not run: unknown names, arguments that do not fit."
+    help = gettext_lazy(
+        "Look for waiting tasks that this code could not run: unknown names, arguments that do not fit."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--queue", metavar="NAME", help="Tasks of this queue.")
+        parser.add_argument("--queue", metavar="NAME", help=_("Tasks of this queue."))
         parser.add_argument(
-            "--limit", type=whole, default=10_000, metavar="N", help="Waiting tasks to look at (default: 10000)."
+            "--limit", type=whole, default=10_000, metavar="N", help=_("Waiting tasks to look at (default: 10000).")
         )
 
     def run(self, options: Options, out: Output) -> int:

@@ -6,11 +6,13 @@ import json
 
 from django.core.management.base import CommandParser
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from ... import operations
-from ...operations import TaskView
+from ...operations import LineView, TaskView
 from ...operations.views import moment_text
 from .base import OK, Options, Subcommand, chosen_stores
+from .limits import line_facts, next_start
 from .output import Output
 from .tables import Table
 from .words import age, at_local
@@ -18,22 +20,24 @@ from .words import age, at_local
 
 class Show(Subcommand):
     name = "show"
-    help = "Show one task: arguments, attempts, what happened when."
+    help = gettext_lazy("Show one task: arguments, attempts, what happened when.")
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("id", metavar="ID", help="Its id, or a beginning that no other has.")
+        parser.add_argument("id", metavar="ID", help=_("Its id, or a beginning that no other has."))
 
     def run(self, options: Options, out: Output) -> int:
-        task = operations.task_view(options["id"], of=chosen_stores(options))
-        _tell(task, out)
+        store, job = operations.find_task(options["id"], of=chosen_stores(options))
+        task = operations.view(job)
+        line = operations.held_back_by(store, task)
+        _tell(task, line, out)
         timeline = [
             {"at": moment_text(event.at), "what": event.what, "detail": event.detail or None} for event in task.timeline
         ]
-        out.data({**task.as_json(), "timeline": timeline})
+        out.data({**task.as_json(), "timeline": timeline, "held_back_by": line and line_facts(line)})
         return OK
 
 
-def _tell(task: TaskView, out: Output) -> None:
+def _tell(task: TaskView, line: LineView | None, out: Output) -> None:
     facts = {
         _("id"): task.id,
         _("task"): task.name if task.is_registered else _("{name} (not registered here)").format(name=task.name),
@@ -43,15 +47,14 @@ def _tell(task: TaskView, out: Output) -> None:
         _("priority"): _("{django} ({scale} of 9)").format(django=task.priority, scale=task.task_priority),
         _("arguments"): task.call.problem or str(task.call),
         _("worker"): task.worker,
-        _("progress"): "{:g} / {:g}".format(*task.progress) if task.progress else None,
+        _("progress"): _progress(task),
         _("metadata"): json.dumps(dict(task.metadata), ensure_ascii=False) if task.metadata else None,
+        _("limits"): ", ".join(f"{limit.key} ({operations.rule_in_words(limit)})" for limit in task.limits) or None,
+        _("held back by"): None if line is None else _held_back_words(line),
         _("once key"): task.once_key,
         _("result"): task.result,
     }
-    places = max(len(name) for name in facts)
-    for name, value in facts.items():
-        if value is not None:
-            out.say(f"{name:<{places}}  {value}")
+    out.facts(facts)
     out.say()
     table = Table([_("when"), _("what"), ""])
     for event in task.timeline:
@@ -66,3 +69,20 @@ def _tell(task: TaskView, out: Output) -> None:
                 )
             )
             out.say(attempt.traceback.rstrip())
+
+
+def _progress(task: TaskView) -> str | None:
+    if task.progress is None:
+        return None
+    done, total = task.progress
+    return " ".join(filter(None, [f"{done:g} / {total:g}", task.progress.message]))
+
+
+def _held_back_words(line: LineView) -> str:
+    if line.opens_at is not None:
+        return _("{key}: {waiting} wait, the next begins {when}").format(
+            key=line.key, waiting=line.waiting, when=next_start(line)
+        )
+    return _("{key}: {held} of {size} are past it, {waiting} wait").format(
+        key=line.key, held=line.held, size=line.size, waiting=line.waiting
+    )

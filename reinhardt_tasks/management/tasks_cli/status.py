@@ -9,6 +9,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from ... import operations
 from ...brokers.base import Broker
@@ -22,17 +23,19 @@ from .words import age, at_local
 
 class Status(Subcommand):
     name = "status"
-    help = "Show each backend's queues and workers, and what somebody should look at."
+    help = gettext_lazy("Show each backend's queues and workers, and what somebody should look at.")
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--watch", action="store_true", help="Show it again and again, until Ctrl-C.")
-        parser.add_argument("--interval", type=seconds, default=2.0, metavar="S", help="Seconds between (default: 2).")
+        parser.add_argument("--watch", action="store_true", help=_("Show it again and again, until Ctrl-C."))
+        parser.add_argument(
+            "--interval", type=seconds, default=2.0, metavar="S", help=_("Seconds between (default: 2).")
+        )
         parser.add_argument(
             "--max-oldest",
             type=seconds,
             default=300.0,
             metavar="S",
-            help="How long a ready task may wait (default: 300).",
+            help=_("How long a ready task may wait (default: 300)."),
         )
 
     def run(self, options: Options, out: Output) -> int:

@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 
+from ... import spans
 from ...exceptions import OperationRefused
 from ...jobs import TaskStatus
 from ...options import did_you_mean
@@ -23,11 +24,13 @@ def span(text: str) -> timedelta:
     """Read a span of time: 90, 90s, 15m, 2h, 7d, 1w."""
     found = _SPAN.fullmatch(text.strip())
     if found is None:
-        raise argparse.ArgumentTypeError(f"must be a span of time, as in 90s, 15m, 2h or 7d, not {text!r}")
+        raise argparse.ArgumentTypeError(
+            _("must be a span of time, as in 90s, 15m, 2h or 7d, not {text}").format(text=repr(text))
+        )
     try:
         return timedelta(seconds=float(found[1]) * _UNITS[found[2] or "s"])
     except OverflowError:
-        raise argparse.ArgumentTypeError(f"is too long a span of time: {text}") from None
+        raise argparse.ArgumentTypeError(_("is too long a span of time: {text}").format(text=text)) from None
 
 
 def moment(text: str) -> datetime:
@@ -35,14 +38,14 @@ def moment(text: str) -> datetime:
     try:
         at = parse_datetime(text)
     except ValueError as exc:
-        raise argparse.ArgumentTypeError(f"is no moment: {text!r} ({exc})") from None
+        raise argparse.ArgumentTypeError(_("is no moment: {text} ({exc})").format(text=repr(text), exc=exc)) from None
     if at is not None:
         return at if timezone.is_aware(at) else timezone.make_aware(at)
     try:
         return timezone.now() - span(text)
     except (argparse.ArgumentTypeError, OverflowError):
         raise argparse.ArgumentTypeError(
-            f"must be a moment, as in 2h (ago), 7d or 2026-01-31T08:00, not {text!r}"
+            _("must be a moment, as in 2h (ago), 7d or 2026-01-31T08:00, not {text}").format(text=repr(text))
         ) from None
 
 
@@ -60,7 +63,9 @@ def status(text: str) -> TaskStatus:
     except ValueError:
         hint = did_you_mean(text.lower(), [each.lower() for each in TaskStatus])
         known = ", ".join(each.lower() for each in TaskStatus)
-        raise argparse.ArgumentTypeError(f"is no state: {text!r}{hint}. There are {known}.") from None
+        raise argparse.ArgumentTypeError(
+            _("is no state: {text}{hint}. There are {known}.").format(text=repr(text), hint=hint, known=known)
+        ) from None
 
 
 def task_name(text: str) -> str:
@@ -87,21 +92,14 @@ def ago(at: datetime | None) -> str:
     if at is None:
         return "–"
     seconds = (timezone.now() - at).total_seconds()
-    return age(seconds) if seconds >= 0 else f"in {age(-seconds)}"
+    return age(seconds) if seconds >= 0 else _("in {span}").format(span=age(-seconds))
 
 
 def age(seconds: float | None) -> str:
-    """Return a span of time in one unit or two."""
+    """Return a span of time in one unit or two; "–" for none."""
     if seconds is None:
         return "–"
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    for unit, below, smaller in (("min", 3600, "s"), ("h", 86_400, "min"), ("d", float("inf"), "h")):
-        if seconds < below:
-            size = {"min": 60, "h": 3600, "d": 86_400}[unit]
-            rest = int(seconds % size // (size / 60 if unit != "d" else 3600))
-            return f"{int(seconds // size)} {unit}" + (f" {rest} {smaller}" if rest and seconds < 10 * size else "")
-    raise AssertionError("A span without an end.")
+    return spans.short(seconds)
 
 
 def at_local(at: datetime | None) -> str:

@@ -20,6 +20,7 @@ from .base import (
 )
 from .concurrency import ConcurrencyKeys
 from .debouncing import Debouncing
+from .heldback import HeldBack
 from .rates import Rates
 from .uniqueness import UniqueJobs
 
@@ -73,5 +74,5 @@ class LimitsInTheCrowd(Promises):
         assert max(most) <= 2
 
 
-class Limits(UniqueJobs, ConcurrencyKeys, Rates, Debouncing, LimitsInTheCrowd):
+class Limits(UniqueJobs, ConcurrencyKeys, Rates, Debouncing, HeldBack, LimitsInTheCrowd):
     """All of them."""

@@ -1,0 +1,145 @@
+"""`tasks schedules list | show | on | off | run-now | delete`: what the page *Schedules* has."""
+
+from __future__ import annotations
+
+from django.core.management.base import CommandParser
+from django.db import DatabaseError
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from ...exceptions import InvalidSchedule, QueueError
+from ...operations.schedules import SCHEDULE_ACTIONS, ScheduleAction, call_of
+from ...scheduling import ScheduleView, list_schedules
+from ...scheduling.people import find, now, view_of
+from ..flags import whole
+from ..schedule_facts import facts_of, late_words, unsent_words
+from .base import OK, UNDONE, Options, Subcommand
+from .groups import Group, add_yes
+from .output import Output
+from .schedule_editing import Add, EditSchedule
+from .tables import Table
+from .words import ago, at_local
+
+
+class ListSchedules(Subcommand):
+    name = "list"
+    help = gettext_lazy("List schedules by name, with their next times.")
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--next", type=whole, default=1, metavar="N", help=_("Times to show of each (default: 1)."))
+        parser.add_argument(
+            "--limit", type=whole, default=50, metavar="N", help=_("Schedules on a page (default: 50).")
+        )
+        parser.add_argument("--after", default="", metavar="NAME", help=_("Where the page before ended."))
+
+    def run(self, options: Options, out: Output) -> int:
+        views = list(list_schedules(options["next"], after=options["after"], limit=options["limit"]))
+        table = Table([_("schedule"), _("state"), _("when"), _("next"), _("last run"), _("task"), ""])
+        for view in views:
+            table.add(
+                view.row.name,
+                view.state,
+                view.words,
+                ", ".join(map(at_local, view.next)) or "–",
+                ago(view.row.last_slot),
+                view.row.task,
+                _marks(view),
+            )
+        out.table(table, _("There are no schedules."))
+        after = views[-1].row.name if len(views) == options["limit"] else None
+        if after is not None:
+            out.say(_("Go on with --after {id}").format(id=after))
+        out.data({"schedules": [facts_of(view) for view in views], "after": after})
+        return OK
+
+
+class ShowSchedule(Subcommand):
+    name = "show"
+    help = gettext_lazy("Show one schedule: its times, its task, how its last runs were.")
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("name", metavar="NAME", help=_("Its name."))
+        parser.add_argument("--next", type=whole, default=10, metavar="N", help=_("Times to show (default: 10)."))
+
+    def run(self, options: Options, out: Output) -> int:
+        row = find(options["name"])
+        view = view_of(row, now(), options["next"])
+        call = call_of(row)
+        facts = {
+            _("schedule"): row.name,
+            _("state"): view.state,
+            _("when"): view.words,
+            _("task"): row.task,
+            _("arguments"): None if call is None else str(call),
+            _("backend"): row.alias,
+            _("queue"): row.queue,
+            _("priority"): row.priority,
+            _("after an outage"): row.catch_up,
+            _("while the last run is going"): row.overlap,
+            _("declared in"): row.source,
+            _("last run"): at_local(row.last_slot),
+            _("last task"): row.last_task,
+            _("error"): row.last_error,
+            _("look at"): _marks(view) or None,
+        }
+        out.facts(facts)
+        for moment in view.next:
+            out.say(at_local(moment))
+        out.data({**facts_of(view), "args": call and call.args, "kwargs": call and call.kwargs})
+        return OK
+
+
+class ActOnSchedules(Subcommand):
+    """One of SCHEDULE_ACTIONS."""
+
+    def __init__(self, action: ScheduleAction) -> None:
+        self.action = action
+        self.name, self.help = action.name, action.help
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("names", nargs="+", metavar="NAME", help=_("Names of schedules."))
+        if self.action.destroys:
+            add_yes(parser)
+
+    def run(self, options: Options, out: Output) -> int:
+        names = list(dict.fromkeys(options["names"]))
+        if self.action.destroys:
+            question = ngettext("Delete {number} schedule?", "Delete {number} schedules?", len(names))
+            if not out.confirm(question.format(number=len(names)), is_agreed=options["yes"]):
+                out.warn(_("Nothing was done."))
+                return UNDONE
+        took: dict[str, str | None] = {}
+        left: dict[str, str] = {}
+        for name in names:
+            try:
+                took[name] = self.action.does(name)
+            except InvalidSchedule as exc:
+                left[name] = str(exc)
+                out.warn(str(exc))
+            else:
+                out.say(str(self.action.said).format(name=name, task=took[name]))
+        out.data({"action": self.name, "count": len(took), "took": list(took), "left": left, "tasks": _tasks(took)})
+        return UNDONE if left else OK
+
+
+class Schedules(Group):
+    name = "schedules"
+    help = gettext_lazy("See schedules, switch them, run one now, make, change and delete those that are people's.")
+
+    def __init__(self) -> None:
+        acting = [ActOnSchedules(action) for action in SCHEDULE_ACTIONS.values()]
+        super().__init__([ListSchedules(), ShowSchedule(), *acting, Add(), EditSchedule()])
+
+    def run(self, options: Options, out: Output) -> int:
+        try:
+            return super().run(options, out)
+        except DatabaseError as exc:
+            raise QueueError(_("The schedules cannot be read: {reason}").format(reason=exc)) from exc
+
+
+def _marks(view: ScheduleView) -> str:
+    return "  ".join(filter(None, [late_words(view), unsent_words(view), view.row.last_error or ""]))
+
+
+def _tasks(took: dict[str, str | None]) -> dict[str, str]:
+    return {name: task for name, task in took.items() if task is not None}

@@ -1,0 +1,109 @@
+"""What is done to a schedule, by the name that a button and a subcommand share. `scheduling.people` does it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, gettext_noop
+
+from ..exceptions import InvalidSchedule, TaskNotFound
+from ..redaction import ShownCall, redacted_call, restored_call
+from ..registry import registry
+from ..schedules import At, CronSchedule, IntervalSchedule
+from ..scheduling import people
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScheduleAction:
+    """Something that can be done to one schedule, whatever its state."""
+
+    name: str
+    help: str | Promise
+    #: What happened, for a history: in English, translated for whoever reads it.
+    done: str
+    #: The same for whoever did it, with places for `name` and `task`.
+    said: str | Promise
+    destroys: bool = False
+    #: Does it to the schedule of a name, and returns the id of the task that it enqueued, if any. Raises InvalidSchedule.
+    does: Callable[[str], str | None]
+
+
+def _on(name: str) -> None:
+    people.switch(name, True)
+
+
+def _off(name: str) -> None:
+    people.switch(name, False)
+
+
+SCHEDULE_ACTIONS = {
+    action.name: action
+    for action in (
+        ScheduleAction(
+            name="on",
+            help=gettext_lazy("Switch schedules on. What came due while they were off is not run."),
+            done=gettext_noop("Switched on."),
+            said=gettext_lazy("Schedule {name} is on."),
+            does=_on,
+        ),
+        ScheduleAction(
+            name="off",
+            help=gettext_lazy("Switch schedules off."),
+            done=gettext_noop("Switched off."),
+            said=gettext_lazy("Schedule {name} is off."),
+            does=_off,
+        ),
+        ScheduleAction(
+            name="run-now",
+            help=gettext_lazy("Enqueue the tasks of schedules once, beside their times."),
+            done=gettext_noop("Run now."),
+            said=gettext_lazy("Schedule {name}: enqueued as task {task}."),
+            does=people.run_now,
+        ),
+        ScheduleAction(
+            name="delete",
+            help=gettext_lazy("Delete schedules that are people's, or are not declared any more."),
+            done=gettext_noop("Deleted."),
+            said=gettext_lazy("Schedule {name} was deleted."),
+            destroys=True,
+            does=people.delete,
+        ),
+    )
+}
+
+
+def schedule_by(
+    *, cron: str | None = None, tz: str | None = None, every: timedelta | None = None, at: datetime | None = None
+) -> CronSchedule | IntervalSchedule | At:
+    """Return the schedule of the one of these that is given. Raise InvalidSchedule where it makes no times."""
+    if sum(value is not None for value in (cron, every, at)) != 1:
+        raise InvalidSchedule(_("Say when it is to run: by a cron expression, at an interval, or once at a time."))
+    if cron is not None:
+        return CronSchedule(cron, tz=tz or None, seconds=len(cron.split()) == 6)
+    if tz:
+        raise InvalidSchedule(_("A time zone belongs to a cron expression."))
+    return IntervalSchedule(every) if every is not None else At(at)  # type: ignore[arg-type]
+
+
+def edit_schedule(row: Any, changes: dict[str, Any]) -> None:
+    """Change a schedule of people's; what is stored stays where only the placeholder of a redacted argument is given."""
+    args, kwargs = json.loads(row.args), json.loads(row.kwargs)
+    if changes.get("task", row.task) == row.task and registry.has(row.task) and {"args", "kwargs"} & changes.keys():
+        task = registry.get(row.task)
+        args, kwargs = restored_call(task, (args, kwargs), changes.get("args", args), changes.get("kwargs", kwargs))
+        changes = changes | {"args": args, "kwargs": kwargs}
+    people.edit(row.name, **changes)
+
+
+def call_of(row: Any) -> ShownCall | None:
+    """Return a schedule's arguments as people may see them; None where they cannot be read, or nobody knows what is secret."""
+    try:
+        return redacted_call(registry.get(row.task), json.loads(row.args), json.loads(row.kwargs))
+    except (TaskNotFound, ValueError):
+        return None

@@ -1,0 +1,124 @@
+"""`manage.py tasks schedules`: seen, switched, run now, made, changed and deleted."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from reinhardt_tasks.models import ScheduleRow
+from reinhardt_tasks.operations import Query, Store
+from reinhardt_tasks.schedules import CronSchedule, IntervalSchedule
+from reinhardt_tasks.scheduling import people
+from reinhardt_tasks.scheduling.databases import schedules_database
+from tests.operations import chores
+from tests.operations.stores import database_store
+
+from .telling import data, told
+
+__all__ = ["database_store"]
+
+pytestmark = pytest.mark.usefixtures("nightly")
+
+
+@pytest.fixture
+def nightly(database_store: Store) -> ScheduleRow:
+    schedule = CronSchedule("0 3 * * *", tz="Europe/Berlin")
+    return people.create("nightly", chores.log_in.module_path, schedule, args=["ada", "geheim-123"])
+
+
+def row(name: str = "nightly") -> ScheduleRow:
+    return ScheduleRow.objects.using(schedules_database()).get(name=name)
+
+
+def test_schedules_are_listed_page_by_page_in_words() -> None:
+    people.create("often", chores.add.module_path, IntervalSchedule(timedelta(minutes=5)), args=[1], enabled=False)
+    code, out, _ = told("schedules", "list", "--next", "2")
+    assert code == 0 and "at 03:00 every day, Europe/Berlin time" in out and "often" in out and "off" in out
+    first = data("schedules", "list", "--limit", "1", "--next", "3")
+    assert [each["name"] for each in first["schedules"]] == ["nightly"] and len(first["schedules"][0]["next"]) == 3
+    second = data("schedules", "list", "--after", first["after"])
+    assert [each["name"] for each in second["schedules"]] == ["often"] and second["after"] is None
+
+
+def test_one_is_shown_with_its_next_times_and_without_its_secrets() -> None:
+    code, out, _ = told("schedules", "show", "nightly")
+    assert code == 0 and out.count(":00:00 ") == 10 and "[redacted]" in out
+    shown = data("schedules", "show", "nightly", "--next", "2")
+    assert shown["args"] == ["ada", "[redacted]"] and len(shown["next"]) == 2 and shown["state"] == "on"
+    assert "geheim" not in out + str(shown)
+
+
+def test_one_is_switched_and_run_now(database_store: Store) -> None:
+    assert told("schedules", "off", "nightly")[0] == 0 and not row().enabled
+    assert told("schedules", "on", "nightly")[0] == 0 and row().enabled
+    answer = data("schedules", "run-now", "nightly")
+    (job,) = database_store.broker.find(Query())
+    assert answer["tasks"] == {"nightly": job.id} and job.name == chores.log_in.module_path
+
+
+def test_what_there_is_not_is_told_and_the_others_are_done() -> None:
+    answer = data("schedules", "off", "nihgtly", "nightly", code=1)
+    assert answer["took"] == ["nightly"] and "nightly" in answer["left"]["nihgtly"]
+    assert told("schedules", "show", "nihgtly")[0] == 1
+
+
+def test_deleting_asks_first() -> None:
+    code, _, err = told("schedules", "delete", "nightly")
+    assert code == 2 and "--yes" in err and row().name == "nightly"
+    assert told("schedules", "delete", "nightly", "--yes")[0] == 0
+    assert data("schedules", "list")["schedules"] == []
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--cron", "0 17 * * mon", "--tz", "Asia/Tokyo"], "at 17:00 on Monday, Asia/Tokyo time"),
+        (["--every", "15m"], "every 15 minutes"),
+        (["--once", "2031-01-31T08:00"], "2031-01-31"),
+    ],
+)
+def test_one_is_made_of_flags(flags: list[str], words: str) -> None:
+    made = data(
+        "schedules",
+        "add",
+        "new",
+        "--task",
+        chores.add.module_path,
+        "--args",
+        "[1]",
+        "--queue",
+        "reports",
+        "--off",
+        *flags,
+    )
+    assert words in made["words"] and made["state"] == "off"
+    assert (row("new").task, row("new").args, row("new").queue) == (chores.add.module_path, "[1]", "reports")
+
+
+def test_one_is_edited_and_what_is_not_said_stays() -> None:
+    code, out, _ = told("schedules", "edit", "nightly", "--every", "1h", "--overlap", "skip", "--jitter", "90s")
+    assert code == 0 and "every hour" in out
+    assert (row().overlap, row().jitter, row().args) == ("skip", 90.0, '["ada", "geheim-123"]')
+    assert told("schedules", "edit", "nightly", "--args", '["eve", "[redacted]"]')[0] == 0
+    assert row().args == '["eve", "geheim-123"]'
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["add", "new", "--every", "1h"], "--task"),
+        (["add", "new", "--task", chores.add.module_path], "--cron"),
+        (
+            ["add", "new", "--task", chores.add.module_path, "--every", "1h", "--cron", "* * * * *"],
+            "at an interval, or once",
+        ),
+        (["add", "new", "--task", chores.add.module_path, "--every", "1h", "--tz", "Asia/Tokyo"], "time zone"),
+        (["add", "new", "--task", chores.add.module_path, "--cron", "61 * * * *"], "minute"),
+        (["add", "nightly", "--task", chores.add.module_path, "--args", "[1]", "--every", "1h"], "already"),
+        (["edit", "nightly"], "what is to be changed"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_2(words: list[str], sentence: str) -> None:
+    code, _, err = told("schedules", *words)
+    assert code == 2 and sentence in err
