@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from .workflows.chains import TaskChain, TaskChainBuilder
     from .workflows.graphs import Workflow
     from .workflows.groups import group
-    from .workflows.placeholders import failure, previous_result, result_of
+    from .workflows.placeholders import failure, item, previous_result, result_of
     from .workflows.runs import WorkflowRun, get_workflow
     from .workflows.steps import step
 
@@ -93,6 +93,7 @@ _PLACES = {
         "failure",
         "get_workflow",
         "group",
+        "item",
         "previous_result",
         "result_of",
         "step",
@@ -162,6 +163,7 @@ __all__ = [
     "get_current_context",
     "get_workflow",
     "group",
+    "item",
     "previous_result",
     "result_of",
     "scheduled",

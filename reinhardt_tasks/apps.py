@@ -16,7 +16,7 @@ class ReinhardtTasksConfig(AppConfig):
         from .discovery import discover
         from .followers import FOLLOWERS
         from .workflows.following import StepFollower
-        from .workflows.launching import HEADER
+        from .workflows.ids import HEADER
 
         FOLLOWERS[HEADER] = StepFollower()
         discover()

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.db.models import Count
 
 from ..workflow_states import StepStatus
 from ..workflows.places import database, steps_in
-from ..workflows.runs import StepView
+from ..workflows.runs import StepView, steps_of
 
 #: Steps that are drawn at most, and steps beside each other: of more, the numbers are told.
 MOST_STEPS, MOST_ABREAST = 200, 40
@@ -19,7 +19,7 @@ MOST_STEPS, MOST_ABREAST = 200, 40
 MOST_NAMES = 200
 
 #: A step's box, and the way from one to the next, in the drawing's units.
-WIDTH, HEIGHT, ACROSS, DOWN, MARGIN = 168, 34, 224, 46, 8
+WIDTH, HEIGHT, ACROSS, DOWN, MARGIN, BAR = 168, 34, 224, 46, 8, 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,8 +31,14 @@ class Node:
     y: int
 
     @property
-    def has_task(self) -> bool:
-        return self.step is not None and self.step.state not in (StepStatus.WAITING, StepStatus.SKIPPED)
+    def filled(self) -> int:
+        """The width of the bar that tells how many members of a step with `for_each` have ended."""
+        done, total = (self.step.members if self.step is not None else None) or (0, 0)
+        return WIDTH * done // total if total else 0
+
+    @property
+    def bottom(self) -> int:
+        return self.y + HEIGHT - BAR
 
     @property
     def middle(self) -> int:
@@ -64,6 +70,7 @@ class Drawing:
     height: int
     box_width: int = WIDTH
     box_height: int = HEIGHT
+    bar_height: int = BAR
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,11 +89,14 @@ class StepCounts:
         return [self.counts.get(status, 0) for status in StepStatus]
 
 
-def drawing_of(workflow: str, steps: Iterable[StepView]) -> Drawing | None:
-    """Return the drawing of a workflow of up to MOST_STEPS steps; None where more of them than can be seen are abreast."""
-    rows = steps_in(database(), workflow).order_by("position").values_list("position", "followers")
-    followers = {position: _positions(text) for position, text in rows[: 2 * MOST_STEPS + 2]}
-    known = {step.position: step for step in steps}
+def drawing_of(workflow: str) -> Drawing | None:
+    """Return the drawing of a workflow, in which a step with `for_each` is one; None where there is too much to see."""
+    rows = steps_in(database(), workflow).filter(member_of=None).order_by("position")
+    found = list(rows.values_list("position", "followers", "is_gate", "over")[: 2 * MOST_STEPS + 2])
+    if sum(not is_gate or over is not None for _, _, is_gate, over in found) > MOST_STEPS:
+        return None
+    followers = {position: _positions(text) for position, text, _, _ in found}
+    known = {step.position: step for step in steps_of(workflow, limit=MOST_STEPS, members=False)}
     # The point at which all ends is nothing to look at.
     followers = {position: its for position, its in followers.items() if its or position in known}
     layers = _layers(followers)

@@ -17,7 +17,7 @@ from ..operations import Event, Store, TaskView, held_back_by, rule_in_words, ru
 from ..operations.stores import STORE_ERRORS
 from ..schedules.slots import SCHEDULE
 from ..serialization import decode_call
-from ..workflows.launching import HEADER as WORKFLOW
+from ..workflows.ids import HEADER as WORKFLOW
 from . import history
 from .deeds import DEEDS, Deed
 from .visits import Visit

@@ -117,17 +117,16 @@ def _shown(runs: Sequence[WorkflowRun]) -> list[WorkflowShown]:
 
 
 def _context(visit: Visit, run: WorkflowRun) -> dict[str, Any]:
-    is_small = run.step_count <= MOST_STEPS
-    steps: list[StepView] = []
     after = visit.request.GET.get("after", "-1")
-    if is_small:
-        steps = steps_of(run.id, limit=MOST_STEPS)
-        page, next_after = steps, None
+    page: list[StepView]
+    next_after: int | None = None
+    if run.step_count <= MOST_STEPS:
+        page = steps_of(run.id, limit=MOST_STEPS)
     else:
         position = int(after) if after.lstrip("-").isdigit() and len(after) < 12 else -1
         page = steps_of(run.id, after=position, limit=STEPS)
         next_after = page[-1].position if len(page) == STEPS else None
-    drawing: Drawing | None = drawing_of(run.id, steps) if is_small else None
+    drawing: Drawing | None = drawing_of(run.id)
     counts: list[StepCounts] = [] if drawing is not None else counts_of(run.id)
     return {
         "run": run,

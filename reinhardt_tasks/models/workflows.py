@@ -60,6 +60,9 @@ class WorkflowRow(models.Model):
 class StepRow(models.Model):
     """One step: a task to run; or a gate, at which many steps meet and which opens when all of them are through.
 
+    A step that is run for each item of a result (`over`) is laid out when that is there: its members are rows with
+    `member_of`, made as it is, and it is a gate from then on, with their number for a result.
+
     Positions are in topological order. `open_needs` counts what has not ended of what it needs; `followers` are the
     positions of what needs it.
     """
@@ -79,6 +82,10 @@ class StepRow(models.Model):
     guards = models.IntegerField(_("handles the failure of"), null=True)
     on_failure = ExactCharField(_("on failure"), max_length=8, default="stop")
     instead = models.TextField(_("result instead"), default="null")
+    # Where the items come from that the step is run for: see `workflows/sources.py`.
+    over = models.TextField(_("items' source"), null=True)
+    # The position of the step that this one, or this gate, was made for.
+    member_of = models.IntegerField(_("member of"), null=True)
     # Whether its followers were told of its end. A failure that stopped the workflow has told nobody.
     is_through = models.BooleanField(_("through"), default=False)
 

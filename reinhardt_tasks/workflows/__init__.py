@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from .chains import TaskChain, TaskChainBuilder
     from .graphs import Workflow
     from .groups import Group, group
-    from .placeholders import failure, previous_result, result_of
+    from .placeholders import failure, item, previous_result, result_of
     from .runs import StepView, WorkflowRun, aget_workflow, get_workflow, list_workflows, steps_of
     from .steps import Step, step
 
@@ -20,7 +20,7 @@ _PLACES = {
     ".chains": ["TaskChain", "TaskChainBuilder"],
     ".graphs": ["Workflow"],
     ".groups": ["Group", "group"],
-    ".placeholders": ["failure", "previous_result", "result_of"],
+    ".placeholders": ["failure", "item", "previous_result", "result_of"],
     ".runs": ["StepView", "WorkflowRun", "aget_workflow", "get_workflow", "list_workflows", "steps_of"],
     ".steps": ["Step", "step"],
 }
@@ -40,6 +40,7 @@ __all__ = [
     "failure",
     "get_workflow",
     "group",
+    "item",
     "list_workflows",
     "previous_result",
     "result_of",

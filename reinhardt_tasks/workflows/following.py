@@ -40,7 +40,7 @@ class StepFollower:
         rows = StepRow.objects.using(using).filter(pk=step_id(workflow, position))
         found = next(iter(rows.values_list("status", "round", "workflow__status")), None)
         if found is None:
-            return _cancelled(claim, f"Workflow {workflow} is deleted.")
+            return _cancelled(claim, f"Workflow {workflow} is deleted, or was started anew without this step.")
         status, round_, state = found
         if job_id(workflow, position, round_) != claim.job.id:
             return _cancelled(claim, f"This step of workflow {workflow} was started anew, by another task.")

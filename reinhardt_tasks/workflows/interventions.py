@@ -15,6 +15,7 @@ from ..exceptions import WorkflowNotFound
 from ..jobs import TaskId
 from ..models import StepRow, WorkflowRow
 from ..workflow_states import ACTIVE, ENDED, ChainStatus, StepStatus
+from .expanding import fold
 from .ids import step_id
 from .places import database, session, steps_in
 from .recording import finish, make_ready
@@ -63,11 +64,13 @@ def cancel(workflow: str) -> bool:
 def retry(workflow: str) -> bool:
     """Run a workflow that has ended again from its beginning; return False for one that has not ended.
 
-    Results are forgotten. Tasks of the last time that are still running end without being heard.
+    Results are forgotten, and with them the members of steps with `for_each`. Tasks of the last time that are still running
+    end without being heard.
     """
 
     def reset(using: str, post: Post, now: datetime) -> None:
         rows = steps_in(using, workflow)
+        fold(using, workflow)
         rows.update(status=StepStatus.WAITING.value, open_needs=F("needs"), round=F("round") + 1, **_ANEW)
         first = list(rows.filter(needs=0, is_gate=False).only("id"))
         make_ready(using, workflow, first, post, now)

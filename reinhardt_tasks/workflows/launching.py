@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -15,20 +15,16 @@ from ..jobs import Job
 from ..models import StepRow, WorkflowRow
 from ..serialization import dumps, encode_call
 from ..workflow_states import ChainStatus
-from .ids import step_id
-from .placeholders import places_in, without_placeholders
-from .places import session
+from .ids import HEADER, step_id
+from .placeholders import Placeholder, places_in, without_placeholders
+from .places import ROWS, session
 from .plans import Plan, PlannedStep
+from .recording import make_ready
 from .sending import Post
 
 if TYPE_CHECKING:
     from .flows import Flow
     from .runs import WorkflowRun
-
-#: The header by which a job is known as a step.
-HEADER = "workflow"
-#: Rows of one INSERT.
-ROWS = 500
 
 
 def start(flow: Flow) -> WorkflowRun:
@@ -57,8 +53,11 @@ def start(flow: Flow) -> WorkflowRun:
             started_at=now if is_empty else None,
             finished_at=now if is_empty else None,
         )
-        post.take([row for row in rows if not row.needs and not row.is_gate], now)
+        first = [row for row in rows if not row.needs and not row.is_gate]
+        post.take([row for row in first if row.over is None], now)
         StepRow.objects.using(place.alias).bulk_create(rows, batch_size=ROWS)
+        # Of a group without parts the list is known at once.
+        make_ready(place.alias, flow.id, [row for row in first if row.over is not None], post, now)
 
     place.run(store, together=True)
     flow.started = plan
@@ -90,6 +89,7 @@ def _job(workflow: str, planned: PlannedStep) -> Job:
             f"Step {step.label!r} has a task that is unique or debounced: another call could stand in its place, and the "
             "workflow would wait for ever. Write step(task, …).using(unique=False, debounce=False)."
         )
+    _refuse_unknown_keys(step.label, job, [placeholder for _, placeholder in places_in(step.args, step.kwargs)])
     note: dict[str, Any] = {"id": workflow, "step": planned.position}
     if planned.places:
         note["places"] = planned.places
@@ -97,6 +97,17 @@ def _job(workflow: str, planned: PlannedStep) -> Job:
         job, "payload", encode_call(task.module_path, args, kwargs, {HEADER: note, **backend.headers_of(task)})
     )
     return job
+
+
+def _refuse_unknown_keys(label: str, job: Job, placeholders: Sequence[Placeholder]) -> None:
+    """Raise InvalidWorkflow where a limit's key was made of what only the step's run will know: it would be one key for all."""
+    for limit in job.limits:
+        for placeholder in placeholders:
+            if repr(placeholder) in limit.key:
+                raise InvalidWorkflow(
+                    f"Step {label!r} has a limit with the key {limit.key!r}, made of {placeholder!r}: that is not known when the "
+                    "workflow starts, and the key is. Make the key of other arguments, or leave it out."
+                )
 
 
 def _rows(workflow: str, plan: Plan, jobs: Mapping[int, Job]) -> list[StepRow]:
@@ -113,6 +124,7 @@ def _row(workflow: str, planned: PlannedStep, job: Job | None) -> StepRow:
         open_needs=planned.needs,
         followers=json.dumps(planned.followers),
         guards=planned.guards,
+        over=None if planned.over is None else json.dumps(planned.over),
     )
     if job is None or planned.step is None:
         return row

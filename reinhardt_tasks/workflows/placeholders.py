@@ -28,6 +28,11 @@ class _Failure(Placeholder):
         return "<the failure>"
 
 
+class _Item(Placeholder):
+    def __repr__(self) -> str:
+        return "<the item>"
+
+
 @dataclass(frozen=True)
 class ResultOf(Placeholder):
     """The result of a named step, or the list of results of a named group."""
@@ -40,6 +45,8 @@ class ResultOf(Placeholder):
 
 previous_result = _PreviousResult()
 failure = _Failure()
+#: In a step with `for_each(…)`: the item that this member of it is run for.
+item = _Item()
 
 
 def result_of(name: str) -> ResultOf:

@@ -16,6 +16,9 @@ from ..models import StepRow, WorkflowRow
 
 T = TypeVar("T")
 
+#: Rows of one INSERT.
+ROWS = 500
+
 
 def database() -> str:
     """Return the alias of the database that keeps the workflows.

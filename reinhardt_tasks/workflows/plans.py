@@ -8,7 +8,6 @@ count down at one row.
 from __future__ import annotations
 
 import heapq
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
@@ -16,15 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from ..exceptions import InvalidWorkflow
 from ..options import did_you_mean
-from .placeholders import Path, Placeholder, ResultOf, failure, places_in, previous_result
-from .sources import OfFailure, Source, as_json
+from .placeholders import Path, Placeholder, ResultOf, failure, item, places_in, previous_result
+from .positions import MOST_STEPS, ROOM, striped
+from .sources import OfFailure, OfItem, Source, as_json
 
 if TYPE_CHECKING:
     from .steps import Step
-
-MOST_STEPS = 10_000
-#: Steps that meet at one gate.
-FAN_IN = 100
 
 
 @dataclass(eq=False)
@@ -36,6 +32,8 @@ class Node:
     previous: Source = None
     guards: int | None = None
     places: list[tuple[Path, Source]] = field(default_factory=list)
+    #: Where the items come from for each of which the step is run.
+    over: Source = None
 
 
 @dataclass(eq=False)
@@ -62,6 +60,8 @@ class PlannedStep:
     guards: int | None
     #: Path → source, as JSON knows them.
     places: list[tuple[list[int | str], Any]]
+    #: Where its items come from, as JSON knows it; None for a step that is run once.
+    over: Any = None
 
 
 @dataclass(frozen=True)
@@ -92,10 +92,7 @@ class Ground:
     def gate(self, before: Iterable[int]) -> int:
         """Add a gate after these nodes; several, where they are many."""
         waited = list(dict.fromkeys(before))
-        if len(waited) > FAN_IN:
-            stripes = math.ceil(len(waited) / FAN_IN)
-            # Neighbours end at about the same time: they go to different gates.
-            waited = [self.gate(waited[number::stripes]) for number in range(stripes)]
+        waited = [self.gate(stripe) for stripe in striped(waited)] or waited
         return self.add(Node(step=None, before=set(waited)))
 
     def call(self, name: str | None, laid: Laid) -> None:
@@ -115,7 +112,7 @@ class Ground:
             self._resolve(node)
         self.gate([root.door(self)])
         self._drop_open_gates()
-        position_of = {node: position for position, node in enumerate(self._ordered())}
+        position_of = self._positions()
         return Plan(
             steps=self._planned(position_of),
             number=number,
@@ -134,6 +131,13 @@ class Ground:
             return
         for path, placeholder in places_in(node.step.args, node.step.kwargs):
             node.places.append((path, self._source(node, placeholder)))
+        if node.step.over is not None:
+            node.over = self._source(node, node.step.over)
+            if not any(isinstance(source, OfItem) for _, source in node.places):
+                raise InvalidWorkflow(
+                    f"Step {node.step.label!r} of workflow {self.title!r} is run for each item of {node.step.over!r}, and none "
+                    "of its arguments is `item`: write it where the item belongs."
+                )
 
     def _source(self, node: Node, placeholder: Placeholder) -> Source:
         assert node.step is not None
@@ -157,6 +161,10 @@ class Ground:
             if node.guards is None:
                 raise InvalidWorkflow(f"`failure` in {where}: only a handler that .on_failure(…) names has one.")
             return OfFailure(node.guards)
+        if placeholder is item:
+            if node.step.over is None:
+                raise InvalidWorkflow(f"`item` in {where}: only a step with .for_each(…) has items.")
+            return OfItem()
         assert placeholder is previous_result
         if node.previous is None:
             raise InvalidWorkflow(
@@ -209,6 +217,14 @@ class Ground:
             raise InvalidWorkflow(self._cycle(set(kept) - set(ordered)))
         return ordered
 
+    def _positions(self) -> dict[int, int]:
+        positions, position = {}, 0
+        for index in self._ordered():
+            positions[index] = position
+            step = self.nodes[index].step
+            position += 1 if step is None or step.over is None else 1 + ROOM
+        return positions
+
     def _cycle(self, left: set[int]) -> str:
         sorter = TopologicalSorter({index: self.nodes[index].before & left for index in left})
         try:
@@ -233,6 +249,7 @@ class Ground:
                     followers=sorted(position_of[follower] for follower in after[index]),
                     guards=None if node.guards is None else position_of[node.guards],
                     places=[(list(path), as_json(source, position_of.__getitem__)) for path, source in node.places],
+                    over=as_json(node.over, position_of.__getitem__),
                 )
             )
         return planned

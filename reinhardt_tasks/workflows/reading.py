@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from django.db.models import Count
 
+from ..jobs import TaskStatus
 from ..models import StepRow, WorkflowRow
 from ..workflow_states import ChainStatus, StepStatus
 from .ids import step_id
@@ -31,6 +34,12 @@ def through(workflow: str, positions: Sequence[int]) -> list[bool]:
     return [position in done for position in positions]
 
 
+def counts_of(workflow: str) -> dict[StepStatus, int]:
+    """Return how many steps are in each state."""
+    rows = steps_in(database(), workflow).filter(is_gate=False)
+    return {StepStatus(status): number for status, number in rows.values_list("status").annotate(number=Count("pk"))}
+
+
 def progress_of(workflow: str) -> tuple[int, int]:
     """Return how many steps have ended, of how many."""
     return progress_of_all([workflow]).get(workflow, (0, 0))
@@ -46,6 +55,39 @@ def progress_of_all(workflows: Sequence[str]) -> dict[str, tuple[int, int]]:
         done, total = found[str(workflow)]
         found[str(workflow)] = (done + number * StepStatus(status).is_finished, total + number)
     return found
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Members:
+    """How far those are for which a step was laid out."""
+
+    done: int
+    total: int
+    state: StepStatus | TaskStatus
+
+
+def members_of(workflow: str, steps: Sequence[StepRow]) -> dict[int, Members]:
+    """Return, by their positions, how far the members are of those of these steps that were laid out."""
+    expanded = {row.position for row in steps if row.over is not None and row.is_gate}
+    if not expanded:
+        return {}
+    found: dict[int, Counter[tuple[StepStatus, bool]]] = {position: Counter() for position in expanded}
+    rows = steps_in(database(), workflow).filter(member_of__in=expanded, is_gate=False)
+    kinds = rows.values_list("member_of", "status", "is_through").annotate(number=Count("pk"))
+    for position, status, is_through, number in kinds:
+        found[position][StepStatus(status), is_through] = number
+    return {position: _members(counts) for position, counts in found.items()}
+
+
+def _members(counts: Counter[tuple[StepStatus, bool]]) -> Members:
+    done = sum(number for (status, _), number in counts.items() if status.is_finished)
+    stopped = {status for status, is_through in counts if status.is_finished and not is_through}
+    state: StepStatus | TaskStatus
+    if stopped:
+        state = StepStatus.FAILURE if StepStatus.FAILURE in stopped else StepStatus.CANCELLED
+    else:
+        state = StepStatus.SUCCESS if done == counts.total() else TaskStatus.RUNNING
+    return Members(done=done, total=counts.total(), state=state)
 
 
 def values_of(workflow: str, sources: Sequence[Any]) -> list[Any]:

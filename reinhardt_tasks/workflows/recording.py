@@ -18,10 +18,11 @@ from typing import Any
 from django.db import connections
 from django.db.models import F
 
-from ..exceptions import QueueError
+from ..exceptions import InvalidWorkflow, QueueError
 from ..models import StepRow, WorkflowRow
 from ..workflow_states import ACTIVE, ChainStatus, StepStatus
-from .endings import Ending
+from .endings import Ending, text_of
+from .expanding import expand
 from .ids import job_id, step_id
 from .places import session
 from .sending import Post
@@ -116,8 +117,8 @@ def move_on(using: str, workflow: str, ended: Sequence[tuple[int, Sequence[int]]
         spared = _spared(using, workflow, opened)
         _close(using, gates, StepStatus.SUCCESS, now)
         _close(using, spared, StepStatus.SKIPPED, now)
-        make_ready(using, workflow, [row for row in opened if not row.is_gate and row not in spared], post, now)
-        ended = [(row.position, json.loads(row.followers)) for row in (*gates, *spared)]
+        expanded = _send(using, workflow, [row for row in opened if not row.is_gate and row not in spared], post, now)
+        ended = [(row.position, json.loads(row.followers)) for row in (*gates, *spared, *expanded)]
         if any(not followers for _, followers in ended):
             # Only the gate at the end has nothing behind it.
             finish(using, workflow, ChainStatus.COMPLETED, now)
@@ -125,20 +126,44 @@ def move_on(using: str, workflow: str, ended: Sequence[tuple[int, Sequence[int]]
 
 def make_ready(using: str, workflow: str, rows: Sequence[StepRow], post: Post, now: datetime) -> None:
     """Let steps that wait for nothing any more be run, if their workflow still goes on. Call inside of a transaction."""
+    expanded = _send(using, workflow, rows, post, now)
+    move_on(using, workflow, [(row.position, json.loads(row.followers)) for row in expanded], post, now)
+
+
+def _send(using: str, workflow: str, rows: Sequence[StepRow], post: Post, now: datetime) -> list[StepRow]:
+    """Do as `make_ready`; return the steps whose members were sent in their place. These have ended."""
     if not rows:
-        return
+        return []
     ids = [row.pk for row in rows]
     if not is_still_active(using, workflow):
         # Somebody may let it go on at this very moment, and not see these rows: who looks after it will.
         _update(using, ids, look_at=now)
-        return
+        return []
+    expanded = []
     for start in range(0, len(ids), CHUNK):
         some = list(StepRow.objects.using(using).filter(pk__in=ids[start : start + CHUNK]).order_by("position"))
-        post.take(some, now)
-        kinds = {(row.is_sent, row.look_at) for row in some}
+        single = [row for row in some if row.over is None]
+        post.take(single, now)
+        kinds = {(row.is_sent, row.look_at) for row in single}
         for is_sent, look_at in kinds:
-            same = [row.pk for row in some if (row.is_sent, row.look_at) == (is_sent, look_at)]
+            same = [row.pk for row in single if (row.is_sent, row.look_at) == (is_sent, look_at)]
             _update(using, same, status=StepStatus.READY.value, ready_at=now, is_sent=is_sent, look_at=look_at)
+        for row in some:
+            if row.over is not None:
+                problem = expand(using, row, post, now)
+                if problem is None:
+                    expanded.append(row)
+                else:
+                    _fail(using, row, problem, now)
+    return expanded
+
+
+def _fail(using: str, row: StepRow, problem: str, now: datetime) -> None:
+    """Record that a step has no members to run, and cannot have any: its workflow stops."""
+    error = text_of(f"{InvalidWorkflow.__module__}.{InvalidWorkflow.__qualname__}", problem)
+    _update(using, [row.pk], status=StepStatus.FAILURE.value, error=error, finished_at=now, look_at=None)
+    logger.warning("Workflow id=%s: %s", row.workflow_id, problem)
+    finish(using, str(row.workflow_id), ChainStatus.FAILED, now)
 
 
 def is_still_active(using: str, workflow: str) -> bool:

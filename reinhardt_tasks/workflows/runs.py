@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from asgiref.sync import sync_to_async
+from django.db.models import Q
 
 from ..jobs import Job, TaskStatus
 from ..models import StepRow, WorkflowRow
@@ -21,7 +22,7 @@ from ..workflow_states import ChainStatus, StepStatus
 from . import interventions, tending
 from .ids import job_id
 from .places import database, is_in_transaction, steps_in
-from .reading import progress_of, values_of
+from .reading import Members, counts_of, members_of, progress_of, values_of
 from .sending import backend_of
 
 #: Seconds between two looks of `wait()`.
@@ -88,6 +89,10 @@ class WorkflowRun:
         """Return how many steps have ended, of how many; reads them now."""
         return progress_of(self.id)
 
+    def counts(self) -> dict[StepStatus, int]:
+        """Return how many steps are in each state; reads them now."""
+        return counts_of(self.id)
+
     def refresh(self) -> WorkflowRun:
         """Read its present state."""
         self._row = interventions.found(self.id)
@@ -138,10 +143,18 @@ class WorkflowRun:
         return values_of(self.id, [json.loads(self._row.output)])[0]
 
     def steps(
-        self, *, after: int = -1, limit: int = 100, statuses: Sequence[StepStatus] | None = None
+        self,
+        *,
+        after: int = -1,
+        limit: int = 100,
+        statuses: Sequence[StepStatus] | None = None,
+        members: bool = True,
     ) -> list[StepView]:
-        """Return steps in order, as the queue knows them too; `after` is the last position of the page before."""
-        return steps_of(self.id, after=after, limit=limit, statuses=statuses)
+        """Return steps in order, as the queue knows them too; `after` is the last position of the page before.
+
+        A step that is run for each item of something is there as its members are; without `members` as one step.
+        """
+        return steps_of(self.id, after=after, limit=limit, statuses=statuses, members=members)
 
     def cancel(self) -> bool:
         """End it; see interventions.cancel()."""
@@ -187,7 +200,8 @@ class StepView:
     """A step for people: what is on record, and what the queue says of a step that is under way.
 
     `state` is a StepStatus or, of a step that is in its queue, a TaskStatus. `handles` is the position of the step whose
-    failure this one is for. Positions have gaps, where gates are.
+    failure this one is for. Positions have gaps, where gates are. A step with `for_each` has no task of its own: `members`
+    are how many of its tasks have ended, of how many; `member_of` is its position in the views of these.
     """
 
     position: int
@@ -205,6 +219,14 @@ class StepView:
     finished_at: datetime | None
     error: str
     traceback: str
+    members: tuple[int, int] | None = None
+    member_of: int | None = None
+    is_for_each: bool = False
+
+    @property
+    def has_task(self) -> bool:
+        """Whether a task of it is (or was) in its queue."""
+        return not self.is_for_each and self.state not in (StepStatus.WAITING, StepStatus.SKIPPED)
 
 
 def get_workflow(id: str) -> WorkflowRun:
@@ -246,16 +268,22 @@ def workflows_like(prefix: str, limit: int) -> list[WorkflowRun]:
 
 
 def steps_of(
-    workflow: str, *, after: int = -1, limit: int = 100, statuses: Sequence[StepStatus] | None = None
+    workflow: str,
+    *,
+    after: int = -1,
+    limit: int = 100,
+    statuses: Sequence[StepStatus] | None = None,
+    members: bool = True,
 ) -> list[StepView]:
     """Return a page of a workflow's steps; see WorkflowRun.steps()."""
     has_ended = get_workflow(workflow).is_finished
-    rows = steps_in(database(), workflow).filter(is_gate=False, position__gt=after)
+    wanted = Q(is_gate=False) if members else Q(is_gate=False, member_of=None) | Q(over__isnull=False)
+    rows = steps_in(database(), workflow).filter(wanted, position__gt=after)
     if statuses is not None:
         rows = rows.filter(status__in=[StepStatus(status).value for status in statuses])
     some = list(rows.defer("payload", "result", "followers").order_by("position")[:limit])
-    jobs = _jobs_of(some)
-    return [_view(row, jobs.get(_job_id(row)), has_ended) for row in some]
+    jobs, many = _jobs_of(some), members_of(workflow, some)
+    return [_view(row, jobs.get(_job_id(row)), many.get(row.position), has_ended) for row in some]
 
 
 def _jobs_of(rows: Sequence[StepRow]) -> dict[str, Job]:
@@ -269,13 +297,15 @@ def _jobs_of(rows: Sequence[StepRow]) -> dict[str, Job]:
     return jobs
 
 
-def _view(row: StepRow, job: Job | None, has_ended: bool) -> StepView:
+def _view(row: StepRow, job: Job | None, members: Members | None, has_ended: bool) -> StepView:
     error = json.loads(row.error or "{}")
     state: StepStatus | TaskStatus = StepStatus(row.status)
     if state is StepStatus.WAITING and has_ended:
         state = StepStatus.SKIPPED
     elif job is not None:
         state = job.status
+    elif members is not None:
+        state = members.state
     return StepView(
         position=row.position,
         name=row.name or row.task.rpartition(".")[2],
@@ -292,6 +322,9 @@ def _view(row: StepRow, job: Job | None, has_ended: bool) -> StepView:
         finished_at=row.finished_at,
         error=": ".join(filter(None, [error.get("exception", ""), error.get("message", "")])),
         traceback=error.get("traceback", ""),
+        members=None if members is None else (members.done, members.total),
+        member_of=row.member_of,
+        is_for_each=row.over is not None,
     )
 
 

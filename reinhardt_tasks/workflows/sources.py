@@ -2,7 +2,8 @@
 
 As JSON: 7 is the result of the step at position 7; {"list": […]} a list of sources; {"runs": [[first, number, stride], …]}
 a list of steps, written shortly; {"either": [step, source]} the step's result, or the other where it failed;
-{"failure": 7} how that step failed; null nothing.
+{"failure": 7} how that step failed; {"each": 7} the list of the results of step 7, which was run for each item; "item" the
+item itself, which has its place before its step is sent; null nothing.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..workflow_states import StepStatus
+from .positions import ROOM, members_at
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,20 @@ class OfFailure:
     node: int
 
 
-Source = OfStep | OfList | OfEither | OfFailure | None
+@dataclass(frozen=True)
+class OfEach:
+    node: int
+
+
+@dataclass(frozen=True)
+class OfItem:
+    pass
+
+
+#: How the item is written as JSON.
+ITEM = "item"
+
+Source = OfStep | OfList | OfEither | OfFailure | OfEach | OfItem | None
 
 
 def as_json(source: Source, position: Callable[[int], int]) -> Any:
@@ -48,6 +63,10 @@ def as_json(source: Source, position: Callable[[int], int]) -> Any:
             return {"either": [position(step), as_json(handler, position)]}
         case OfFailure(node):
             return {"failure": position(node)}
+        case OfEach(node):
+            return {"each": position(node)}
+        case OfItem():
+            return ITEM
         case OfList(items):
             values = [as_json(item, position) for item in items]
             if values and all(isinstance(value, int) for value in values):
@@ -67,6 +86,9 @@ def positions_of(source: Any) -> Iterator[int]:
             yield from positions_of(handler)
         case {"failure": step}:
             yield step
+        case {"each": step}:
+            # How many it has is on record with the step itself.
+            yield from range(step, step + 1 + ROOM)
         case {"runs": runs}:
             yield from _unrolled(runs)
         case {"list": items}:
@@ -94,6 +116,8 @@ def value_of(source: Any, found: Mapping[int, Found]) -> Any:
             return _result(found[step]) if found[step].status == StepStatus.SUCCESS else value_of(handler, found)
         case {"failure": step}:
             return {"step": found[step].label, **_error(found[step])}
+        case {"each": step}:
+            return [_result(found[position]) for position in members_at(step, _number(found[step]))]
         case {"runs": runs}:
             return [_result(found[position]) for position in _unrolled(runs)]
         case {"list": items}:
@@ -108,6 +132,13 @@ def _result(step: Found) -> Any:
     if step.status in (StepStatus.FAILURE, StepStatus.CANCELLED):
         return json.loads(step.instead)
     raise LookupError(f"Step {step.label} has no result: it is {step.status}.")
+
+
+def _number(step: Found) -> int:
+    """Return how many members a step has; that is what stands in the place of its own result."""
+    if step.status != StepStatus.SUCCESS:
+        raise LookupError(f"Step {step.label} has no results: it is {step.status}.")
+    return int(step.result or 0)
 
 
 def _error(step: Found) -> dict[str, str]:

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from .._compat import CoreTask
+from ..exceptions import InvalidWorkflow
 from ..options import did_you_mean
 from ..serialization import dumps
 from ..tasks import check_call
-from .placeholders import without_placeholders
+from .placeholders import Placeholder, ResultOf, previous_result, without_placeholders
 from .plans import Ground, Laid, Node
-from .sources import OfEither, OfStep, Source
+from .sources import OfEach, OfEither, OfStep, Source
 
 STOP, CONTINUE, HANDLE = "stop", "continue", "handle"
 
@@ -38,6 +39,7 @@ class Step:
     policy: str = STOP
     instead: Any = None
     handler: Step | None = None
+    over: Placeholder | None = None
 
     @property
     def label(self) -> str:
@@ -83,18 +85,40 @@ class Step:
             raise TypeError(f"A failure is handled by one step, not by a {type(handler).__name__}.")
         return replace(self, policy=HANDLE, handler=handler, instead=None)
 
+    def for_each(self, items: Placeholder) -> Step:
+        """Run it once for each item of an earlier result, side by side; `item` among its arguments is that item.
+
+        `items` is `previous_result` or `result_of(…)`, and must come to a list. The results are a list in the same order.
+        """
+        if items is not previous_result and not isinstance(items, ResultOf):
+            raise TypeError(
+                f"for_each() takes previous_result or result_of(…), not {items!r}. For what is known already, write a group."
+            )
+        return replace(self, over=items)
+
     def lay(self, ground: Ground, before: Sequence[int], previous: Source) -> Laid:
         return self._lay(ground, Node(step=self, before=set(before), previous=previous))
 
     def _lay(self, ground: Ground, node: Node) -> Laid:
         index = ground.add(node)
         laid = Laid([index], OfStep(index))
-        if self.handler is not None:
+        if self.over is not None:
+            self._refuse_handling(ground, node)
+            laid = Laid([ground.add(Node(step=None, before={index}))], OfEach(index))
+        elif self.handler is not None:
             guard = Node(step=self.handler, before={index}, previous=node.previous, guards=index)
             handled = self.handler._lay(ground, guard)
             laid = Laid(handled.exits, OfEither(index, handled.source))
         ground.call(self.name, laid)
         return laid
+
+    def _refuse_handling(self, ground: Ground, node: Node) -> None:
+        if self.handler is not None or node.guards is not None:
+            raise InvalidWorkflow(
+                f"Step {self.label!r} of workflow {ground.title!r} is run for each item, and "
+                f"{'handles a failure' if node.guards is not None else 'has a handler of failures'}: that cannot be. Its task may "
+                'catch what it expects, or write on_failure("continue", instead=…), which counts for each item.'
+            )
 
 
 def step(task: CoreTask, /, *args: Any, **kwargs: Any) -> Step:

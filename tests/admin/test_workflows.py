@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import pytest
@@ -11,10 +12,10 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from reinhardt_tasks.admin.drawings import MOST_STEPS, drawing_of
-from reinhardt_tasks.jobs import Failed, TaskStatus, new_id
+from reinhardt_tasks.jobs import Failed, Succeeded, TaskStatus, new_id
 from reinhardt_tasks.operations import Query, Store
 from reinhardt_tasks.workflow_states import ChainStatus
-from reinhardt_tasks.workflows import Workflow, get_workflow, group, step, steps_of
+from reinhardt_tasks.workflows import Workflow, get_workflow, group, item, result_of, step, steps_of
 from reinhardt_tasks.workflows.places import database
 from reinhardt_tasks.workflows.tending import look_after
 from tests.operations import chores
@@ -132,7 +133,28 @@ def test_many_abreast_are_not_drawn(sqlite_store: Store) -> None:
     flow = Workflow("abreast")
     flow.add(group(*[step(chores.add, number) for number in range(60)]))
     id_ = flow.start().id
-    assert drawing_of(id_, steps_of(id_, limit=MOST_STEPS)) is None
+    assert drawing_of(id_) is None
+
+
+def test_a_step_for_each_is_drawn_as_one_with_how_far_its_members_are(store: Store, keeper: Client) -> None:
+    flow = Workflow("fan")
+    flow.add(step(chores.add, 1).named("scan"))
+    flow.add(step(chores.add, item).named("files").for_each(result_of("scan")))
+    id_ = flow.start().id
+    page = read(keeper.get(url("workflowrow_change", id_)))
+    assert page.complaints == [] and page.tags.count("rect") == 2 and "files: Waiting" in page.text
+    for number in range(3):
+        one = claim(store)
+        store.broker.settle([Succeeded(claim=one, result=json.dumps([0] * (MOST_STEPS + 50)) if number == 0 else "1")])
+        look_after(id_)
+    response = keeper.get(url("workflowrow_change", id_))
+    page = read(response)
+    assert page.complaints == [] and page.tags.count("a") > 100
+    # Two boxes, and a bar in one of them; the table has its pages.
+    assert f"files: Running, 2 of {MOST_STEPS + 50}" in page.text and f"files 2/{MOST_STEPS + 50}" in page.text
+    assert page.tags.count("rect") == 3 and "Next" in page.text
+    (scan, files) = [node for node in response.context["drawing"].nodes if node.step is not None]
+    assert (scan.filled, files.filled) == (0, 168 * 2 // (MOST_STEPS + 50))
 
 
 def test_a_workflow_is_cancelled_after_a_question(store: Store, keeper: Client) -> None:

@@ -8,19 +8,22 @@ from collections.abc import Callable
 from typing import Any
 
 #: In the order in which a step's end passes them.
-PLACES = ("unrecorded", "unsent", "unsettled", "settled")
+PLACES = ("unrecorded", "laid out", "unsent", "unsettled", "settled")
 
 
 def die_at(place: str) -> None:
     """Let this process die when it comes to a place: "unsent:3" the third time."""
     name, _, times = place.partition(":")
     countdown = _Countdown(int(times or 1))
-    from reinhardt_tasks.workflows import following, sending
+    from reinhardt_tasks.workflows import following, recording, sending
 
     match name:
         case "unrecorded":
             # The body has run, and nothing of it is on record.
             _wrap(following, "record", before=countdown)
+        case "laid out":
+            # Members are stored, and the transaction in which they are is not committed.
+            _wrap(recording, "expand", after=countdown)
         case "unsent":
             # It is on record, and what follows is not on its way (unless it lies in the same database).
             _wrap(sending.Post, "leave", before=countdown)

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
+
+import pytest
 
 from reinhardt_tasks._compat import task_backends
 from reinhardt_tasks.brokers.base import WorkerInfo
@@ -14,7 +18,30 @@ from reinhardt_tasks.models import StepRow, WorkflowRow
 from reinhardt_tasks.workflow_states import StepStatus
 from reinhardt_tasks.workflows import WorkflowRun
 from reinhardt_tasks.workflows.places import database
+from tests import databases
 from tests.backends.working import work_off
+from tests.servers import RedisServer
+from tests.worker.processes import tasks_on
+
+KINDS = ["sqlite", "postgres", "mariadb", "redis"]
+
+
+@contextmanager
+def on_store(kind: str, request: pytest.FixtureRequest, lease: float) -> Iterator[dict[str, Any]]:
+    """Steps and workflows in one database; or steps in Redis, and their workflows on PostgreSQL."""
+    database_alias = request.getfixturevalue(f"{'postgres' if kind == 'redis' else kind}_database")
+    # On a busy machine a short lease runs out now and then: that takes no step down.
+    tasks = tasks_on(database_alias, LEASE=lease, MAX_LOST=100)
+    if kind == "redis":
+        server: RedisServer = request.getfixturevalue("redis_server")
+        server.client().flushall()
+        tasks["default"]["BACKEND"] = "reinhardt_tasks.backends.RedisBackend"
+        tasks["default"]["OPTIONS"]["URL"] = server.url
+    with request.getfixturevalue("django_db_blocker").unblock():
+        databases.emptied(database_alias)
+        request.getfixturevalue("settings").TASKS = tasks
+        yield tasks
+        task_backends["default"].broker.close()
 
 
 def worked_off(run: WorkflowRun, *aliases: str, **config: Any) -> WorkflowRun:

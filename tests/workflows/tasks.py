@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from typing import Any
@@ -35,6 +36,26 @@ def add(*numbers: Any) -> Any:
 def total(numbers: list[Any]) -> Any:
     ran.append("total")
     return sum(numbers)
+
+
+@task
+def spread(values: list[Any]) -> list[Any]:
+    """Return a list to be worked item by item."""
+    ran.append("spread")
+    return values
+
+
+@task
+def read_list(path: str) -> Any:
+    """Return what a file has for a value."""
+    with open(path) as file:
+        return json.load(file)
+
+
+@task
+def half(number: int) -> float:
+    ran.append(number)
+    return 6 / number
 
 
 @task
@@ -77,6 +98,14 @@ def note_step(path: str, name: str, seconds: float, before: Any = None) -> str:
     time.sleep(seconds)
     append(path, f"ended {name} {os.getpid()}")
     return name
+
+
+@task
+def note_list(path: str, name: str, values: list[Any]) -> list[Any]:
+    """Write lines, and return a list."""
+    append(path, f"began {name} {os.getpid()}")
+    append(path, f"ended {name} {os.getpid()}")
+    return values
 
 
 @task(atomic=True)

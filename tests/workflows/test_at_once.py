@@ -9,6 +9,7 @@ from django.db import transaction
 
 from reinhardt_tasks import (
     ChainStatus,
+    Concurrency,
     InvalidWorkflow,
     TaskChain,
     TaskChainBuilder,
@@ -202,6 +203,14 @@ def test_a_unique_task_is_no_step_unless_that_is_lifted() -> None:
     with pytest.raises(InvalidWorkflow, match="another call could stand in its place"):
         TaskChainBuilder("x").add_task(unique).build()
     TaskChainBuilder("x").add_task(unique.using(unique=False)).build()
+
+
+def test_a_limit_whose_key_nobody_knows_yet_is_refused() -> None:
+    keyed = Concurrency(1, key="for:{word}")
+    TaskChainBuilder("x").add_task(step(say, "a").using(concurrency=keyed)).build()
+    later = step(say, previous_result).using(concurrency=keyed)
+    with pytest.raises(InvalidWorkflow, match="key 'running:for:<the previous result>', made of <the previous result>"):
+        TaskChainBuilder("x").add_task(say, "a").add_task(later).build()
 
 
 def test_limits_travel_with_a_step() -> None:

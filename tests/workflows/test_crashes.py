@@ -17,16 +17,15 @@ from typing import Any
 import pytest
 from django.db import connections
 
-from reinhardt_tasks import ChainStatus, TaskChain, Workflow, WorkflowRun, group, previous_result, result_of, step
-from reinhardt_tasks._compat import task_backends
+from reinhardt_tasks import ChainStatus, TaskChain, Workflow, WorkflowRun, group, item, previous_result, result_of, step
 from reinhardt_tasks.models import StepRow
 from reinhardt_tasks.workflows.places import database
 from tests import databases
 from tests.servers import PostgresServer, RedisServer, ServerMissing, wait_until
 from tests.worker.processes import WorkerProcess, tasks_on
 
-from .running import is_sound
-from .tasks import keep, note_step
+from .running import KINDS, is_sound, on_store
+from .tasks import keep, note_list, note_step
 
 LEASE = 1.0
 DONE_WITHIN = 240.0
@@ -34,26 +33,12 @@ SLOW = [
     pytest.mark.slow,
     pytest.mark.skipif(os.environ.get("REINHARDT_TESTS_SLOW") != "1", reason="slow: set REINHARDT_TESTS_SLOW=1"),
 ]
-KINDS = ["sqlite", "postgres", "mariadb", "redis"]
 
 
 @pytest.fixture
-def setting(request: pytest.FixtureRequest, settings: Any, django_db_blocker: Any) -> Iterator[dict[str, Any]]:
-    """Steps and workflows in one database; or steps in Redis, and their workflows on PostgreSQL."""
-    kind = request.param
-    database_alias = request.getfixturevalue(f"{'postgres' if kind == 'redis' else kind}_database")
-    # On a busy machine a lease of a second runs out now and then: that takes no step down.
-    tasks = tasks_on(database_alias, LEASE=LEASE, MAX_LOST=100)
-    if kind == "redis":
-        server: RedisServer = request.getfixturevalue("redis_server")
-        server.client().flushall()
-        tasks["default"]["BACKEND"] = "reinhardt_tasks.backends.RedisBackend"
-        tasks["default"]["OPTIONS"]["URL"] = server.url
-    with django_db_blocker.unblock():
-        databases.emptied(database_alias)
-        settings.TASKS = tasks
+def setting(request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
+    with on_store(request.param, request, LEASE) as tasks:
         yield tasks
-        task_backends["default"].broker.close()
 
 
 class Lines:
@@ -136,6 +121,32 @@ def test_a_worker_that_dies_at_a_boundary_repeats_and_loses_nothing(
     assert lines.ended["a"] == (2 if place == "unrecorded" else 1)
     # "b" is sent before "a" is settled, and may be running when its worker dies after that.
     assert lines.ended["b"] in ({1, 2} if place == "settled" else {1})
+
+
+@pytest.mark.parametrize("place", ["unrecorded", "laid out", "unsent", "unsettled", "settled"])
+@pytest.mark.parametrize(
+    "setting", [pytest.param(kind, marks=[] if kind in ("sqlite", "redis") else SLOW) for kind in KINDS], indirect=True
+)
+def test_a_worker_that_dies_between_a_list_and_its_members_repeats_and_loses_nothing(
+    setting: dict[str, Any], lines: Lines, place: str
+) -> None:
+    path, names = str(lines.path), [f"member{number}" for number in range(8)]
+    run = TaskChain(
+        "fan",
+        [
+            step(note_list, path, "list", names),
+            step(note_step, path, item, 0).for_each(previous_result),
+            step(note_step, path, "last", 0, previous_result),
+        ],
+    ).start()
+    with worker(setting, REINHARDT_TEST_DIE_AT=f"{place}:1") as victim:
+        assert victim.ended() == -9, victim.stderr
+        with worker(setting):
+            finished(run)
+    all_is_well(run, lines, {"list": set(), **{name: {"list"} for name in names}, "last": set(names)})
+    assert lines.ended["list"] == (2 if place in ("unrecorded", "laid out") else 1)
+    # Members are sent before the list is settled, and may be running when its worker dies after that.
+    assert sum(lines.ended.values()) <= 11 + (4 if place == "settled" else 0)
 
 
 @pytest.mark.parametrize("setting", ["sqlite"], indirect=True)

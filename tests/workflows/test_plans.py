@@ -15,14 +15,17 @@ from reinhardt_tasks import (
     Workflow,
     failure,
     group,
+    item,
     previous_result,
     result_of,
     step,
 )
 from reinhardt_tasks.workflows.ids import job_id
 from reinhardt_tasks.workflows.placeholders import places_in, put, without_placeholders
-from reinhardt_tasks.workflows.plans import FAN_IN, Plan
+from reinhardt_tasks.workflows.plans import Plan
+from reinhardt_tasks.workflows.positions import FAN_IN, MOST_STEPS, ROOM
 from reinhardt_tasks.workflows.sources import Found, positions_of, value_of
+from reinhardt_tasks.workflows.steps import Step
 
 from .tasks import add, keep, say, total
 
@@ -96,6 +99,54 @@ def test_a_long_line_of_after_is_no_trouble() -> None:
     for number in range(1, 3000):
         last = flow.add(step(say, number), after=[last])
     is_sound(flow.plan())
+
+
+def test_a_step_for_each_keeps_room_for_its_members_and_is_left_by_a_gate() -> None:
+    chain = TaskChain(
+        "each", [step(say, "scan"), step(add, item, 1).for_each(previous_result), step(total, previous_result)]
+    )
+    plan = chain.plan()
+    assert plan.number == 3
+    scan, each, gate, last, end = plan.steps
+    assert (each.over, each.places) == (scan.position, [([0, 0], "item")])
+    assert gate.position - each.position == ROOM + 1
+    assert edges(plan) == {(scan.position, each.position), (each.position, gate.position)} | {
+        (gate.position, last.position),
+        (last.position, end.position),
+    }
+    assert last.places == [([0, 0], {"each": each.position})]
+
+
+@pytest.mark.parametrize(
+    ("made", "words"),
+    [
+        (step(say, item), "`item` in step 'say' .*: only a step with .for_each"),
+        (
+            step(say, 1).for_each(previous_result),
+            "for each item of <the previous result>, and none of its arguments is",
+        ),
+        (
+            step(say, item).for_each(previous_result).on_failure(step(say, 1)),
+            "has a handler of failures: that cannot be",
+        ),
+        (step(say, 1).on_failure(step(say, item).for_each(previous_result)), "handles a failure: that cannot be"),
+        (step(say, item).for_each(result_of("scam")), "did you mean 'scan'"),
+    ],
+)
+def test_a_step_for_each_that_cannot_be_is_refused(made: Step, words: str) -> None:
+    with pytest.raises(InvalidWorkflow, match=words):
+        TaskChain("x", [step(say, "scan").named("scan"), made]).plan()
+
+
+def test_what_is_known_already_is_no_step_for_each() -> None:
+    with pytest.raises(TypeError, match="For what is known already, write a group"):
+        step(say, item).for_each([1, 2])  # type: ignore[arg-type]
+
+
+def test_the_last_position_that_there_can_be_has_an_id_of_its_own() -> None:
+    flow, last = "0199a7f0-1234-7abc-8def-0123456789ab", MOST_STEPS * (ROOM + 1) + MOST_STEPS
+    ids = [job_id(flow, position) for position in (last - 1, last, last + 1)]
+    assert ids == sorted(set(ids)) and all(each[:18] == flow[:18] and each[19] in "89ab" for each in ids)
 
 
 def test_a_part_is_named_for_order_and_for_results() -> None:
