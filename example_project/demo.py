@@ -1,7 +1,9 @@
 #!/usr/bin/env python
-"""Show the census site at work: a server, a worker and a thousand real tasks, checked against a direct count.
+"""Show the census site at work: its nightly census, begun by a scheduler, is a workflow of a thousand real tasks.
 
     python example_project/demo.py [--root PATH] [--port N] [--concurrency N] [--patience SECONDS]
+
+What comes out is checked against a direct count. Tonight is in a few seconds: the site is told so before it starts.
 
 It works in a temporary folder and leaves nothing behind. With DEMO_EXIT=1 in the environment it ends once all is
 checked; otherwise the site stays up until Ctrl-C. It exits with 0 only if every check held.
@@ -11,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import os
 import secrets
 import signal
@@ -22,11 +25,16 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO, Any
+from zoneinfo import ZoneInfo
 
 HERE = Path(__file__).resolve().parent
 HOST = "127.0.0.1"
+#: Seconds until the nightly census is due, beside what it takes here to set the site up: it must be declared by then. A
+#: scheduler that starts later begins it at once.
+LEAD = 5
 
 
 class DemoFailed(Exception):
@@ -99,21 +107,22 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def demonstrate(options: argparse.Namespace, folder: Path, stack: contextlib.ExitStack) -> None:
-    password = prepare_site(folder)
+    password = prepare_site(folder, options.root)
+    refuse_an_empty_tree()
+    due = declare_schedules()
     port = choose_port(options.port)
     site = f"http://{HOST}:{port}"
     with finishing(stack):
         server = Child("server", folder, "runserver", "--noreload", f"{HOST}:{port}")
         stack.callback(server.stop)
-        worker = Child("worker", folder, "runworker", "--concurrency", str(options.concurrency))
+        worker = Child("worker", folder, "runworker", "--with-scheduler", "--concurrency", str(options.concurrency))
         stack.callback(worker.stop)
         wait_for_site(site, server)
-
-        from census.runs import DEFAULT_ROOT
-
-        run = enqueue(options.root or DEFAULT_ROOT)
+        print(f"Admin         {site}/admin/   user: admin   password: {password}")
+        print(f"The nightly census is due at {due:%H:%M:%S} UTC: the scheduler in the worker begins it.")
+        run = wait_for_night(due, server, worker)
         page = f"{site}{run.get_absolute_url()}"
-        print(f"Watch it at   {page}\nAdmin         {site}/admin/   user: admin   password: {password}")
+        print(f"Begun at {run.started_at:%H:%M:%S} UTC, for {run.root}\nWatch it at   {page}")
         watch(run, options.patience, server, worker)
         print(report(run, folder))
         check_page(run, page, site)
@@ -135,22 +144,51 @@ def finishing(stack: contextlib.ExitStack) -> Iterator[None]:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
-def prepare_site(folder: Path) -> str:
+def prepare_site(folder: Path, root: Path | None) -> str:
     """Set Django up on a database of its own, migrate it, and return the password of its user "admin"."""
     os.environ["DJANGO_SETTINGS_MODULE"] = "census_site.settings"
     os.environ["CENSUS_DB"] = str(folder / "census.sqlite3")
+    if root is not None:
+        os.environ["CENSUS_ROOT"] = str(root)
+    # In a process of its own: what the nightly census is declared by is read when Django is set up, and that is later.
+    began = time.monotonic()
+    subprocess.run(
+        [sys.executable, str(HERE / "manage.py"), "migrate", "--verbosity", "0", "--skip-checks"], check=True
+    )
+    lead = timedelta(seconds=LEAD + time.monotonic() - began)
+    tonight = datetime.now(ZoneInfo("Europe/Berlin")) + lead
+    os.environ["CENSUS_NIGHTLY"] = f"{tonight.second} {tonight.minute} {tonight.hour} * * *"
 
     import django
 
     django.setup()
 
     from django.contrib.auth import get_user_model
-    from django.core.management import call_command
 
-    call_command("migrate", verbosity=0)
     password = secrets.token_urlsafe(9)
     get_user_model().objects.create_superuser("admin", "admin@example.org", password)
     return password
+
+
+def refuse_an_empty_tree() -> None:
+    from census.counting import python_files
+    from django.conf import settings
+
+    if not python_files(Path(settings.CENSUS_ROOT)):
+        raise DemoFailed(f"There is no Python file below {settings.CENSUS_ROOT}.")
+
+
+def declare_schedules() -> datetime:
+    """Let a scheduler make the schedules' rows; return when the nightly census is due. From then on it is not missed."""
+    from django.core.management import call_command
+
+    from reinhardt_tasks.scheduling.people import list_schedules
+
+    call_command("runscheduler", "--once", stdout=io.StringIO())
+    (nightly,) = list_schedules(1)
+    if nightly.row.next_slot is None:
+        raise DemoFailed(f"The nightly census is {nightly.state}: {nightly.row.last_error}")
+    return nightly.row.next_slot
 
 
 def choose_port(wanted: int | None) -> int:
@@ -177,20 +215,23 @@ def wait_for_site(site: str, server: Child, patience: float = 60) -> None:
     raise DemoFailed(f"The server did not answer within {patience:.0f} seconds.\n{server.last_lines()}")
 
 
-def enqueue(root: Path) -> Any:
-    from census.runs import NothingToCount, progress_of, start
+def wait_for_night(due: datetime, server: Child, worker: Child, patience: float = 60) -> Any:
+    """Return the run that the nightly schedule begins."""
+    from census.models import Run
 
-    began = time.monotonic()
-    try:
-        run = start(root)
-    except NothingToCount as exc:
-        raise DemoFailed(str(exc)) from exc
-    print(f"{progress_of(run).total} tasks enqueued in {time.monotonic() - began:.2f} s, for {run.root}")
-    return run
+    patience += (due - datetime.now(UTC)).total_seconds()
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        server.check()
+        worker.check()
+        if (run := Run.objects.exclude(workflow_id="").first()) is not None:
+            return run
+        time.sleep(0.1)
+    raise DemoFailed(f"The nightly census did not begin within {patience:.0f} seconds.\n{worker.last_lines()}")
 
 
 def watch(run: Any, patience: float, server: Child, worker: Child) -> None:
-    """Show the progress until all tasks have ended."""
+    """Show the progress until the workflow has ended."""
     from census.console import ProgressBar
     from census.runs import Stalled, follow
 
@@ -209,15 +250,23 @@ def watch(run: Any, patience: float, server: Child, worker: Child) -> None:
 
 def report(run: Any, folder: Path) -> str:
     """Return a summary of the run; raise DemoFailed where it is not what a direct count of the tree gives."""
+    from census.models import Run
     from census.verification import differences, totals_of
 
+    from reinhardt_tasks.scheduling.people import list_schedules
+
+    run.refresh_from_db()
+    (nightly,) = list_schedules(1)
+    if (nightly.row.fired, Run.objects.count()) != (1, 1):
+        raise DemoFailed(f"The nightly census was fired {nightly.row.fired} times, for {Run.objects.count()} runs.")
     if wrong := differences(run, mail_folder=folder / "mail"):
         raise DemoFailed("The tasks and a direct count differ:\n" + "\n".join(f"  - {line}" for line in wrong[:20]))
     totals = totals_of(run)
     counted = ", ".join(f"{number:,} {name}" for name, number in totals.items())
     return (
         f"{run.headline}\n{counted}: the same as a direct count.\n"
-        "Every letter was refused at first and sent in the end; one task failed for good, as it must."
+        "Every letter was refused at first and sent once in the end; one task failed for good, as it must.\n"
+        f"The schedule was fired once; its next slot is {nightly.row.next_slot:%Y-%m-%d %H:%M:%S} UTC."
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib import admin
 from django.http import HttpRequest
 
-from .models import FileCount, Letter, Run, Step
+from .models import FileCount, Letter, Run
 
 
 class LookOnly(admin.ModelAdmin):
@@ -29,13 +29,6 @@ class FileCountAdmin(LookOnly):
     list_display = ("path", "package", "lines", "classes", "functions", "imports", "run")
     list_filter = ("run",)
     search_fields = ("path", "package")
-
-
-@admin.register(Step)
-class StepAdmin(LookOnly):
-    list_display = ("label", "kind", "state", "attempts", "error", "run")
-    list_filter = ("state", "kind", "run")
-    search_fields = ("label", "result_id")
 
 
 @admin.register(Letter)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-STATE_ORDER = ("SUCCESS", "FAILURE", "CANCELLED", "RUNNING", "RETRY", "SCHEDULED", "PENDING")
+STATE_ORDER = ("SUCCESS", "FAILURE", "CANCELLED", "SKIPPED", "READY", "WAITING")
 
 
 @dataclass(frozen=True, kw_only=True)

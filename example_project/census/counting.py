@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import math
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -37,6 +38,12 @@ def python_files(root: Path) -> list[str]:
     """Return the Python files below `root`, relative to it, sorted; hidden folders are left out."""
     found = (path.relative_to(root) for path in root.rglob("*.py") if path.is_file())
     return sorted(path.as_posix() for path in found if not any(part.startswith(".") for part in path.parts))
+
+
+def in_batches(paths: list[str], most: int) -> list[list[str]]:
+    """Return the paths in at most so many batches: each alone, where they are no more than that."""
+    size = max(1, math.ceil(len(paths) / most))
+    return [paths[first : first + size] for first in range(0, len(paths), size)]
 
 
 def package_of(root_name: str, path: str) -> str:

@@ -1,11 +1,9 @@
-"""The site's own tables: a run, what it counted, the tasks that it enqueued, and the letters that it sends."""
+"""The site's own tables: a run, what it counted, and the letters that it sends. How far it is, its workflow knows."""
 
 from __future__ import annotations
 
 from django.db import models
 from django.urls import reverse
-
-ENDED = ("SUCCESS", "FAILURE", "CANCELLED")
 
 
 class Run(models.Model):
@@ -47,44 +45,6 @@ class FileCount(models.Model):
 
     def __str__(self) -> str:
         return self.path
-
-
-class Step(models.Model):
-    """One task of a run, and what the queue or the run's workflow last said of it."""
-
-    class Kind(models.TextChoices):
-        LETTER = "letter", "Letter"
-        MISSING = "missing", "Missing file"
-        SCAN = "scan", "Scan"
-        MERGE = "merge", "Merge"
-        HEADLINE = "headline", "Headline"
-        FILE = "file", "File"
-
-    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="steps")
-    kind = models.CharField(max_length=20, choices=Kind)
-    label = models.CharField(max_length=1000)
-    #: Of a step of the run's workflow: its position there.
-    position = models.IntegerField(null=True)
-    result_id = models.CharField(max_length=64, unique=True)
-    state = models.CharField(max_length=20)
-    attempts = models.PositiveIntegerField(default=0)
-    error = models.TextField(blank=True)
-    traceback = models.TextField(blank=True)
-
-    class Meta:
-        ordering = ("pk",)
-        indexes = (models.Index(fields=("run", "state"), name="census_step_state"),)
-
-    def __str__(self) -> str:
-        return f"{self.get_kind_display()}: {self.label}"
-
-    @property
-    def has_ended(self) -> bool:
-        return self.state in ENDED
-
-    @property
-    def is_meant_to_fail(self) -> bool:
-        return self.kind == self.Kind.MISSING
 
 
 class Letter(models.Model):

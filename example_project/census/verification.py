@@ -9,8 +9,12 @@ from pathlib import Path
 from django.db.models import Count as HowMany
 from django.db.models import Sum
 
+from reinhardt_tasks import ChainStatus, WorkflowRun, get_workflow
+from reinhardt_tasks.workflows import StepStatus, StepView
+
 from .counting import count_source, python_files
 from .models import Run
+from .postoffice import LETTER_HEADER
 
 _FIELDS = ("lines", "classes", "functions", "imports", "problem")
 
@@ -23,7 +27,7 @@ def totals_of(run: Run) -> dict[str, int]:
 
 def differences(run: Run, mail_folder: Path) -> list[str]:
     """Return a sentence for everything that is not as it must be; an empty list is success."""
-    return [*_files(run), *_errands(run), *_letters(run, mail_folder)]
+    return [*_files(run), *_steps(run), *_letters(run, mail_folder)]
 
 
 def _files(run: Run) -> Iterator[str]:
@@ -41,23 +45,34 @@ def _files(run: Run) -> Iterator[str]:
         yield f"the tree has {size} bytes, the coroutine found {run.size}"
 
 
-def _errands(run: Run) -> Iterator[str]:
+def _steps(run: Run) -> Iterator[str]:
     if not run.headline:
         yield "the headline was not written"
-    for step in run.steps.all():
-        expected = "FAILURE" if step.is_meant_to_fail else "SUCCESS"
+    workflow = get_workflow(run.workflow_id)
+    if workflow.status is not ChainStatus.COMPLETED:
+        yield f"the workflow is {workflow.status}"
+    for step in _all_steps(workflow):
+        expected = StepStatus.FAILURE if step.name == "missing" else StepStatus.SUCCESS
         if step.state != expected:
-            yield f"{step} ended as {step.state}, not as {expected}: {step.error}"
-        elif step.is_meant_to_fail and "FileNotFoundError" not in step.error:
-            yield f"{step} failed of something else than it must: {step.error}"
+            yield f"{step.name} ended as {step.state}, not as {expected}: {step.error}"
+        elif expected is StepStatus.FAILURE and "FileNotFoundError" not in step.error:
+            yield f"{step.name} failed of something else than it must: {step.error}"
+
+
+def _all_steps(workflow: WorkflowRun) -> Iterator[StepView]:
+    page = workflow.steps(limit=1000)
+    while page:
+        yield from page
+        page = workflow.steps(after=page[-1].position, limit=1000)
 
 
 def _letters(run: Run, mail_folder: Path) -> Iterator[str]:
-    letters = list(run.letters.all())
-    for letter in letters:
+    texts = [path.read_text() for path in mail_folder.glob("*.eml")]
+    for letter in run.letters.all():
         if letter.sent_at is None or letter.refusals != letter.refusals_ahead:
             yield f"{letter}: refused {letter.refusals} of {letter.refusals_ahead} times, sent {letter.sent_at}"
-    texts = [path.read_text() for path in mail_folder.glob("*")]
-    for letter in letters:
-        if not any(f"To: {letter.recipient}" in text for text in texts):
-            yield f"no letter to {letter} lies in {mail_folder}"
+        found = [
+            text for text in texts if f"To: {letter.recipient}" in text and f"{LETTER_HEADER}: {letter.pk}" in text
+        ]
+        if len(found) != 1:
+            yield f"{len(found)} letters to {letter} lie in {mail_folder}, and not one"

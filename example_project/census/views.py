@@ -2,44 +2,42 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-from django.contrib import messages
+from django.conf import settings
 from django.contrib.admin.views.decorators import staff_member_required
-from django.db.models import Count, Q, Sum
+from django.db.models import Count, Sum
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.template.loader import render_to_string
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
+from reinhardt_tasks.workflows import StepStatus
+
 from .charts import bar_chart, state_strip
-from .models import Run, Step
-from .runs import DEFAULT_ROOT, NothingToCount, Progress, progress_of, refresh, start
+from .models import Run
+from .runs import Progress, progress_of, start, workflow_run
 
 COUNTED = ("lines", "classes", "functions", "imports")
-PARTS = ("progress", "results", "errands", "failures")
+PARTS = ("progress", "results", "steps", "failures")
 
 
 @require_GET
 @never_cache
 def index(request: HttpRequest) -> HttpResponse:
     for run in Run.objects.filter(finished_at=None)[:5]:
-        refresh(run)
+        progress_of(run)
     runs = Run.objects.annotate(files=Count("file_counts"), lines=Sum("file_counts__lines")).order_by("-pk")[:50]
-    return render(request, "census/index.html", {"runs": runs, "default_root": DEFAULT_ROOT})
+    return render(request, "census/index.html", {"runs": runs, "default_root": settings.CENSUS_ROOT})
 
 
 @require_POST
 @staff_member_required
 def begin(request: HttpRequest) -> HttpResponse:
-    """Start a census of the default tree; what to read from the disk is not for a form to say."""
-    try:
-        run = start(DEFAULT_ROOT)
-    except NothingToCount as exc:
-        messages.error(request, str(exc))
-        return redirect("census:index")
-    return redirect(run)
+    """Start a census of the site's tree; what to read from the disk is not for a form to say."""
+    return redirect(start(Path(settings.CENSUS_ROOT)))
 
 
 @require_GET
@@ -68,8 +66,6 @@ def live(request: HttpRequest, run_id: int) -> JsonResponse:
 
 def _fresh(run_id: int) -> tuple[Run, Progress]:
     run = get_object_or_404(Run, pk=run_id)
-    if run.finished_at is None:
-        refresh(run)
     return run, progress_of(run)
 
 
@@ -78,6 +74,8 @@ def _context(run: Run, progress: Progress) -> dict[str, Any]:
     packages = list(
         counts.values("package").annotate(files=Count("pk"), **{name: Sum(name) for name in COUNTED}).order_by("-lines")
     )
+    workflow = workflow_run(run)
+    failed = [StepStatus.FAILURE, StepStatus.CANCELLED]
     return {
         "run": run,
         "progress": progress,
@@ -87,7 +85,9 @@ def _context(run: Run, progress: Progress) -> dict[str, Any]:
         "packages_total": len(packages),
         "chart": bar_chart((row["package"], row["lines"]) for row in packages[:12]),
         "largest": counts.order_by("-lines", "path")[:12],
-        "errands": run.steps.exclude(kind=Step.Kind.FILE),
-        "failures": run.steps.filter(Q(state="FAILURE") | Q(state="CANCELLED")).order_by("kind", "pk")[:50],
+        "workflow": workflow,
+        # The steps as they were written: those for the files are one.
+        "steps": workflow.steps(members=False) if workflow else [],
+        "failures": workflow.steps(statuses=failed, limit=50) if workflow else [],
         "unreadable": counts.exclude(problem="")[:50],
     }

@@ -2,6 +2,8 @@
 
 CENSUS_DB         path of the SQLite file (default: var/census.sqlite3 beside manage.py)
 CENSUS_REDIS_URL  where it is set, tasks go to this Redis instead of the database
+CENSUS_ROOT       the source tree to count (default: the installed Django)
+CENSUS_NIGHTLY    when the nightly census begins, in Berlin: a cron expression with seconds (default: at three)
 """
 
 from __future__ import annotations
@@ -9,9 +11,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import django
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATABASE_FILE = Path(os.environ.get("CENSUS_DB", BASE_DIR / "var" / "census.sqlite3")).resolve()
 DATABASE_FILE.parent.mkdir(parents=True, exist_ok=True)
+
+CENSUS_ROOT = os.environ.get("CENSUS_ROOT", str(Path(django.__file__).parent))
+CENSUS_NIGHTLY = os.environ.get("CENSUS_NIGHTLY", "0 0 3 * * *")
 
 # This site is for one's own machine: it listens on loopback only. A site for others sets its own key and DEBUG = False.
 SECRET_KEY = os.environ.get("CENSUS_SECRET_KEY", "census-demo-key-for-loopback-only")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from copy import deepcopy
 from datetime import datetime
 from typing import Any
 
@@ -93,9 +92,10 @@ def _members(row: StepRow, items: Sequence[Any]) -> list[StepRow]:
     note = call.headers[HEADER]
     paths = [path for path, source in note["places"] if source == ITEM]
     places = [place for place in note["places"] if place[1] != ITEM]
+    filled: list[Any] = [call.args, call.kwargs]
     members = []
     for number, (position, value) in enumerate(zip(members_at(row.position, len(items)), items, strict=True)):
-        filled: list[Any] = [deepcopy(call.args), deepcopy(call.kwargs)]
+        # Written as text before the next item takes the place of this one.
         for path in paths:
             put(filled, path, value)
         own = {"id": note["id"], "step": position} | ({"places": places} if places else {})

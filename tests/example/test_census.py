@@ -185,10 +185,11 @@ def test_migrations_are_complete(tmp_path: Path) -> None:
     assert run.returncode == 0, run.stdout + run.stderr
 
 
-def test_demo_counts_a_tree_checks_itself_and_ends(demo: Demo, tree: Path) -> None:
+def test_demo_runs_the_nightly_census_checks_itself_and_ends(demo: Demo, tree: Path) -> None:
     process = demo.start("--root", str(tree), "--port", "0", DEMO_EXIT="1")
     assert process.wait(DEADLINE) == 0, demo.text
-    assert "19 tasks enqueued" in demo.text
+    assert "The nightly census is due at" in demo.text
+    assert "The schedule was fired once" in demo.text
     assert "12 files, 309 lines, 77 classes" in demo.text
     assert "Every check held" in demo.text
     assert list(demo.temp.glob("census-demo-*")) == []

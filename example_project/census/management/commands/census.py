@@ -1,4 +1,4 @@
-"""`manage.py census`: enqueue a census of a source tree, and watch it if asked to."""
+"""`manage.py census`: start a census of a source tree, and watch it if asked to."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from census.console import ProgressBar
-from census.runs import DEFAULT_ROOT, NothingToCount, Stalled, follow, progress_of, start
+from census.runs import Stalled, follow, start
 
 
 class Command(BaseCommand):
-    help = "Enqueue a census of a Python source tree: one task per file, and a few more."
+    help = "Start a census of a Python source tree: a workflow with one task per file, and a few more."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--root", type=Path, default=DEFAULT_ROOT, help="the tree (default: the installed Django)")
+        parser.add_argument(
+            "--root", type=Path, default=Path(settings.CENSUS_ROOT), help="the tree (default: the site's)"
+        )
         parser.add_argument("--wait", action="store_true", help="stay until its last task has ended")
         parser.add_argument(
             "--patience", type=float, default=180, help="give up after so many seconds without progress"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        try:
-            run = start(options["root"])
-        except NothingToCount as exc:
-            raise CommandError(str(exc)) from exc
-        self.stdout.write(f"{run}: {progress_of(run).total} tasks enqueued.")
+        run = start(options["root"])
+        self.stdout.write(f"{run} of {run.root} has been started.")
         if options["wait"]:
             self._wait(run, options["patience"])
 
@@ -41,4 +41,6 @@ class Command(BaseCommand):
         finally:
             bar.end()
         run.refresh_from_db()
+        if not run.headline:
+            raise CommandError(f"It came to no result: see workflow {run.workflow_id} in the admin.")
         self.stdout.write(run.headline)
