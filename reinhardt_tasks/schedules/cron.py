@@ -6,6 +6,7 @@ It is imported where it is first used: whoever has no such schedule does without
 from __future__ import annotations
 
 import difflib
+import threading
 import zoneinfo
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
@@ -23,6 +24,8 @@ from .words import in_words
 
 #: From here on it is looked for a first time, to see that there is any.
 _BEGINNING = datetime(2000, 1, 1)
+#: Expressions that a thread keeps as croniter has read them.
+_MOST_READERS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,7 @@ class CronSchedule:
 
         These come once on each day, whatever is done to the clock. The others come as real time runs.
         """
-        return not any("*" in field for field in self.fields[:-3])
+        return _is_fixed(self.expression, self.seconds)
 
     def next_after(self, moment: datetime) -> datetime | None:
         """Return the first time after `moment`, in UTC; None where there is none in the years that Python knows."""
@@ -86,14 +89,36 @@ class CronSchedule:
         return _("{words}, {zone} time").format(words=in_words(self.fields), zone=self.tz or settings.TIME_ZONE)
 
     def _next_wall(self, wall: datetime) -> datetime:
-        return _reader(self.expression, self.seconds, wall).get_next(datetime)  # type: ignore[no-any-return, unused-ignore]
+        # A naive start has it count on a clock that nobody changes.
+        return _reader(self.expression, self.seconds).get_next(datetime, start_time=wall)  # type: ignore[no-any-return, unused-ignore]
 
 
-def _reader(expression: str, seconds: bool, wall: datetime) -> Any:
+class _Readers(threading.local):
+    """What croniter has made of expressions: reading one takes it as long as twice finding a time. A reader goes from one
+    time to the next, and so is one thread's."""
+
+    def __init__(self) -> None:
+        self.of: dict[tuple[str, bool], Any] = {}
+
+
+_readers = _Readers()
+
+
+def _reader(expression: str, seconds: bool) -> Any:
     from croniter import croniter
 
-    # A naive start has it count on a clock that nobody changes.
-    return croniter(" ".join(fields_of(expression, seconds=seconds)), wall, second_at_beginning=seconds)
+    known = _readers.of
+    if (reader := known.get((expression, seconds))) is None:
+        reader = croniter(" ".join(fields_of(expression, seconds=seconds)), _BEGINNING, second_at_beginning=seconds)
+        if len(known) >= _MOST_READERS:
+            known.clear()
+        known[expression, seconds] = reader
+    return reader
+
+
+@lru_cache(maxsize=10_000)
+def _is_fixed(expression: str, seconds: bool) -> bool:
+    return not any("*" in field for field in fields_of(expression, seconds=seconds)[:-3])
 
 
 @lru_cache(maxsize=10_000)
@@ -101,7 +126,7 @@ def _check(expression: str, seconds: bool) -> None:
     from croniter import CroniterBadDateError, CroniterError
 
     try:
-        _reader(expression, seconds, _BEGINNING).get_next(datetime)
+        _reader(expression, seconds).get_next(datetime, start_time=_BEGINNING)
     except CroniterBadDateError:
         raise InvalidSchedule(
             _("Cron expression {expression} never comes: no month that it names has such a day.").format(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import FrozenInstanceError, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,11 +18,27 @@ from reinhardt_tasks.schedules import (
     IntervalSchedule,
     Schedule,
     as_schedule,
+    cron,
     schedule_as_text,
     schedule_from_text,
 )
 
 NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def test_what_croniter_made_of_an_expression_is_kept_by_each_thread_for_itself() -> None:
+    """It remembers where it is: two threads that shared one would lead each other astray."""
+    reader = cron._reader("7 * * * *", False)
+    assert cron._reader("7 * * * *", False) is reader
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(cron._reader, "7 * * * *", False).result() is not reader
+
+
+def test_so_many_expressions_are_kept_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cron, "_MOST_READERS", 3)
+    for minute in range(10):
+        assert CronSchedule(f"{minute} * * * *", "UTC").next_after(NEW_YEAR - timedelta(minutes=1)) is not None
+        assert len(cron._readers.of) <= 3
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -103,6 +104,16 @@ def test_every_slot_comes_exactly_once_around_each_change_of_the_clock(zone: str
         expected = moments(fields, shown(zone), first, last)
         assert series(CronSchedule(fields.expression, zone), first, last) == expected
         assert fields.expression != "* * * * *" or len(expected) == 2 * AROUND / timedelta(minutes=1)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.environ.get("REINHARDT_TESTS_SLOW") != "1", reason="slow: set REINHARDT_TESTS_SLOW=1")
+@pytest.mark.parametrize("zone", list(ZONES)[:10])
+def test_every_minute_of_a_year_comes_exactly_once(zone: str) -> None:
+    first, last = year(zone)
+    expected = moments(DENSE[0], shown(zone), first, last)
+    assert len(expected) == (last - first) / timedelta(minutes=1)
+    assert series(CronSchedule(DENSE[0].expression, zone), first, last) == expected
 
 
 @pytest.mark.parametrize("zone", ZONES)
