@@ -7,9 +7,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import connections
+from django.test.utils import CaptureQueriesContext
 
 from reinhardt_tasks.schedules import CronSchedule, Declaration, IntervalSchedule, Schedule
-from reinhardt_tasks.scheduling import firing, scheduler
+from reinhardt_tasks.scheduling import firing, people, scheduler
 from reinhardt_tasks.scheduling.planning import COUNTED, plan, slot_after
 
 from .simulated import DAY, HOUR, MINUTE, NOON, Simulation, every, jobs, slots_of_jobs
@@ -101,18 +103,68 @@ def test_so_it_is_when_there_are_more_of_them_than_one_batch_holds(
         assert found == {"one": 10, "two": 10, "three": 10}
 
 
-def test_a_year_of_minutes_is_caught_up_slot_by_slot() -> None:
-    """By the pure function: half a million rows would say no more."""
-    declaration = Declaration(name="one", task="t", schedule=CronSchedule("* * * * *", "UTC"), catch_up="all")
-    slot, now, count = NOON + MINUTE, NOON + 30 * DAY, 0
+@pytest.mark.parametrize(
+    ("schedule", "step", "days"),
+    [
+        (IntervalSchedule(60), MINUTE, 365),
+        (CronSchedule("* * * * *", "UTC"), MINUTE, 7),
+        (CronSchedule("*/5 * * * *", "UTC"), 5 * MINUTE, 30),
+    ],
+    ids=str,
+)
+def test_every_slot_of_an_outage_is_caught_up_however_long_it_was(
+    schedule: Schedule, step: timedelta, days: int
+) -> None:
+    """By the pure function, which each turn asks for its share: half a million rows would say no more."""
+    counting = Counting(schedule)
+    declaration = Declaration(name="one", task="t", schedule=counting, catch_up="all")
+    slot, now, count = NOON + step, NOON + days * DAY, 0
     while slot <= now:
-        todo = plan(declaration, slot, NOON, now, None, 1000)
-        assert todo.slots == tuple(every(MINUTE, slot, slot + (len(todo.slots) - 1) * MINUTE))
-        assert len(todo.slots) == 1000 or not todo.is_more
+        counting.asked = 0
+        todo = plan(declaration, slot, NOON, now, None, 100)
+        assert counting.asked == len(todo.slots), "a turn goes through its own share, and not through what comes after"
+        assert todo.slots == tuple(every(step, slot, slot + (len(todo.slots) - 1) * step))
+        assert len(todo.slots) == 100 or not todo.is_more
         count += len(todo.slots)
-        assert todo.next_slot is not None and todo.next_slot == todo.slots[-1] + MINUTE
+        assert todo.next_slot is not None and todo.next_slot == todo.slots[-1] + step
         slot = todo.next_slot
-    assert count == 30 * 24 * 60
+    assert count == days * DAY / step
+
+
+def test_a_turn_costs_the_same_after_a_year_as_after_an_afternoon(simulation: Simulation) -> None:
+    def cost(outage: timedelta) -> list[int]:
+        simulation.new_scheduler().synchronise()
+        simulation.clock.pass_(outage)
+        counts = []
+        for _ in range(3):
+            with CaptureQueriesContext(connections[simulation.database]) as queries:
+                turn = simulation.turn(timedelta(milliseconds=5))
+            assert len(turn.fired) == 100
+            counts.append(len(queries))
+        return counts
+
+    simulation.declare("* * * * *", catch_up="all")
+    simulation.fired()
+    afternoon = cost(6 * HOUR)
+    assert cost(365 * DAY)[1:] == afternoon[1:]
+    assert max(afternoon) < 30
+    row = simulation.row()
+    assert (row.fired, row.missed, row.next_slot) == (600, 0, NOON + 601 * MINUTE)
+
+
+@ONE_DATABASE
+def test_what_is_not_wanted_of_a_year_any_more_is_switched_off_and_on(simulation: Simulation) -> None:
+    simulation.declare("* * * * *", catch_up="all")
+    simulation.fired()
+    simulation.new_scheduler()
+    simulation.fired(365 * DAY)
+    # They ask the database's clock, which is not moved here: what counts is that nothing before it comes.
+    people.switch("one", False, database=simulation.database)
+    people.switch("one", True, database=simulation.database)
+    simulation.new_scheduler()
+    row = simulation.row()
+    assert row.fired == 100
+    assert row.next_slot is not None and row.next_slot > row.since_at > NOON + 101 * MINUTE
 
 
 class Counting:
