@@ -53,6 +53,31 @@ def read_list(path: str) -> Any:
 
 
 @task
+def note(number: int, what: str, *values: int) -> int:
+    """Write down that a part began ("begin"), ended ("end"), or did both at once."""
+    ran.append((what, number))
+    return number + sum(values)
+
+
+@task(max_attempts=1)
+def fail_noted(number: int, what: str) -> None:
+    ran.append((what, number))
+    raise ValueError(number)
+
+
+@task
+def spread_noted(number: int, items: int) -> list[int]:
+    ran.append(("begin", number))
+    return list(range(items))
+
+
+@task
+def note_total(number: int, values: list[int]) -> int:
+    ran.append(("end", number))
+    return sum(values)
+
+
+@task
 def half(number: int) -> float:
     ran.append(number)
     return 6 / number
