@@ -194,6 +194,8 @@ class BackendOptions:
     result_ttl: float | None = option(7 * DAY, a_duration(none=True))
     #: Schedules that this alias runs: {"nightly": {"task": "shop.tasks.close", "schedule": "0 3 * * *"}}.
     schedules: Mapping[str, Any] = option(dict, a_mapping_of_schedules)
+    #: Which release this is, for schedules: of two that say so, the lower one does not change what the higher has declared.
+    schedules_version: int | None = option(None, a_number(0, none=True))
     #: Seconds that a task whose name no worker knows is kept trying, as while a deploy is half done.
     unknown_task_ttl: float = option(DAY, a_duration())
 

@@ -54,6 +54,8 @@ class ScheduleRow(models.Model):
     enabled = models.BooleanField(_("switched on"), default=True)
     # What code or settings said when they were last taken over: a difference is a change there, not one by people.
     declared = models.TextField(null=True, editable=False)
+    # The release that said so, where releases have numbers.
+    version = models.BigIntegerField(null=True, editable=False)
     retired_at = InstantField(_("no longer declared since"), null=True, editable=False)
 
     since_at = InstantField(editable=False)

@@ -23,6 +23,15 @@ def schedules_database() -> str:
     return own if isinstance(own, str) else router.db_for_write(ScheduleRow) or "default"
 
 
+def schedules_version() -> int | None:
+    """Return which release this process is, as `OPTIONS["SCHEDULES_VERSION"]` of the backend `default` says."""
+    try:
+        backend: Any = task_backends[DEFAULT_TASK_BACKEND_ALIAS]
+    except InvalidTaskBackend:
+        return None
+    return getattr(getattr(backend, "settings", None), "schedules_version", None)
+
+
 def clock_of(session: Session) -> Any:
     """Return the database's clock: it is one and the same for all schedulers."""
 

@@ -22,7 +22,7 @@ from ..models import ScheduleRow, SlotRow
 from ..results import fill_result, result_of
 from ..schedules import Declaration, ScheduleRegistry, declaration_of, declared
 from ..schedules.declarations import PEOPLE
-from .databases import clock_of, schedules_database
+from .databases import clock_of, schedules_database, schedules_version
 from .firing import BATCH, REST, Batch, Firing, due_rows, fire_due, give_up
 from .overlaps import release
 from .people import list_schedules
@@ -123,7 +123,7 @@ class Scheduler:
         declarations, problems = collect(self._registry)
         for problem in problems:
             logger.error("%s", problem)
-        for note in synchronise(self.session, self._clock(), declarations):
+        for note in synchronise(self.session, self._clock(), declarations, schedules_version()):
             logger.info("%s", note)
         self._is_synchronised = True
 

@@ -3,6 +3,9 @@
 The definition is the code's: what people changed in it is written over when the declaration changes, and the functions for
 people refuse to change it. The switch is theirs: `enabled` of a declaration is for a new row, and counts again when it is
 itself changed.
+
+The start that comes last decides. Where releases have numbers, a lower one leaves alone what a higher one has declared or
+retired: an old process that is restarted in the midst of a deploy takes nothing back.
 """
 
 from __future__ import annotations
@@ -47,24 +50,35 @@ def collect(registry: ScheduleRegistry = declared) -> tuple[list[Declaration], l
     return list(found.values()), problems
 
 
-def synchronise(session: Session, now: datetime, declarations: Sequence[Declaration]) -> list[str]:
+def synchronise(
+    session: Session, now: datetime, declarations: Sequence[Declaration], version: int | None = None
+) -> list[str]:
     """Write declarations into their rows, and retire what is not declared any more; return sentences for the log."""
     by_name = {declaration.name: declaration for declaration in declarations}
 
     def work(cursor: Any) -> list[str]:
         table = ScheduleRow.objects.using(session.alias)
         known = set(table.filter(name__in=by_name).values_list("name", flat=True))
-        new = [_new_row(by_name[name], now) for name in by_name if name not in known]
+        new = [_new_row(by_name[name], now, version) for name in by_name if name not in known]
         table.bulk_create(new, ignore_conflicts=True, batch_size=200)
         notes = [f"Schedule {row.name} is new: {row.schedule}" for row in new]
         rows = table.order_by("pk")
         if connections[session.alias].features.has_select_for_update:
             rows = rows.select_for_update()
         for row in rows.filter(name__in=by_name):
-            if note := _take_over(row, by_name[row.name], now):
+            if _is_newer(row, version):
+                notes.append(f"Schedule {row.name} is left to version {row.version}, which is newer than {version}.")
+                continue
+            note, was = _take_over(row, by_name[row.name], now), row.version
+            row.version = version
+            if note or was != version:
                 row.save(using=session.alias)
+            if note:
                 notes.append(note)
         for row in rows.exclude(name__in=by_name).exclude(source=PEOPLE).filter(retired_at__isnull=True):
+            if _is_newer(row, version):
+                continue
+            row.version = version
             row.retired_at = now
             row.next_slot = row.next_at = None
             row.save(using=session.alias)
@@ -74,8 +88,13 @@ def synchronise(session: Session, now: datetime, declarations: Sequence[Declarat
     return session.run(work, together=True)
 
 
-def _new_row(declaration: Declaration, now: datetime) -> ScheduleRow:
-    row = ScheduleRow(name=declaration.name, enabled=declaration.enabled, declared=_told(declaration))
+def _is_newer(row: ScheduleRow, version: int | None) -> bool:
+    """Return whether a row's declaration is of a newer release than this one. Of one without a number nobody knows."""
+    return row.version is not None and version is not None and row.version > version
+
+
+def _new_row(declaration: Declaration, now: datetime, version: int | None) -> ScheduleRow:
+    row = ScheduleRow(name=declaration.name, enabled=declaration.enabled, declared=_told(declaration), version=version)
     for column, value in columns_of(declaration).items():
         setattr(row, column, value)
     _safely(begin_at, row, declaration, now)

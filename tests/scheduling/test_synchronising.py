@@ -366,6 +366,63 @@ def _now(cursor: Any) -> datetime:
     return from_micros(cursor.fetchone()[0])
 
 
+class Release:
+    """Code of one version, with schedules of its own."""
+
+    def __init__(self, simulation: Simulation, settings: Any, version: int | None, **schedules: str) -> None:
+        self.simulation, self.settings, self.version, self.schedules = simulation, settings, version, schedules
+
+    def starts(self) -> None:
+        tasks = tasks_on(self.simulation.database, SCHEDULES_VERSION=self.version)
+        self.settings.TASKS = tasks
+        self.simulation.registry.clear()
+        for name, schedule in self.schedules.items():
+            self.simulation.declare(schedule, name)
+        self.simulation.new_scheduler().synchronise()
+
+
+def expressions(simulation: Simulation) -> dict[str, str]:
+    return {view.row.name: view.words for view in list_schedules(1, database=simulation.database) if view.state == "on"}
+
+
+def test_an_older_release_that_starts_again_takes_nothing_back(
+    simulation: Simulation, settings: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    old = Release(simulation, settings, 7, kept="0 1 * * *", changed="0 2 * * *", removed="0 3 * * *")
+    new = Release(simulation, settings, 8, kept="0 1 * * *", changed="0 5 * * *", added="0 6 * * *")
+    old.starts()
+    new.starts()
+    after = expressions(simulation)
+    assert set(after) == {"kept", "changed", "added"} and "05:00" in after["changed"]
+    caplog.set_level("INFO", "reinhardt_tasks")
+    old.starts()
+    assert expressions(simulation) == after
+    assert "Schedule removed is left to version 8, which is newer than 7." in caplog.text
+    new.starts()
+    assert expressions(simulation) == after
+    back = Release(simulation, settings, 9, **old.schedules)
+    back.starts()
+    assert set(expressions(simulation)) == {"kept", "changed", "removed"}
+
+
+@pytest.mark.parametrize(("first", "second"), [(None, None), (8, None), (None, 7), (8, 8)])
+def test_without_two_numbers_that_differ_the_last_start_decides(
+    simulation: Simulation, settings: Any, first: int | None, second: int | None
+) -> None:
+    Release(simulation, settings, first, one="0 1 * * *", other="0 2 * * *").starts()
+    Release(simulation, settings, second, one="0 5 * * *").starts()
+    after = expressions(simulation)
+    assert set(after) == {"one"} and "05:00" in after["one"]
+    assert simulation.row().version == second
+
+
+def test_a_row_of_peoples_is_of_no_release(simulation: Simulation, settings: Any) -> None:
+    create("mine", TASK, "0 4 * * *", args=("/dev/null", "mine"), database=simulation.database)
+    Release(simulation, settings, 8).starts()
+    Release(simulation, settings, 7, mine="0 5 * * *").starts()
+    assert "05:00" in expressions(simulation)["mine"]
+
+
 def test_two_schedulers_that_start_together_make_one_row(simulation: Simulation) -> None:
     simulation.declare("* * * * *")
     one, two = simulation.new_scheduler(), simulation.new_scheduler()
