@@ -394,6 +394,7 @@ def test_an_older_release_that_starts_again_takes_nothing_back(
     new.starts()
     after = expressions(simulation)
     assert set(after) == {"kept", "changed", "added"} and "05:00" in after["changed"]
+    assert simulation.row("kept").version == 8
     caplog.set_level("INFO", "reinhardt_tasks")
     old.starts()
     assert expressions(simulation) == after
