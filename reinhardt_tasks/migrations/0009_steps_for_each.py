@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('reinhardt_tasks', '0007_admin'),
+        ('reinhardt_tasks', '0008_kinds'),
     ]
 
     operations = [

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('reinhardt_tasks', '0008_steps_for_each'),
+        ('reinhardt_tasks', '0009_steps_for_each'),
     ]
 
     operations = [
