@@ -15,7 +15,7 @@ from reinhardt_tasks.admin.drawings import MOST_STEPS, drawing_of
 from reinhardt_tasks.jobs import Failed, Succeeded, TaskStatus, new_id
 from reinhardt_tasks.operations import Query, Store
 from reinhardt_tasks.workflow_states import ChainStatus
-from reinhardt_tasks.workflows import Workflow, get_workflow, group, item, result_of, step, steps_of
+from reinhardt_tasks.workflows import Workflow, get_workflow, group, item, result_of, step
 from reinhardt_tasks.workflows.places import database
 from reinhardt_tasks.workflows.tending import look_after
 from tests.operations import chores
