@@ -131,6 +131,21 @@ def test_a_redis_that_is_down_at_commit_is_no_error(
         assert [result.return_value for result in results] == [1, 2, 3]
 
 
+def test_what_lies_there_and_is_sent_again_is_there_once(door: Door, database_alias: str) -> None:
+    """A step of a workflow is sent again where it has not arrived."""
+    with RedisServer(own=True) as server:
+        backend = door(URL=server.url, OUTBOX=True, DATABASE=database_alias)
+        server.kill()
+        (job,) = jobs = [job_for(add, 1)]
+        for _ in range(2):
+            backend.enqueue_jobs(jobs)
+        assert rows(database_alias) == {job.id}
+        server.start()
+        backend.enqueue_jobs(jobs)
+        assert rows(database_alias) == set()
+        assert number_stored(backend) == 1
+
+
 def test_a_sender_killed_after_the_commit_has_its_tasks_sent_by_a_worker(
     on_sqlite: str, door: Door, settings: Any
 ) -> None:

@@ -46,6 +46,8 @@ class Outbox:
             OutboxRow.objects.using(self.database).bulk_create(
                 [OutboxRow(id=job.id, alias=self.alias, job=job_as_text(job), created_at=now) for job in jobs],
                 batch_size=500,
+                # One that lies here already is not on its way twice: what it was sent for again is to get it there.
+                ignore_conflicts=True,
             )
             transaction.on_commit(lambda: self._send_now([job.id for job in jobs]), using=self.database)
         return [as_enqueued(job, now) for job in jobs]
