@@ -110,9 +110,11 @@ class Dialect:
         """Hold what dead workers held. `worker` and `last_attempted_at` stay as they were: they tell of the lost one."""
         marks = ", ".join(["%s"] * len(dead))
         cursor.execute(
-            f"UPDATE {JOBS} SET held_by = %s, token = token + 1 WHERE id IN ("
-            f"SELECT id FROM {JOBS} WHERE held_by IN ({marks}) LIMIT %s {self.skip_locked}) RETURNING {', '.join(COLUMNS)}",
-            [worker, *dead, limit],
+            # Materialized: PostgreSQL may otherwise look anew for each row that it meets, and pass over those it has locked.
+            f"WITH picked AS MATERIALIZED (SELECT id FROM {JOBS} WHERE held_by IN ({marks}) LIMIT %s {self.skip_locked}) "
+            f"UPDATE {JOBS} SET held_by = %s, token = token + 1 WHERE id IN (SELECT id FROM picked) "
+            f"RETURNING {', '.join(COLUMNS)}",
+            [*dead, limit, worker],
         )
         rows: list[Row] = cursor.fetchall()
         return rows
@@ -120,10 +122,11 @@ class Dialect:
     def promote(self, cursor: Any, limit: int) -> bool:
         """Make ready what is due, at most `limit` jobs. Return whether there are limited ones among them: those knock still."""
         cursor.execute(
+            f"WITH picked AS MATERIALIZED (SELECT id FROM {JOBS} WHERE wakes_at <= (SELECT {self.now}) "
+            f"ORDER BY wakes_at LIMIT %s {self.skip_locked}) "
             f"UPDATE {JOBS} SET status = CASE WHEN limits IS NULL THEN 'PENDING' ELSE status END, "
             f"lane = CASE WHEN limits IS NULL THEN {self.lane_expression} ELSE lane END, "
-            "wakes_at = CASE WHEN limits IS NOT NULL THEN wakes_at END WHERE id IN ("
-            f"SELECT id FROM {JOBS} WHERE wakes_at <= (SELECT {self.now}) ORDER BY wakes_at LIMIT %s {self.skip_locked}) "
+            "wakes_at = CASE WHEN limits IS NOT NULL THEN wakes_at END WHERE id IN (SELECT id FROM picked) "
             "RETURNING CASE WHEN limits IS NULL THEN 0 ELSE 1 END",
             [limit],
         )
