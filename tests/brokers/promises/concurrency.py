@@ -10,10 +10,12 @@ import pytest
 
 from reinhardt_tasks.brokers.base import Broker, Changes, Query
 from reinhardt_tasks.jobs import Failed, Succeeded, TaskStatus
+from tests.servers import wait_until
 
 from .base import (
     LONG,
     SHORT_LEASE,
+    SOON,
     Promises,
     attempt_of,
     claimed,
@@ -193,3 +195,18 @@ class ConcurrencyKeys(Promises):
         followers = [new_job(limits=one_of()) for _ in range(2)]
         settled(broker, Succeeded(claim=claim, then=tuple(followers)))
         assert due_now(broker) == [followers[0].id]
+
+    def test_what_becomes_due_elsewhere_takes_the_place_of_what_was_ready(self, broker: Broker) -> None:
+        """The more urgent one is in another queue, and becomes due in the claim itself."""
+        (low,) = broker.enqueue([new_job(queue="a", priority=0, limits=one_of())])
+        soon = self.now() + timedelta(seconds=SOON)
+        (high,) = broker.enqueue([new_job(queue="b", priority=100, limits=one_of(), run_after=soon)])
+        self.move_time(2 * SOON)
+        wait_until(lambda: self.now() > soon, "it is due")
+        worker = new_worker()
+        (first,) = broker.claim(["a", "b"], 5, worker)
+        assert broker.claim(None, 5, worker) == []
+        settled(broker, Succeeded(claim=first))
+        (second,) = broker.claim(None, 5, worker)
+        assert {first.job.id, second.job.id} == {low.id, high.id}
+        assert (first.token, second.token) == (1, 1)

@@ -115,17 +115,23 @@ end
 -- A claim is a sign of life.
 redis.call('ZADD', base .. 'workers', string.format('%.0f', now + lease), worker)
 
-local heads, ranges = {}, 0
+-- All of them before any is read: what becomes due in one may take the place of what is ready in another.
+local open = {}
 for _, queue in ipairs(queues) do
   if redis.call('SISMEMBER', base .. 'paused', queue) == 0 and not is_queue_sound(queue) then
     promote(queue)
-    for is_async, room in pairs(rooms) do
-      if room > 0 then
-        local found = first_ready(queue, is_async, room)
-        ranges = ranges + (found[1] and 1 or 0)
-        for at = 1, #found, 2 do
-          heads[#heads + 1] = {rank_of(tonumber(found[at + 1])), found[at], queue, is_async}
-        end
+    open[#open + 1] = queue
+  end
+end
+
+local heads, ranges = {}, 0
+for _, queue in ipairs(open) do
+  for is_async, room in pairs(rooms) do
+    if room > 0 then
+      local found = first_ready(queue, is_async, room)
+      ranges = ranges + (found[1] and 1 or 0)
+      for at = 1, #found, 2 do
+        heads[#heads + 1] = {rank_of(tonumber(found[at + 1])), found[at], queue, is_async}
       end
     end
   end
