@@ -216,6 +216,21 @@ class KindPromises(Promises):
             self.another_broker().resume("default")
 
     @pytest.mark.parametrize("is_async", BOTH)
+    @pytest.mark.parametrize("together", [False, True])
+    def test_who_waits_for_one_kind_hears_of_what_is_due_behind_the_other(
+        self, broker: Broker, together: bool, is_async: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # Nobody looks by itself before it is told.
+        monkeypatch.setattr("reinhardt_tasks.brokers.redis.broker.NAP", 60)
+        with begun(WaitingThread(broker, kinds=(is_async,))):
+            moments = [self.now() + timedelta(seconds=each * SOON) for each in (4, 5)]
+            other = new_job(is_async=not is_async, run_after=moments[0])
+            its = new_job(is_async=is_async, run_after=moments[1])
+            for some in ([other, its],) if together else ([other], [its]):
+                self.another_broker().enqueue(some)
+            self.move_time(5 * SOON)
+
+    @pytest.mark.parametrize("is_async", BOTH)
     def test_who_waits_for_one_kind_hears_of_what_becomes_due(self, broker: Broker, is_async: bool) -> None:
         with begun(WaitingThread(broker, kinds=(is_async,))):
             later = self.now() + timedelta(seconds=3 * SOON)

@@ -100,8 +100,9 @@ local function place(id, queue, status, priority, due, is_async)
   local line = key(status == 'RETRY' and 'retry' or 'later', queue)
   redis.call('ZADD', line, string.format('%.0f', due), id)
   if redis.call('ZRANGE', line, 0, 0)[1] == id then
-    -- It is due before everything that sleepers know of.
-    ring(queue, 1, is_async)
+    -- It is due before everything that sleepers know of, and they nap until the first is due, whatever its kind.
+    ring(queue, 1, false)
+    ring(queue, 1, true)
   end
 end
 

@@ -105,10 +105,7 @@ local function store(first, count, stamp)
         fresh[is_async][queue] = (fresh[is_async][queue] or 0) + 1
       else
         line, its_score = key('later', queue), due_text
-        local known_soonest = soonest[queue]
-        if not known_soonest or due < known_soonest.due then
-          soonest[queue] = {due = due, is_async = is_async}
-        end
+        soonest[queue] = math.min(soonest[queue] or due, due)
       end
       if line then
         local members = part(lines, line)
@@ -143,11 +140,13 @@ local function store(first, count, stamp)
     end
     answer[number + 1] = known or ''
   end
-  for queue, first in pairs(soonest) do
+  for queue, due in pairs(soonest) do
     local head = redis.call('ZRANGE', key('later', queue), 0, 0, 'WITHSCORES')[2]
-    if not head or first.due < tonumber(head) then
-      -- It is due before everything that sleepers know of.
-      fresh[first.is_async][queue] = fresh[first.is_async][queue] or 1
+    if not head or due < tonumber(head) then
+      -- It is due before everything that sleepers know of, and they nap until the first is due, whatever its kind.
+      for _, numbers in pairs(fresh) do
+        numbers[queue] = numbers[queue] or 1
+      end
     end
   end
   for is_async, numbers in pairs(fresh) do
