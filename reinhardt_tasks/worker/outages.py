@@ -31,8 +31,8 @@ class Outages:
         self._worker = worker
         self._failures = 0
         self._later: list[tuple[float, Outcome]] = []
-        #: The id of a job → how often its outcome was refused.
-        self._refusals: Counter[str] = Counter()
+        #: The id of a job and the token of its claim → how often the outcome was refused.
+        self._refusals: Counter[tuple[str, int]] = Counter()
         self.retry_at = 0.0
 
     @property
@@ -106,7 +106,7 @@ class Outages:
         for outcome in refused:
             self._try_again(outcome, recorded, lost, left)
         for outcome in recorded:
-            self._refusals.pop(outcome.claim.job.id, None)
+            self._refusals.pop(_key(outcome), None)
         if not left:
             self.recovered()
         return recorded, lost, left
@@ -130,8 +130,8 @@ class Outages:
 
     def _is_refused_for_good(self, outcome: Outcome, exc: Exception) -> bool:
         job = outcome.claim.job
-        self._refusals[job.id] += 1
-        times = self._refusals[job.id]
+        self._refusals[_key(outcome)] += 1
+        times = self._refusals[_key(outcome)]
         logger.warning(
             "The store refused the outcome of task id=%s path=%s (%d of %d times): %s",
             job.id,
@@ -142,7 +142,7 @@ class Outages:
         )
         if times < REFUSALS:
             return False
-        del self._refusals[job.id]
+        del self._refusals[_key(outcome)]
         return True
 
     def _answers_for(self, outcome: Outcome) -> bool:
@@ -153,6 +153,10 @@ class Outages:
         except Exception:
             return False
         return True
+
+
+def _key(outcome: Outcome) -> tuple[str, int]:
+    return outcome.claim.job.id, outcome.claim.token
 
 
 def _refusal(outcome: Outcome, exc: Exception) -> Outcome:

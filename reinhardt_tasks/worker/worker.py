@@ -219,17 +219,20 @@ class Worker:
         if self._outages.is_resting:
             return
         with self._news:
+            # What has ended takes no room: counted while it is there.
+            free = self._room()
+            room = self._hopes.worth_asking(free)
             outcomes, self._outcomes = [*self._outages.due(), *self._outcomes], []
-            room = self._hopes.worth_asking(self._room())
         if not outcomes and not room.kinds:
             return
         self._is_exchanging = True
         try:
-            self._exchange(outcomes, room)
+            self._exchange(outcomes, room, free)
         finally:
             self._is_exchanging = False
 
-    def _exchange(self, outcomes: list[Outcome], room: Room) -> None:
+    def _exchange(self, outcomes: list[Outcome], room: Room, free: Room) -> None:
+        """Settle, and claim for as much of the `free` room as is worth asking for."""
         try:
             first, *others = self._order.turns() if room.kinds else [self.config.queues]
             lost, claims = self.broker.exchange(outcomes, first, room, self.info)
@@ -244,9 +247,10 @@ class Worker:
             claims += self._claim_from(others, room.beside(claims))
         self._outages.recovered()
         self._forget(outcomes, lost)
-        self._hand_out(claims, room)
         with self._news:
             self._hopes.learn(room, claims)
+        self._hand_out(claims, free)
+        with self._news:
             if outcomes and self.config.burst or any(makes_ready(outcome) for outcome in outcomes):
                 # In a burst what ended may have enqueued something itself.
                 self._hopes.rise(tuple(kind for kind in BOTH if kind not in room.kinds))
@@ -292,10 +296,10 @@ class Worker:
             total = max(0, min(total, self.config.max_tasks - self._claimed))
         return Room(functions, coroutines, total)
 
-    def _hand_out(self, claims: list[Claim], room: Room) -> None:
+    def _hand_out(self, claims: list[Claim], free: Room) -> None:
         ordinary: list[Execution] = []
         coroutines: list[Execution] = []
-        for claim in self._admitted(self._fitting(claims, room)):
+        for claim in self._admitted(self._fitting(claims, free)):
             execution = Execution(claim, self.options, self._sender, self.broker.annotate)
             (coroutines if kind_of(claim) else ordinary).append(execution)
             if (former := self._running.get(claim.job.id)) is not None:
@@ -316,9 +320,9 @@ class Worker:
         if ordinary:
             self._threads.put(ordinary)
 
-    def _fitting(self, claims: list[Claim], room: Room) -> list[Claim]:
+    def _fitting(self, claims: list[Claim], free: Room) -> list[Claim]:
         """Return the claims for which there is room; those whose code is of the other kind since may have to go back."""
-        others = misfits(claims, room)
+        others = misfits(claims, free)
         if not others:
             return claims
         self._return(others, delay=0.0)
@@ -326,6 +330,9 @@ class Worker:
             put_right(self.broker, others)
         except QueueError as exc:
             logger.warning("%d tasks lie among those of the other kind still: %s", len(others), exc)
+        with self._news:
+            # They are ready among the others now, and what stood behind a limit of theirs may be, too.
+            self._hopes.rise()
         return [claim for claim in claims if claim not in others]
 
     def _admitted(self, claims: list[Claim]) -> list[Claim]:
@@ -547,13 +554,16 @@ class Worker:
 
     def _settle_last(self) -> None:
         with self._news:
-            outcomes, self._outcomes = [*self._outages.rest(), *self._outcomes], []
-        if outcomes:
+            outcomes, self._outcomes = self._outcomes, []
+        # What the store has refused before must not take the others with it.
+        for some in (outcomes, self._outages.rest()):
+            if not some:
+                continue
             try:
-                self._forget(outcomes, self.broker.settle(outcomes))
+                self._forget(some, self.broker.settle(some))
             except Exception as exc:
                 logger.warning(
-                    "%d tasks could not be settled, and run again when the lease is over: %s", len(outcomes), exc
+                    "%d tasks could not be settled, and run again when the lease is over: %s", len(some), exc
                 )
 
 

@@ -13,10 +13,10 @@ import pytest
 from reinhardt_tasks.brokers.base import Broker, Room
 from reinhardt_tasks.brokers.database import DatabaseBroker
 from reinhardt_tasks.brokers.memory import MemoryBroker
-from reinhardt_tasks.jobs import Claim, Job, TaskStatus
+from reinhardt_tasks.jobs import Claim, Job, Succeeded, TaskStatus
 from reinhardt_tasks.options import BackendOptions
 from reinhardt_tasks.tasks import task
-from reinhardt_tasks.worker import Worker, listener
+from reinhardt_tasks.worker import Worker, WorkerConfig, listener
 from reinhardt_tasks.worker.kinds import ASK_AGAIN, PATIENCE, Hopes, misfits
 from tests.brokers.redis_makers import Make, make
 from tests.servers import wait_until
@@ -179,6 +179,39 @@ def test_a_job_under_the_wrong_kind_goes_to_the_others_where_there_is_no_room(br
         assert (waits.status, waits.history) == (TaskStatus.PENDING, ())
         stage.go.set()
         ended(broker, *jobs, misfit)
+
+
+def test_a_job_under_the_wrong_kind_stays_where_there_is_room_that_was_not_asked_for(broker: MemoryBroker) -> None:
+    worker = Worker(broker, BackendOptions(), Door, WorkerConfig(concurrency=2, async_concurrency=2))
+    # Coroutines were asked for just now, and there were none.
+    worker._hopes.learn(Room(functions=0, coroutines=2, total=2), [])
+    (job,) = broker.enqueue([replace(job_for(run_at_once_in_loop), is_async=False)])
+    worker._settle_and_claim()
+    assert (stored(broker, job).status, stored(broker, job).token) == (TaskStatus.RUNNING, 1)
+    assert worker._loop is not None
+    worker._loop.close()
+
+
+def test_a_burst_is_not_over_while_what_it_gave_back_is_ready_as_the_other_kind(broker: MemoryBroker) -> None:
+    worker = Worker(broker, BackendOptions(), Door, WorkerConfig(burst=True))
+    worker._room = lambda: Room(functions=2, coroutines=0, total=2)  # type: ignore[method-assign]
+    worker._hopes.learn(Room(functions=0, coroutines=2, total=2), [])
+    (job,) = broker.enqueue([replace(job_for(run_at_once_in_loop), is_async=False)])
+    worker._settle_and_claim()
+    assert (stored(broker, job).status, stored(broker, job).is_async) == (TaskStatus.PENDING, True)
+    assert not worker._is_over()
+
+
+def test_what_has_ended_takes_no_room_in_the_exchange_that_settles_it(broker: MemoryBroker) -> None:
+    rooms: list[Room] = []
+    worker = Worker(broker, BackendOptions(), Door, WorkerConfig(concurrency=2))
+    worker._exchange = lambda outcomes, room, free: rooms.append(free)  # type: ignore[method-assign]
+    broker.enqueue([job_for(run_at_once) for _ in range(2)])
+    claims = broker.claim(None, 2, worker.info)
+    worker._held = {claim.job.id: claim for claim in claims}
+    worker._outcomes = [Succeeded(claim=claim) for claim in claims]
+    worker._settle_and_claim()
+    assert [room.functions for room in rooms] == [2]
 
 
 def test_a_misfit_has_the_room_of_its_code() -> None:

@@ -149,6 +149,18 @@ def test_an_outcome_that_the_store_refuses_fails_alone(number: int, monkeypatch:
     assert "this store cannot take that" in failed[0].history[-1].traceback
 
 
+def test_what_the_store_refuses_takes_nothing_with_it_when_the_worker_stops() -> None:
+    broker = Picky(now=Clock(frozen=True))
+    with working(broker, OPTIONS, concurrency=2, shutdown_timeout=0.05) as worker:
+        held = enqueued(broker, wait_for_go, 1)
+        wait_until(lambda: began, "it begins", timeout=SOON)
+        broker.enqueue([job_for(give_back, "refuse me")])
+        wait_until(lambda: worker._outages.put_by == 1, "the other one is put off", timeout=SOON)
+        worker.stop()
+        wait_until(lambda: stored(broker, held).status is TaskStatus.PENDING, "it is given back", timeout=SOON)
+        go.set()
+
+
 class Shaky(MemoryBroker):
     """Cuts the way of the first outcomes, and of nothing else."""
 
