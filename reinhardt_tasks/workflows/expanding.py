@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from django.db.models import F
+from django.db.models import F, Max
 
 from ..models import StepRow, WorkflowRow
 from ..serialization import decode_call, encode_call
@@ -63,7 +63,12 @@ def expand(using: str, row: StepRow, post: Post, now: datetime) -> str | None:
 def fold(using: str, workflow: str) -> None:
     """Take back what was laid out, for a workflow that begins anew. Call inside of a transaction, with its row locked."""
     rows = steps_in(using, workflow)
-    rows.filter(member_of__isnull=False)._raw_delete(using)
+    members = rows.filter(member_of__isnull=False)
+    # A member may have been retried more often than its step. What is laid out anew must not be the same jobs.
+    latest = members.filter(is_gate=False).order_by().values_list("member_of").annotate(round=Max("round"))
+    for position, its_round in latest.iterator():
+        rows.filter(position=int(position or 0), round__lt=its_round).update(round=its_round)
+    members._raw_delete(using)
     expanded = rows.filter(over__isnull=False, is_gate=True)
     doors = [step_id(workflow, _door(row)) for row in expanded.only("followers")]
     if not doors:

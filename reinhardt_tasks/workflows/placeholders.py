@@ -29,6 +29,8 @@ class _Failure(Placeholder):
 
 
 class _Item(Placeholder):
+    """In a step with `for_each(…)`: the item that this member of it is run for."""
+
     def __repr__(self) -> str:
         return "<the item>"
 
@@ -45,7 +47,6 @@ class ResultOf(Placeholder):
 
 previous_result = _PreviousResult()
 failure = _Failure()
-#: In a step with `for_each(…)`: the item that this member of it is run for.
 item = _Item()
 
 

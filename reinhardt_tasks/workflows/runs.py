@@ -280,7 +280,15 @@ def steps_of(
     wanted = Q(is_gate=False) if members else Q(is_gate=False, member_of=None) | Q(over__isnull=False)
     rows = steps_in(database(), workflow).filter(wanted, position__gt=after)
     if statuses is not None:
-        rows = rows.filter(status__in=[StepStatus(status).value for status in statuses])
+        among = [StepStatus(status) for status in statuses]
+        fits = Q(status__in=[status.value for status in among])
+        if not members:
+            # A step that was laid out is in the state of its members.
+            expanded = list(steps_in(database(), workflow).filter(over__isnull=False, is_gate=True))
+            states = {position: many.state for position, many in members_of(workflow, expanded).items()}
+            fits &= ~Q(position__in=list(states))
+            fits |= Q(position__in=[position for position, state in states.items() if state in among])
+        rows = rows.filter(fits)
     some = list(rows.defer("payload", "result", "followers").order_by("position")[:limit])
     jobs, many = _jobs_of(some), members_of(workflow, some)
     return [_view(row, jobs.get(_job_id(row)), many.get(row.position), has_ended) for row in some]

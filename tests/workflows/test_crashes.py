@@ -160,7 +160,8 @@ def test_a_process_that_dies_under_its_supervisor_repeats_and_loses_nothing(
         # Each process dies at its fourth step; others take their places, and die too.
         finished(run)
     all_is_well(run, lines, {**{name: set() for name in names}, "callback": set(names)})
-    assert set(lines.ended.values()) <= {1, 2}
+    # A step may have been among what two processes had not settled when they died.
+    assert set(lines.ended.values()) <= {1, 2, 3}
 
 
 @pytest.fixture

@@ -358,6 +358,20 @@ def test_from_the_beginning_the_list_may_be_another(store: str, tmp_path: Path) 
     is_sound(run)
 
 
+def test_members_that_were_retried_are_other_tasks_from_the_beginning(store: str, tmp_path: Path) -> None:
+    path = tmp_path / "list"
+    path.write_text(json.dumps([0, 2]))
+    run = TaskChain("anew", [step(read_list, str(path)), bad().for_each(previous_result)]).start()
+    worked_off(run)
+    assert run.retry_failed() is True
+    worked_off(run)
+    path.write_text(json.dumps([3, 2]))
+    assert run.retry() is True
+    worked_off(run)
+    assert (run.status, run.return_value) == (ChainStatus.COMPLETED, [2, 3])
+    is_sound(run)
+
+
 def test_a_member_of_an_earlier_time_is_not_heard(store: str) -> None:
     run = fan([1, 2]).start()
     late = before_the_members(run)
@@ -421,6 +435,12 @@ def test_it_is_seen_as_one_step_or_as_its_members(store: str) -> None:
 def test_its_state_is_its_members(store: str, values: list[int], state: StepStatus) -> None:
     run = TaskChain("half", [step(spread, values), bad().for_each(previous_result)]).start()
     assert worked_off(run).steps(members=False)[1].state is state
+
+
+def test_it_is_looked_for_by_the_state_of_its_members(store: str) -> None:
+    run = worked_off(TaskChain("half", [step(spread, [1, 0]), bad().for_each(previous_result)]).start())
+    for state, number in ((StepStatus.SUCCESS, 1), (StepStatus.FAILURE, 1), (StepStatus.CANCELLED, 0)):
+        assert [each.state for each in run.steps(members=False, statuses=[state])] == [state] * number
 
 
 def test_its_members_may_have_been_cancelled(store: str) -> None:
