@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from census.models import Letter, Run
-from census.tasks import count_file, count_missing_file, send_letter
+from census.tasks import count_files, count_missing_file, send_letter
 
 from reinhardt_tasks.testing import CapturedTasks
 
@@ -22,11 +22,11 @@ def run(tmp_path: Path) -> Run:
 
 
 def test_a_file_is_counted_when_its_task_has_run(run: Run, reinhardt_tasks: CapturedTasks) -> None:
-    count_file.enqueue(run.pk, "people.py")
-    reinhardt_tasks.assert_enqueued(count_file, args=[run.pk, "people.py"], queue_name="files", count=1)
+    count_files.enqueue(run.pk, ["people.py"])
+    reinhardt_tasks.assert_enqueued(count_files, args=[run.pk, ["people.py"]], queue_name="files", count=1)
     assert not run.file_counts.exists()
     [result] = reinhardt_tasks.drain()
-    assert result.return_value == [1, "people.py"]
+    assert result.return_value == [[1, "people.py"]]
     assert run.file_counts.get().classes == 1
 
 
@@ -35,7 +35,7 @@ def test_a_letter_that_is_refused_is_sent_later(
 ) -> None:
     settings.EMAIL_BACKEND, settings.EMAIL_FILE_PATH = "census.postoffice.GreylistingBackend", tmp_path / "mail"
     letter = Letter.objects.create(run=run, recipient="ada@example.org", refusals_ahead=1)
-    result = send_letter.enqueue(letter.pk)
+    result = send_letter.enqueue(letter.pk, "The town has one line.")
     reinhardt_tasks.drain(retries=False)
     result.refresh()
     assert (result.state, result.attempts) == ("RETRY", 1)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from django.db import connections, transaction
 
-from reinhardt_tasks.brokers.base import Broker, Query
+from reinhardt_tasks.brokers.base import BOTH, Broker, Query
 from reinhardt_tasks.brokers.database import DatabaseBroker, waiting
 from reinhardt_tasks.brokers.database.ears import PollingEar
 from reinhardt_tasks.jobs import Released, Retrying, Succeeded, TaskStatus
@@ -97,7 +97,7 @@ class TestDatabaseBroker(BrokerContract):
         assert isinstance(broker, DatabaseBroker)
         ear = _Deaf()
         with pytest.raises(_Stop):
-            waiting.wait(broker, ear, None, 3600)
+            waiting.wait(broker, ear, None, 3600, BOTH)
         assert ear.nap == broker.poll_interval
 
     def test_backends_that_share_a_database_do_not_meet(self, broker: Broker) -> None:

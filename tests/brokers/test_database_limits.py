@@ -272,3 +272,15 @@ def test_an_idle_worker_hears_of_a_slot_that_another_frees(broker: DatabaseBroke
     with begun(WaitingThread(patient)):
         broker.settle([Succeeded(claim=claim)])
     patient.close()
+
+
+def test_the_lines_of_one_alias_are_found_behind_those_of_another(broker: DatabaseBroker, database_alias: str) -> None:
+    other = DatabaseBroker("another", database_alias)
+    for number in range(5):
+        other.enqueue([new_job(backend="another", limits=(Limit(key=f"k{number}", size=1),)) for _ in range(2)])
+    broker.enqueue([new_job(limits=LIMITED) for _ in range(2)])
+    for each in (other, broker):
+        each.claim(None, 10, new_worker())
+    assert [line.limit.key for line in broker.lines(5)] == ["key"]
+    assert [line.limit.key for line in other.lines(5)] == [f"k{number}" for number in range(5)]
+    other.close()

@@ -14,9 +14,12 @@ from .lines import PARKED, PASSED, marks
 #: Keys with a line, each found from the one before by the index alone: a line of millions costs no more than one of two.
 _KEYS = f"""
 WITH RECURSIVE found (limit_key, number) AS (
-    SELECT MIN(limit_key), 1 FROM {TICKETS} WHERE place = {PARKED}
+    SELECT MIN(limit_key), 1 FROM {TICKETS} WHERE limit_key >= %s AND limit_key < %s AND place = {PARKED}
     UNION ALL
-    SELECT (SELECT MIN(t.limit_key) FROM {TICKETS} t WHERE t.limit_key > found.limit_key AND t.place = {PARKED}), number + 1
+    SELECT (
+        SELECT MIN(t.limit_key) FROM {TICKETS} t
+        WHERE t.limit_key > found.limit_key AND t.limit_key < %s AND t.place = {PARKED}
+    ), number + 1
     FROM found WHERE found.limit_key IS NOT NULL AND number < %s
 )
 SELECT limit_key FROM found WHERE limit_key IS NOT NULL
@@ -25,8 +28,10 @@ SELECT limit_key FROM found WHERE limit_key IS NOT NULL
 
 def lines(cursor: Any, dialect: Dialect, alias: str, limit: int, bound: int) -> list[Line]:
     """Return up to `limit` lines, the longest first; numbers are counted up to `bound`."""
-    cursor.execute(_KEYS, [limit])
-    keys = [key for (key,) in cursor.fetchall() if key.startswith(f"{alias}:")]
+    # ";" comes right after ":".
+    first, behind = f"{alias}:", f"{alias};"
+    cursor.execute(_KEYS, [first, behind, behind, limit])
+    keys = [key for (key,) in cursor.fetchall() if key.startswith(first)]
     return sorted(_lines(cursor, dialect, alias, keys, bound), key=lambda line: (-line.waiting, line.limit.key))
 
 
