@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import update_wrapper
 from typing import Any, ClassVar
 
@@ -34,6 +35,10 @@ class PagesAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         """Return what the user of a request may see and do."""
         return rights_of(request.user, self.rights_kind)
 
+    def reading(self) -> AbstractContextManager[None]:
+        """Return what is around each page: it raises QueueError where what is shown cannot be read."""
+        return nullcontext()
+
     def get_urls(self) -> list[URLPattern]:
         prefix = f"{self.opts.app_label}_{self.opts.model_name}"
         return [path(route, self._page(show), name=f"{prefix}_{name}") for route, show, name in self.pages]
@@ -60,7 +65,8 @@ class PagesAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             visit.require("view")
             kwargs = {key: unquote(value) for key, value in kwargs.items()}
             try:
-                return show(visit, *args, **kwargs)
+                with self.reading():
+                    return show(visit, *args, **kwargs)
             except STORE_ERRORS as exc:
                 return visit.render("away.html", _("A store is away"), problem=str(exc), status=503)
             except OperationRefused as exc:

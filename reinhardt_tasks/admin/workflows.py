@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
+
+from ..operations.workflows import reading_workflows
 from . import workflow_pages
 from .pages import PagesAdmin
 from .rights import WorkflowRights
@@ -16,3 +19,6 @@ class WorkflowsAdmin(PagesAdmin):
         ("<path:id_>/change/", workflow_pages.show, "change"),
         ("<path:id_>/act/", workflow_pages.act, "act"),
     ]
+
+    def reading(self) -> AbstractContextManager[None]:
+        return reading_workflows()

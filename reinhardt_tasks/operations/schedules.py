@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,6 +18,7 @@ from ..redaction import ShownCall, redacted_call, restored_call
 from ..registry import registry
 from ..schedules import At, CronSchedule, IntervalSchedule
 from ..scheduling import people
+from .stores import as_queue_error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +78,11 @@ SCHEDULE_ACTIONS = {
         ),
     )
 }
+
+
+def reading_schedules() -> AbstractContextManager[None]:
+    """Raise QueueError from what is done in it where the schedules cannot be read."""
+    return as_queue_error(gettext_lazy("The schedules cannot be read: {reason}"))
 
 
 def schedule_by(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from django.core.exceptions import ImproperlyConfigured
+from django.db import DatabaseError
 from django.utils.connection import ConnectionDoesNotExist
+from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 
 from .._compat import task_backends
@@ -17,6 +20,18 @@ from ..options import did_you_mean
 
 #: What a store says that cannot be asked: it is away, or its settings name a database that there is not.
 STORE_ERRORS = (QueueError, ConnectionDoesNotExist)
+
+
+@contextmanager
+def as_queue_error(problem: str | Promise) -> Iterator[None]:
+    """Raise QueueError with these words, in which `{reason}` stands, where a database is away or was not migrated.
+
+    For what is read as rows, by no broker: a broker raises QueueError itself.
+    """
+    try:
+        yield
+    except DatabaseError as exc:
+        raise QueueError(str(problem).format(reason=exc)) from exc
 
 
 @dataclass(frozen=True, slots=True)

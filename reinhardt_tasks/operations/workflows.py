@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from django.utils.functional import Promise
@@ -12,6 +13,7 @@ from django.utils.translation import gettext_lazy, gettext_noop
 from ..exceptions import OperationRefused
 from ..workflow_states import ACTIVE, ENDED, ChainStatus
 from ..workflows.runs import WorkflowRun, get_workflow, workflows_like
+from .stores import as_queue_error
 
 #: Ids that an ambiguous beginning is answered with, and one.
 _NAMED = 6
@@ -64,6 +66,11 @@ WORKFLOW_ACTIONS = {
         ),
     )
 }
+
+
+def reading_workflows() -> AbstractContextManager[None]:
+    """Raise QueueError from what is done in it where the workflows cannot be read."""
+    return as_queue_error(gettext_lazy("The workflows cannot be read: {reason}"))
 
 
 def find_workflow(id_: str) -> WorkflowRun:

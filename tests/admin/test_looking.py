@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,8 +18,10 @@ from django.utils import translation
 from reinhardt_tasks.admin import register
 from reinhardt_tasks.jobs import Failed, Progress, Succeeded, new_id
 from reinhardt_tasks.operations import Store
+from tests import databases
 from tests.operations import chores
 from tests.operations.stores import attempt, claim, fail, put_off, succeed, worker
+from tests.settings import sqlite
 
 from .pages import read, url
 
@@ -272,3 +275,17 @@ def _statements(client: Client) -> dict[str, int]:
             read(client.get(url(name)))
         found[name] = len(captured)
     return found
+
+
+def test_a_database_without_tables_is_told_of_on_every_page(
+    site: None, someone: Callable[..., Client], settings: Any, tmp_path: Path
+) -> None:
+    client = someone("view_jobrow", "view_schedulerow", "view_workflowrow")
+    backend = "reinhardt_tasks.backends.DatabaseBackend"
+    settings.TASKS = {"default": {"BACKEND": backend, "OPTIONS": {"DATABASE": "bare"}}}
+    places = [url("jobrow_tasks"), url("schedulerow_changelist"), url("schedulerow_change", 1)]
+    places += [url("workflowrow_changelist"), url("workflowrow_change", new_id())]
+    with databases.known("bare", sqlite(tmp_path / "bare.sqlite3")):
+        for place in places:
+            response = client.get(place)
+            assert (response.status_code, "no such table" in response.content.decode()) == (503, True), place

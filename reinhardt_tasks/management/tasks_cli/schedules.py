@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from django.core.management.base import CommandParser
-from django.db import DatabaseError
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from ...exceptions import InvalidSchedule, QueueError
-from ...operations.schedules import SCHEDULE_ACTIONS, ScheduleAction, call_of
+from ...exceptions import InvalidSchedule
+from ...operations.schedules import SCHEDULE_ACTIONS, ScheduleAction, call_of, reading_schedules
 from ...scheduling import ScheduleView, list_schedules
 from ...scheduling.people import find, now, view_of
 from ..flags import whole
@@ -131,10 +130,8 @@ class Schedules(Group):
         super().__init__([ListSchedules(), ShowSchedule(), *acting, Add(), EditSchedule()])
 
     def run(self, options: Options, out: Output) -> int:
-        try:
+        with reading_schedules():
             return super().run(options, out)
-        except DatabaseError as exc:
-            raise QueueError(_("The schedules cannot be read: {reason}").format(reason=exc)) from exc
 
 
 def _marks(view: ScheduleView) -> str:

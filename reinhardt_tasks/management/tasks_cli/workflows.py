@@ -6,13 +6,12 @@ import argparse
 from typing import Any
 
 from django.core.management.base import CommandParser
-from django.db import DatabaseError
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from ...exceptions import QueueError, WorkflowNotFound
+from ...exceptions import WorkflowNotFound
 from ...operations.views import moment_text
-from ...operations.workflows import WORKFLOW_ACTIONS, WorkflowAction, find_workflow
+from ...operations.workflows import WORKFLOW_ACTIONS, WorkflowAction, find_workflow, reading_workflows
 from ...options import did_you_mean
 from ...workflow_states import ChainStatus
 from ...workflows.reading import progress_of_all
@@ -146,10 +145,8 @@ class Workflows(Group):
         super().__init__([ListWorkflows(), ShowWorkflow(), *acting])
 
     def run(self, options: Options, out: Output) -> int:
-        try:
+        with reading_workflows():
             return super().run(options, out)
-        except DatabaseError as exc:
-            raise QueueError(_("The workflows cannot be read: {reason}").format(reason=exc)) from exc
 
 
 def _status(text: str) -> ChainStatus:
