@@ -18,8 +18,12 @@ MOST_STEPS, MOST_ABREAST = 200, 40
 #: Names of steps that are told with their numbers.
 MOST_NAMES = 200
 
-#: A step's box, and the way from one to the next, in the drawing's units.
-WIDTH, HEIGHT, ACROSS, DOWN, MARGIN, BAR = 168, 34, 224, 46, 8, 4
+#: A step's box, the room between two layers, and how far a box is from the one below it, in the drawing's units.
+WIDTH, HEIGHT, GAP, DOWN, MARGIN, BAR = 168, 34, 40, 46, 8, 4
+#: The width of a layer in which there are only points at which steps meet.
+NARROW = 10
+#: A drawing up to so wide is made as small as its place on a wide screen, where it is still readable; others are scrolled.
+FITS = 1200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +33,7 @@ class Node:
     step: StepView | None
     x: int
     y: int
+    width: int = WIDTH
 
     @property
     def filled(self) -> int:
@@ -46,11 +51,11 @@ class Node:
 
     @property
     def right(self) -> int:
-        return self.x + (WIDTH if self.step is not None else WIDTH // 2)
+        return self.x + (self.width if self.step is not None else self.width // 2)
 
     @property
     def left(self) -> int:
-        return self.x if self.step is not None else self.x + WIDTH // 2
+        return self.x if self.step is not None else self.x + self.width // 2
 
     @property
     def text_x(self) -> int:
@@ -71,6 +76,10 @@ class Drawing:
     box_width: int = WIDTH
     box_height: int = HEIGHT
     bar_height: int = BAR
+
+    @property
+    def fits(self) -> bool:
+        return self.width <= FITS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,22 +106,27 @@ def drawing_of(workflow: str) -> Drawing | None:
         return None
     followers = {position: _positions(text) for position, text, _, _ in found}
     known = {step.position: step for step in steps_of(workflow, limit=MOST_STEPS, members=False)}
-    # The point at which all ends is nothing to look at.
-    followers = {position: its for position, its in followers.items() if its or position in known}
+    # Points at which only ends meet are nothing to look at. Positions are in topological order.
+    for position in sorted(followers, reverse=True):
+        if position not in known and not any(follower in followers for follower in followers[position]):
+            del followers[position]
     layers = _layers(followers)
     if max((len(layer) for layer in layers), default=0) > MOST_ABREAST:
         return None
     tallest = max((len(layer) for layer in layers), default=1)
     nodes: dict[int, Node] = {}
-    for number, layer in enumerate(layers):
+    x = MARGIN
+    for layer in layers:
+        width = WIDTH if any(position in known for position in layer) else NARROW
         # Each layer stands in the middle of the tallest.
         top = MARGIN + (tallest - len(layer)) * DOWN // 2
         for place, position in enumerate(layer):
-            nodes[position] = Node(step=known.get(position), x=MARGIN + number * ACROSS, y=top + place * DOWN)
+            nodes[position] = Node(step=known.get(position), x=x, y=top + place * DOWN, width=width)
+        x += width + GAP
     return Drawing(
         nodes=list(nodes.values()),
         lines=[_line(nodes[one], nodes[other]) for one in nodes for other in followers[one] if other in nodes],
-        width=2 * MARGIN + (len(layers) - 1) * ACROSS + WIDTH,
+        width=x - GAP + MARGIN,
         height=2 * MARGIN + (tallest - 1) * DOWN + HEIGHT,
     )
 

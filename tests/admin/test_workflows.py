@@ -78,6 +78,19 @@ def test_a_workflow_is_drawn_with_its_steps_states(store: Store, keeper: Client)
     assert len({(node.x, node.y) for node in drawing.nodes}) == 4
 
 
+def test_a_point_at_which_steps_meet_takes_little_room(sqlite_store: Store, keeper: Client) -> None:
+    flow = Workflow("stages")
+    before = flow.add(group(*[step(chores.add, number) for number in range(3)]))
+    flow.add(group(*[step(chores.add, number) for number in range(3)]), after=[before])
+    drawing = drawing_of(id_ := flow.start().id)
+    assert drawing is not None and drawing.fits
+    columns = sorted({(node.x, node.width, node.step is None) for node in drawing.nodes})
+    assert [is_gate for _x, _width, is_gate in columns] == [False, True, False]
+    ends = [x + width for x, width, _is_gate in columns]
+    assert ends[1] - ends[0] <= 60 and drawing.width == ends[2] + 8
+    assert "waits for all that leads here" in read(keeper.get(url("workflowrow_change", id_))).text
+
+
 def test_the_part_that_refreshes_itself_comes_without_the_frame(store: Store, keeper: Client) -> None:
     page = read(keeper.get(url("workflowrow_change", diamond()), {"part": ""}))
     assert "html" not in page.tags and "svg" in page.tags
