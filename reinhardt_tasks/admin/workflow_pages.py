@@ -16,7 +16,7 @@ from ..exceptions import OperationRefused, WorkflowNotFound
 from ..models import WorkflowRow
 from ..operations.workflows import WORKFLOW_ACTIONS
 from ..workflow_states import ChainStatus, StepStatus
-from ..workflows.reading import progress_of_all
+from ..workflows.reading import has_for_each, progress_of_all
 from ..workflows.runs import StepView, WorkflowRun, get_workflow, list_workflows, steps_of
 from . import history
 from .drawings import MOST_STEPS, Drawing, StepCounts, counts_of, drawing_of
@@ -34,6 +34,13 @@ TABS = {
     "failed": (gettext_lazy("Failed"), (ChainStatus.FAILED,)),
     "completed": (gettext_lazy("Completed"), (ChainStatus.COMPLETED,)),
     "cancelled": (gettext_lazy("Cancelled"), (ChainStatus.CANCELLED,)),
+}
+
+#: Which steps of a workflow are shown → its label. Without `members` a step with `for_each` is one.
+STEP_TABS = {
+    "steps": gettext_lazy("Steps"),
+    "members": gettext_lazy("With all members"),
+    "failed": gettext_lazy("Failed only"),
 }
 
 
@@ -118,28 +125,35 @@ def _shown(runs: Sequence[WorkflowRun]) -> list[WorkflowShown]:
 
 def _context(visit: Visit, run: WorkflowRun) -> dict[str, Any]:
     after = visit.request.GET.get("after", "-1")
-    page: list[StepView]
-    next_after: int | None = None
-    if run.step_count <= MOST_STEPS:
-        page = steps_of(run.id, limit=MOST_STEPS)
-    else:
-        position = int(after) if after.lstrip("-").isdigit() and len(after) < 12 else -1
-        page = steps_of(run.id, after=position, limit=STEPS)
-        next_after = page[-1].position if len(page) == STEPS else None
+    shown = visit.request.GET.get("show", "steps")
+    limit = MOST_STEPS if run.step_count <= MOST_STEPS else STEPS
+    page: list[StepView] = steps_of(
+        run.id,
+        after=int(after) if after.lstrip("-").isdigit() and len(after) < 12 else -1,
+        limit=limit,
+        statuses=[StepStatus.FAILURE] if shown == "failed" else None,
+        members=shown in ("members", "failed"),
+    )
     drawing: Drawing | None = drawing_of(run.id)
     counts: list[StepCounts] = [] if drawing is not None else counts_of(run.id)
     return {
         "run": run,
         "progress": run.progress(),
         "steps": page,
-        "next_after": next_after,
-        "is_first": after == "-1",
+        "step_tabs": _step_tabs(run, shown),
+        "first_url": "" if after == "-1" else "?" + urlencode({"show": shown}),
+        "next_url": "?" + urlencode({"show": shown, "after": page[-1].position}) if len(page) == limit else "",
         "drawing": drawing,
         "counts": counts,
         "step_states": list(StepStatus),
         "is_live": not run.is_finished,
-        "part_query": urlencode({"part": "", "after": after}),
+        "part_query": urlencode({"part": "", "show": shown, "after": after}),
     }
+
+
+def _step_tabs(run: WorkflowRun, shown: str) -> list[tuple[Any, str, bool]]:
+    keys = [key for key in STEP_TABS if key != "members" or has_for_each(run.id)]
+    return [(STEP_TABS[key], "?" + urlencode({"show": key}), key == shown) for key in keys]
 
 
 def _find(id_: str) -> WorkflowRun:

@@ -40,6 +40,11 @@ def counts_of(workflow: str) -> dict[StepStatus, int]:
     return {StepStatus(status): number for status, number in rows.values_list("status").annotate(number=Count("pk"))}
 
 
+def has_for_each(workflow: str) -> bool:
+    """Return whether one of its steps is run for each item of something."""
+    return steps_in(database(), workflow).filter(over__isnull=False).exists()
+
+
 def progress_of(workflow: str) -> tuple[int, int]:
     """Return how many steps have ended, of how many."""
     return progress_of_all([workflow]).get(workflow, (0, 0))

@@ -14,9 +14,10 @@ from django.test.utils import CaptureQueriesContext
 from reinhardt_tasks.admin.drawings import MOST_STEPS, drawing_of
 from reinhardt_tasks.jobs import Failed, Succeeded, TaskStatus, new_id
 from reinhardt_tasks.operations import Query, Store
-from reinhardt_tasks.workflow_states import ChainStatus
+from reinhardt_tasks.workflow_states import ChainStatus, StepStatus
 from reinhardt_tasks.workflows import Workflow, get_workflow, group, item, result_of, step
 from reinhardt_tasks.workflows.places import database
+from reinhardt_tasks.workflows.runs import steps_of
 from reinhardt_tasks.workflows.tending import look_after
 from tests.operations import chores
 from tests.operations.stores import attempt, claim
@@ -47,6 +48,17 @@ def fail_next(store: Store, workflow: str) -> None:
     one = claim(store)
     store.broker.settle([Failed(claim=one, attempt=attempt(one, traceback="ValueError: 20261126"))])
     look_after(workflow)
+
+
+def fan(store: Store, size: int) -> str:
+    """Start a workflow whose second step runs for each of so many items, which its first one has told; return its id."""
+    flow = Workflow("fan")
+    flow.add(step(chores.add, 1).named("scan"))
+    flow.add(step(chores.add, item).named("files").for_each(result_of("scan")))
+    id_ = flow.start().id
+    store.broker.settle([Succeeded(claim=claim(store), result=json.dumps([0] * size))])
+    look_after(id_)
+    return id_
 
 
 def test_workflows_are_listed_by_state(store: Store, keeper: Client) -> None:
@@ -162,12 +174,33 @@ def test_a_step_for_each_is_drawn_as_one_with_how_far_its_members_are(store: Sto
         look_after(id_)
     response = keeper.get(url("workflowrow_change", id_))
     page = read(response)
-    assert page.complaints == [] and page.tags.count("a") > 100
-    # Two boxes, and a bar in one of them; the table has its pages.
+    assert page.complaints == []
+    # Two boxes, and a bar in one of them; two steps in the table.
     assert f"files: Running, 2 of {MOST_STEPS + 50}" in page.text and f"files 2/{MOST_STEPS + 50}" in page.text
-    assert page.tags.count("rect") == 3 and "Next" in page.text
+    assert page.tags.count("rect") == 3
     (scan, files) = [node for node in response.context["drawing"].nodes if node.step is not None]
     assert (scan.filled, files.filled) == (0, 168 * 2 // (MOST_STEPS + 50))
+
+
+def test_members_of_a_step_are_listed_on_request_and_what_failed_alone(sqlite_store: Store, keeper: Client) -> None:
+    id_ = fan(sqlite_store, MOST_STEPS + 50)
+    fail_next(sqlite_store, id_)
+    failed = steps_of(id_, statuses=[StepStatus.FAILURE])[0].name
+
+    def rows(**asked: str) -> tuple[list[str], Page]:
+        response = keeper.get(url("workflowrow_change", id_), asked)
+        page = read(response)
+        assert page.complaints == []
+        return [each.name for each in response.context["steps"]], page
+
+    names, page = rows()
+    assert names == ["scan", "files"] and f"1 of {MOST_STEPS + 50}" in page.text and "Next" not in page.text
+    names, page = rows(show="members")
+    assert names == ["scan", *[f"files[{number}]" for number in range(99)]] and "Next" in page.text
+    names, page = rows(show="failed")
+    assert names == [failed] and "Next" not in page.text
+    plain = read(keeper.get(url("workflowrow_change", diamond()), {"show": "failed"})).text
+    assert "There are no such steps." in plain and "With all members" not in plain
 
 
 def test_a_workflow_is_cancelled_after_a_question(store: Store, keeper: Client) -> None:

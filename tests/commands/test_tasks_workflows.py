@@ -7,7 +7,7 @@ import pytest
 from reinhardt_tasks.operations import Store
 from reinhardt_tasks.workflow_states import ChainStatus
 from reinhardt_tasks.workflows import Workflow, get_workflow, step
-from tests.admin.test_workflows import fail_next
+from tests.admin.test_workflows import fail_next, fan
 from tests.operations import chores
 from tests.operations.stores import database_store, redis_store, store
 
@@ -50,6 +50,19 @@ def test_one_is_shown_with_its_steps_by_the_beginning_of_its_id(database_store: 
     assert [(each["name"], each["state"]) for each in shown["steps"]] == [("pack", "FAILURE"), ("walk", "SKIPPED")]
     page = data("workflows", "show", id_, "--limit", "1")
     assert data("workflows", "show", id_, "--after", str(page["after"]))["steps"] == shown["steps"][1:]
+
+
+def test_members_of_a_step_are_told_on_request_and_what_failed_alone(database_store: Store) -> None:
+    id_ = fan(database_store, 3)
+    fail_next(database_store, id_)
+
+    def names(*flags: str) -> list[str]:
+        return [each["name"] for each in data("workflows", "show", id_, *flags)["steps"]]
+
+    assert names() == ["scan", "files"] and names("--members") == ["scan", "files[0]", "files[1]", "files[2]"]
+    assert names("--failed") == ["files[0]"]
+    assert data("workflows", "show", id_)["steps"][1]["members"] == [1, 3]
+    assert "1 / 3" in told("workflows", "show", id_)[1].partition("files")[2]
 
 
 def test_one_is_cancelled_and_retried(database_store: Store) -> None:

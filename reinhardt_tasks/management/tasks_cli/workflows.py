@@ -13,7 +13,7 @@ from ...exceptions import WorkflowNotFound
 from ...operations.views import moment_text
 from ...operations.workflows import WORKFLOW_ACTIONS, WorkflowAction, find_workflow, reading_workflows
 from ...options import did_you_mean
-from ...workflow_states import ChainStatus
+from ...workflow_states import ChainStatus, StepStatus
 from ...workflows.reading import progress_of_all
 from ...workflows.runs import StepView, WorkflowRun, list_workflows, steps_of
 from .base import OK, UNDONE, Options, Subcommand, whole
@@ -68,10 +68,18 @@ class ShowWorkflow(Subcommand):
         parser.add_argument(
             "--after", type=int, default=-1, metavar="N", help=_("The position at which the page before ended.")
         )
+        parser.add_argument("--members", action="store_true", help=_("All members of steps with for_each."))
+        parser.add_argument("--failed", action="store_true", help=_("Only what failed, members too."))
 
     def run(self, options: Options, out: Output) -> int:
         run = find_workflow(options["id"])
-        steps = steps_of(run.id, after=options["after"], limit=options["limit"])
+        steps = steps_of(
+            run.id,
+            after=options["after"],
+            limit=options["limit"],
+            statuses=[StepStatus.FAILURE] if options["failed"] else None,
+            members=options["members"] or options["failed"],
+        )
         done, total = run.progress()
         out.facts(
             {
@@ -85,11 +93,10 @@ class ShowWorkflow(Subcommand):
             }
         )
         out.say()
-        table = Table(
-            ["", _("step"), _("status"), _("task"), _("attempts"), _("id of its task"), _("error")], numbers=[0, 4]
-        )
+        table = Table([_("step"), _("status"), _("task"), _("attempts"), _("id of its task"), _("error")], numbers=[3])
         for step in steps:
-            table.add(step.position, step.name, step.state.value, step.task, step.attempts, step.job_id, step.error)
+            job = "" if step.members else step.job_id
+            table.add(step.name, _state_words(step), step.task, step.attempts, job, step.error)
         out.table(table)
         after = steps[-1].position if len(steps) == options["limit"] else None
         if after is not None:
@@ -160,6 +167,11 @@ def _status(text: str) -> ChainStatus:
         ) from None
 
 
+def _state_words(step: StepView) -> str:
+    """Return a step's state; of one with `for_each` also how many of its members have ended."""
+    return " ".join([step.state.value, *(["{} / {}".format(*step.members)] if step.members else [])])
+
+
 def _facts(run: WorkflowRun, progress: tuple[int, int]) -> dict[str, Any]:
     return {
         "id": run.id,
@@ -189,4 +201,6 @@ def _step_facts(step: StepView) -> dict[str, Any]:
         "started_at": moment_text(step.started_at),
         "finished_at": moment_text(step.finished_at),
         "error": step.error or None,
+        "members": step.members and list(step.members),
+        "member_of": step.member_of,
     }
