@@ -14,9 +14,10 @@ from django.utils.translation import gettext_lazy
 
 from ..exceptions import OperationRefused, WorkflowNotFound
 from ..models import WorkflowRow
+from ..operations.workflow_progress import WorkflowProgress, progress_of_runs
 from ..operations.workflows import WORKFLOW_ACTIONS
 from ..workflow_states import ChainStatus, StepStatus
-from ..workflows.reading import has_for_each, progress_of_all
+from ..workflows.reading import has_for_each
 from ..workflows.runs import StepView, WorkflowRun, get_workflow, list_workflows, steps_of
 from . import history
 from .drawings import MOST_STEPS, Drawing, StepCounts, counts_of, drawing_of
@@ -47,8 +48,8 @@ STEP_TABS = {
 @dataclass(frozen=True, kw_only=True)
 class WorkflowShown:
     run: WorkflowRun
-    #: Steps that have ended, of how many; None where counting them would cost too much here.
-    progress: tuple[int, int] | None
+    #: None where counting its steps would cost too much here.
+    progress: WorkflowProgress | None
 
 
 #: Action → the right that it takes.
@@ -118,8 +119,7 @@ def act(visit: Visit, id_: str) -> HttpResponse:
 
 def _shown(runs: Sequence[WorkflowRun]) -> list[WorkflowShown]:
     """Return workflows with how far they are, by one question for all of them."""
-    few = [run for run in runs if run.step_count <= COUNTED]
-    progress = progress_of_all([run.id for run in few])
+    progress = progress_of_runs([run for run in runs if run.step_count <= COUNTED])
     return [WorkflowShown(run=run, progress=progress.get(run.id)) for run in runs]
 
 
@@ -138,7 +138,7 @@ def _context(visit: Visit, run: WorkflowRun) -> dict[str, Any]:
     counts: list[StepCounts] = [] if drawing is not None else counts_of(run.id)
     return {
         "run": run,
-        "progress": run.progress(),
+        "progress": progress_of_runs([run])[run.id],
         "steps": page,
         "step_tabs": _step_tabs(run, shown),
         "first_url": "" if after == "-1" else "?" + urlencode({"show": shown}),

@@ -47,18 +47,18 @@ def has_for_each(workflow: str) -> bool:
 
 def progress_of(workflow: str) -> tuple[int, int]:
     """Return how many steps have ended, of how many."""
-    return progress_of_all([workflow]).get(workflow, (0, 0))
+    counts = counts_of(workflow)
+    return sum(number for status, number in counts.items() if status.is_finished), sum(counts.values())
 
 
-def progress_of_all(workflows: Sequence[str]) -> dict[str, tuple[int, int]]:
-    """Return of each workflow how many steps have ended, of how many: one look, which counts all of their steps."""
+def counts_of_all(workflows: Sequence[str]) -> dict[str, Counter[StepStatus]]:
+    """Return of each workflow how many steps are in each state: one look, which counts all of their steps."""
     if not workflows:
         return {}
     rows = StepRow.objects.using(database()).filter(workflow_id__in=[UUID(id_) for id_ in workflows], is_gate=False)
-    found = dict.fromkeys(workflows, (0, 0))
+    found: dict[str, Counter[StepStatus]] = {workflow: Counter() for workflow in workflows}
     for workflow, status, number in rows.values_list("workflow_id", "status").annotate(number=Count("pk")).order_by():
-        done, total = found[str(workflow)]
-        found[str(workflow)] = (done + number * StepStatus(status).is_finished, total + number)
+        found[str(workflow)][StepStatus(status)] = number
     return found
 
 

@@ -228,6 +228,11 @@ class StepView:
         """Whether a task of it is (or was) in its queue."""
         return not self.is_for_each and self.state not in (StepStatus.WAITING, StepStatus.SKIPPED)
 
+    @property
+    def reason(self) -> str:
+        """The error; of a cancelled step, which is none, without the class of the exception."""
+        return self.error.partition(": ")[2] if self.state == StepStatus.CANCELLED else self.error
+
 
 def get_workflow(id: str) -> WorkflowRun:
     """Return the handle of a workflow. Raise WorkflowNotFound."""

@@ -215,6 +215,16 @@ def test_a_workflow_is_cancelled_after_a_question(store: Store, keeper: Client) 
     assert entry.get_admin_url() == url("workflowrow_change", id_) and EVIL in entry.object_repr
 
 
+def test_of_a_cancelled_one_is_told_what_succeeded(store: Store, keeper: Client) -> None:
+    id_ = fan(store, 3)
+    get_workflow(id_).cancel()
+    page = read(keeper.get(url("workflowrow_change", id_), {"show": "members"}))
+    assert page.complaints == [] and "1 of 4 succeeded" in page.text and "TaskCancelled" not in page.text
+    reasons = {each.reason for each in steps_of(id_, statuses=[StepStatus.CANCELLED])}
+    assert reasons and all(reason in page.text and "reinhardt_tasks" not in reason for reason in reasons)
+    assert "1 of 4 succeeded" in read(keeper.get(url("workflowrow_changelist"))).text
+
+
 @pytest.mark.parametrize("deed", ["retry", "retry-failed"])
 def test_a_workflow_is_retried(store: Store, keeper: Client, deed: str) -> None:
     id_ = diamond()

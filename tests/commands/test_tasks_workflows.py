@@ -32,7 +32,7 @@ def test_workflows_are_listed_by_state_and_page() -> None:
     ids = [started("one"), started("two"), started("three")]
     get_workflow(ids[0]).cancel()
     code, out, _ = told("workflows", "list")
-    assert code == 0 and all(id_ in out for id_ in ids) and "0 / 2" in out
+    assert code == 0 and all(id_ in out for id_ in ids) and "0 of 2" in out
     assert [each["id"] for each in data("workflows", "list", "--status", "cancelled")["workflows"]] == [ids[0]]
     assert [each["id"] for each in data("workflows", "list", "--name", "two")["workflows"]] == [ids[1]]
     first = data("workflows", "list", "--limit", "2")
@@ -44,7 +44,7 @@ def test_one_is_shown_with_its_steps_by_the_beginning_of_its_id(database_store: 
     id_ = started()
     fail_next(database_store, id_)
     code, out, _ = told("workflows", "show", id_[:-1])
-    assert code == 0 and "pack" in out and "FAILURE" in out and "SKIPPED" in out and "1 / 2" in out
+    assert code == 0 and "pack" in out and "FAILURE" in out and "SKIPPED" in out and "1 of 2" in out
     shown = data("workflows", "show", id_.replace("-", ""))
     assert (shown["status"], shown["done"], shown["total"]) == ("FAILED", 1, 2)
     assert [(each["name"], each["state"]) for each in shown["steps"]] == [("pack", "FAILURE"), ("walk", "SKIPPED")]
@@ -62,7 +62,7 @@ def test_members_of_a_step_are_told_on_request_and_what_failed_alone(database_st
     assert names() == ["scan", "files"] and names("--members") == ["scan", "files[0]", "files[1]", "files[2]"]
     assert names("--failed") == ["files[0]"]
     assert data("workflows", "show", id_)["steps"][1]["members"] == [1, 3]
-    assert "1 / 3" in told("workflows", "show", id_)[1].partition("files")[2]
+    assert "1 of 3" in told("workflows", "show", id_)[1].partition("files")[2]
 
 
 def test_one_is_cancelled_and_retried(database_store: Store) -> None:
@@ -70,6 +70,10 @@ def test_one_is_cancelled_and_retried(database_store: Store) -> None:
     assert told("workflows", "cancel", id_)[0] == 2, "nobody is there to be asked"
     assert data("workflows", "cancel", id_, "--yes")["took"] == [id_]
     assert get_workflow(id_).status is ChainStatus.CANCELLED
+    words = told("workflows", "show", id_)[1]
+    assert "0 of 2 succeeded" in words and "TaskCancelled" not in words
+    shown = data("workflows", "show", id_)
+    assert shown["done"] > shown["succeeded"] == 0
     assert data("workflows", "retry-failed", id_)["took"] == [id_]
     assert get_workflow(id_).status is ChainStatus.RUNNING
     answer = data("workflows", "retry", id_, "--yes", code=1)

@@ -11,10 +11,10 @@ from django.utils.translation import gettext_lazy
 
 from ...exceptions import WorkflowNotFound
 from ...operations.views import moment_text
+from ...operations.workflow_progress import WorkflowProgress, progress_of_runs
 from ...operations.workflows import WORKFLOW_ACTIONS, WorkflowAction, find_workflow, reading_workflows
 from ...options import did_you_mean
 from ...workflow_states import ChainStatus, StepStatus
-from ...workflows.reading import progress_of_all
 from ...workflows.runs import StepView, WorkflowRun, list_workflows, steps_of
 from .base import OK, UNDONE, Options, Subcommand, whole
 from .groups import Group, add_yes
@@ -44,12 +44,11 @@ class ListWorkflows(Subcommand):
     def run(self, options: Options, out: Output) -> int:
         after = None if options["after"] is None else find_workflow(options["after"]).id
         runs = list_workflows(statuses=options["status"], name=options["name"], after=after, limit=options["limit"])
-        progress = progress_of_all([run.id for run in runs])
+        progress = progress_of_runs(runs)
         table = Table([_("id"), _("status"), _("name"), _("steps"), _("created"), _("took")], numbers=[3])
         for run in runs:
-            done, total = progress[run.id]
             took = None if run.duration is None else run.duration.total_seconds()
-            table.add(run.id, run.status.value, run.name, f"{done} / {total}", ago(run.created_at), age(took))
+            table.add(run.id, run.status.value, run.name, str(progress[run.id]), ago(run.created_at), age(took))
         out.table(table, _("No workflow matches."))
         next_after = runs[-1].id if len(runs) == options["limit"] else None
         if next_after is not None:
@@ -80,13 +79,13 @@ class ShowWorkflow(Subcommand):
             statuses=[StepStatus.FAILURE] if options["failed"] else None,
             members=options["members"] or options["failed"],
         )
-        done, total = run.progress()
+        progress = progress_of_runs([run])[run.id]
         out.facts(
             {
                 _("id"): run.id,
                 _("name"): run.name,
                 _("status"): run.status.value,
-                _("progress"): f"{done} / {total}",
+                _("progress"): str(progress),
                 _("created"): at_local(run.created_at),
                 _("started"): at_local(run.started_at),
                 _("finished"): at_local(run.finished_at),
@@ -96,12 +95,12 @@ class ShowWorkflow(Subcommand):
         table = Table([_("step"), _("status"), _("task"), _("attempts"), _("id of its task"), _("error")], numbers=[3])
         for step in steps:
             job = "" if step.members else step.job_id
-            table.add(step.name, _state_words(step), step.task, step.attempts, job, step.error)
+            table.add(step.name, _state_words(step), step.task, step.attempts, job, step.reason)
         out.table(table)
         after = steps[-1].position if len(steps) == options["limit"] else None
         if after is not None:
             out.say(_("Go on with --after {id}").format(id=after))
-        out.data({**_facts(run, (done, total)), "steps": [_step_facts(step) for step in steps], "after": after})
+        out.data({**_facts(run, progress), "steps": [_step_facts(step) for step in steps], "after": after})
         return OK
 
 
@@ -169,16 +168,20 @@ def _status(text: str) -> ChainStatus:
 
 def _state_words(step: StepView) -> str:
     """Return a step's state; of one with `for_each` also how many of its members have ended."""
-    return " ".join([step.state.value, *(["{} / {}".format(*step.members)] if step.members else [])])
+    if step.members is None:
+        return step.state.value
+    done, total = step.members
+    return f"{step.state.value} {_('{done} of {total}').format(done=done, total=total)}"
 
 
-def _facts(run: WorkflowRun, progress: tuple[int, int]) -> dict[str, Any]:
+def _facts(run: WorkflowRun, progress: WorkflowProgress) -> dict[str, Any]:
     return {
         "id": run.id,
         "name": run.name,
         "status": run.status.value,
-        "done": progress[0],
-        "total": progress[1],
+        "done": progress.ended,
+        "succeeded": progress.succeeded,
+        "total": progress.total,
         "created_at": moment_text(run.created_at),
         "started_at": moment_text(run.started_at),
         "finished_at": moment_text(run.finished_at),
