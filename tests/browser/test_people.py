@@ -144,6 +144,16 @@ def test_whoever_may_only_look_finds_no_buttons(visit: Callable[..., Any], site:
     assert "You may not see arguments" in page.locator("#content").inner_text()
 
 
+@pytest.mark.parametrize("title", ["queues", "schedules"])
+def test_what_can_be_done_is_in_sight_on_a_narrow_screen(visit: Callable[..., Any], site: Site, title: str) -> None:
+    site.enqueue("pack", "a bag")
+    page = visit(width=400)
+    page.goto(PAGES[title])
+    boxes = [button.bounding_box() for button in page.locator(".rt-table button[name=deed]").all()]
+    assert len(boxes) >= 2
+    assert all(box["x"] >= 0 and box["x"] + box["width"] <= 400 for box in boxes)
+
+
 @pytest.mark.parametrize(
     ("name", "how"),
     [
