@@ -576,6 +576,16 @@ def _flags_under(page: Path, heading: str) -> set[str]:
     return {name for name in table(page, found) if name.startswith("--")}
 
 
+@pytest.mark.parametrize("words", [["status"], ["schedules", "list"]], ids=" ".join)
+def test_flags_of_django_are_taken_behind_a_subcommand_and_before_it(words: list[str]) -> None:
+    parser = Command().create_parser("manage.py", "tasks")
+    flags = ["--settings=site", "--pythonpath=here", "--traceback", "-v2", "--force-color"]
+    behind, before = parser.parse_args([*words, *flags]), parser.parse_args([*flags, *words])
+    assert behind == before
+    assert (behind.settings, behind.pythonpath, behind.traceback, behind.verbosity) == ("site", "here", True, 2)
+    assert parser.parse_args(words).verbosity == 1
+
+
 def test_each_subcommand_has_a_help(capsys: pytest.CaptureFixture[str]) -> None:
     for name, _ in leaves():
         with pytest.raises(SystemExit) as ended:

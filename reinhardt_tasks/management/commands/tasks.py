@@ -13,6 +13,7 @@ from ...exceptions import OperationRefused, QueueError, TaskError
 from ..spoken import SpokenCommand
 from ..tasks_cli.acting import Cancel, Change, Discard, Retry, RunNow
 from ..tasks_cli.base import AWAY, INTERRUPTED, OK, UNDONE, USAGE, Subcommand
+from ..tasks_cli.django_flags import with_django_flags
 from ..tasks_cli.editing import Edit, RunAgain
 from ..tasks_cli.importing import Import
 from ..tasks_cli.limits import Limits
@@ -65,9 +66,10 @@ class Command(SpokenCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parsers = parser.add_subparsers(dest="subcommand", metavar="SUBCOMMAND", required=True)
+        flags = with_django_flags()
         for subcommand in SUBCOMMANDS.values():
             words = str(subcommand.help)
-            its = parsers.add_parser(subcommand.name, help=words, description=words)
+            its = parsers.add_parser(subcommand.name, help=words, description=words, **flags)
             subcommand.add_arguments(its)
             subcommand.add_common_arguments(its)
 

@@ -43,8 +43,6 @@ class Subcommand(ABC):
 
 def add_output_arguments(parser: CommandParser) -> None:
     parser.add_argument("--json", action="store_true", help=_("Print JSON for programs."))
-    # Django has it for the command; people write it behind the subcommand.
-    parser.add_argument("--no-color", action="store_true", default=argparse.SUPPRESS, help=_("Print no colours."))
 
 
 def chosen_stores(options: Options) -> list[Store]:

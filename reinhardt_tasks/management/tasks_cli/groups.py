@@ -9,6 +9,7 @@ from django.core.management.base import CommandParser
 from django.utils.translation import gettext as _
 
 from .base import Options, Subcommand, add_output_arguments
+from .django_flags import with_django_flags
 from .output import Output
 
 
@@ -20,8 +21,10 @@ class Group(Subcommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parsers = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+        flags = with_django_flags()
         for member in self.members.values():
-            its = parsers.add_parser(member.name, help=str(member.help), description=str(member.help))
+            words = str(member.help)
+            its = parsers.add_parser(member.name, help=words, description=words, **flags)
             member.add_arguments(its)
             add_output_arguments(its)
 
