@@ -44,6 +44,11 @@ class ScheduleForm(forms.Form):
         required=False,
         help_text=gettext_lazy("Minute, hour, day of the month, month, day of the week: 0 3 * * mon-fri"),
     )
+    seconds = forms.BooleanField(
+        label=gettext_lazy("With seconds"),
+        required=False,
+        help_text=gettext_lazy("The expression has six fields, and the second stands first."),
+    )
     tz = forms.CharField(
         label=gettext_lazy("Time zone"),
         required=False,
@@ -110,7 +115,7 @@ class ScheduleForm(forms.Form):
         given = self.cleaned_data
         match given["kind"]:
             case "cron":
-                return schedule_by(cron=given["expression"], tz=given["tz"])
+                return schedule_by(cron=given["expression"], seconds=given["seconds"], tz=given["tz"])
             case "interval":
                 if not given["every"]:
                     raise InvalidSchedule(_("Say how many seconds lie between two runs."))
@@ -179,6 +184,7 @@ def _initial(row: ScheduleRow) -> dict[str, Any]:
     match schedule:
         case CronSchedule():
             initial |= {"kind": "cron", "expression": schedule.expression, "tz": schedule.tz or ""}
+            initial["seconds"] = schedule.seconds
         case IntervalSchedule():
             initial |= {"kind": "interval", "every": schedule.every.total_seconds()}
         case At():

@@ -86,13 +86,28 @@ def reading_schedules() -> AbstractContextManager[None]:
 
 
 def schedule_by(
-    *, cron: str | None = None, tz: str | None = None, every: timedelta | None = None, at: datetime | None = None
+    *,
+    cron: str | None = None,
+    seconds: bool = False,
+    tz: str | None = None,
+    every: timedelta | None = None,
+    at: datetime | None = None,
 ) -> CronSchedule | IntervalSchedule | At:
     """Return the schedule of the one of these that is given. Raise InvalidSchedule where it makes no times."""
     if sum(value is not None for value in (cron, every, at)) != 1:
         raise InvalidSchedule(_("Say when it is to run: by a cron expression, at an interval, or once at a time."))
     if cron is not None:
-        return CronSchedule(cron, tz=tz or None, seconds=len(cron.split()) == 6)
+        if len(cron.split()) == 6 and not seconds:
+            # Other programs have a year there, or the second at the end: nobody shall get seconds by chance.
+            raise InvalidSchedule(
+                _(
+                    "Cron expression {expression} has six fields, and five are expected. Where the first of six is the "
+                    "second, say so: by --seconds, or by “With seconds” in the form."
+                ).format(expression=repr(cron))
+            )
+        return CronSchedule(cron, tz=tz or None, seconds=seconds)
+    if seconds:
+        raise InvalidSchedule(_("A field of seconds belongs to a cron expression."))
     if tz:
         raise InvalidSchedule(_("A time zone belongs to a cron expression."))
     return IntervalSchedule(every) if every is not None else At(at)  # type: ignore[arg-type]

@@ -127,6 +127,7 @@ def test_a_schedule_is_made(store: Store, keeper: Client) -> None:
     [
         ({"task": "no.such.task"}, "no task is registered as 'no.such.task'"),
         ({"expression": "61 * * * *"}, "the minute field '61'"),
+        ({"expression": "0 0 3 * * *"}, "“With seconds”"),
         ({"expression": ""}, "Cron expression"),
         ({"tz": "Europe/Berlyn"}, "Did you mean 'Europe/Berlin'?"),
         ({"args": "[1, 2, 3]"}, "too many positional arguments"),
@@ -153,6 +154,14 @@ def test_a_schedule_is_edited_and_what_is_redacted_stays(nightly: ScheduleRow, k
     keeper.post(place, values)
     row = again(nightly)
     assert row.args == '["bob", "geheim-123"]' and "90000000" in row.schedule and row.name == nightly.name
+
+
+def test_a_schedule_with_seconds_is_announced_and_keeps_them(store: Store, keeper: Client) -> None:
+    read(keeper.post(url("schedulerow_add"), entered(expression="30 0 3 * * *", seconds="on"), follow=True))
+    row = ScheduleRow.objects.using(schedules_database()).get()
+    form = keeper.get(url("schedulerow_edit", row.pk)).context["form"]
+    assert (form["expression"].value(), form["seconds"].value()) == ("30 0 3 * * *", True)
+    assert "03:00:30" in read(keeper.get(url("schedulerow_change", row.pk))).text
 
 
 @pytest.mark.parametrize("lacking", EVERY)

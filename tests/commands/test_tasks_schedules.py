@@ -74,6 +74,7 @@ def test_deleting_asks_first() -> None:
     ("flags", "words"),
     [
         (["--cron", "0 17 * * mon", "--tz", "Asia/Tokyo"], "at 17:00 on Monday, Asia/Tokyo time"),
+        (["--cron", "*/10 * * * * *", "--seconds"], "every 10 seconds"),
         (["--every", "15m"], "every 15 minutes"),
         (["--once", "2031-01-31T08:00"], "2031-01-31"),
     ],
@@ -115,6 +116,10 @@ def test_one_is_edited_and_what_is_not_said_stays() -> None:
         ),
         (["add", "new", "--task", chores.add.module_path, "--every", "1h", "--tz", "Asia/Tokyo"], "time zone"),
         (["add", "new", "--task", chores.add.module_path, "--cron", "61 * * * *"], "minute"),
+        (["add", "new", "--task", chores.add.module_path, "--cron", "0 0 3 * * *"], "by --seconds"),
+        (["edit", "nightly", "--cron", "0 0 3 * * *"], "by --seconds"),
+        (["edit", "nightly", "--every", "1h", "--seconds"], "belongs to a cron expression"),
+        (["edit", "nightly", "--seconds"], "Say when it is to run"),
         (["add", "nightly", "--task", chores.add.module_path, "--args", "[1]", "--every", "1h"], "already"),
         (["edit", "nightly"], "what is to be changed"),
     ],

@@ -40,6 +40,9 @@ class Changing(Subcommand):
         parser.add_argument("name", metavar="NAME", help=_("Its name."))
         parser.add_argument("--task", metavar="TASK", help=_("The task, by its whole name or its last part."))
         parser.add_argument("--cron", metavar="EXPR", help=_("When: a cron expression, '0 3 * * mon-fri'."))
+        parser.add_argument(
+            "--seconds", action="store_true", help=_("With --cron: it has six fields, and the second stands first.")
+        )
         parser.add_argument("--tz", metavar="ZONE", help=_("With --cron: its time zone, such as Asia/Tokyo."))
         parser.add_argument("--every", type=span, metavar="SPAN", help=_("When: at an interval, such as 90s, 15m, 2h."))
         parser.add_argument(
@@ -70,9 +73,9 @@ class Changing(Subcommand):
     def schedule(self, options: Options) -> Any:
         """Return the schedule that the flags ask for; None where they say nothing of it."""
         given = {"cron": options["cron"], "tz": options["tz"], "every": options["every"], "at": options["once"]}
-        if all(value is None for value in given.values()):
+        if not options["seconds"] and all(value is None for value in given.values()):
             return None
-        return schedule_by(**given)
+        return schedule_by(**given, seconds=options["seconds"])
 
     def options(self, options: Options) -> dict[str, Any]:
         said = {its: options[flag] for flag, its in _OPTIONS.items() if options[flag] is not None}
