@@ -27,7 +27,7 @@ from ..serialization import decode_call
 from .addresses import address_of, extra_job
 from .databases import clock_of, schedules_database
 from .planning import COUNTED, LATE, slot_after, slots_of
-from .rows import TIMES, begin_at, columns_of, declaration_of_row, schedule_in_words
+from .rows import TIMES, begin_at, columns_of, declaration_of_row, expression_of_row, schedule_in_words
 from .synchronising import change_times
 
 #: Rows that are read at one time.
@@ -56,6 +56,11 @@ class ScheduleView:
         if not self.row.enabled:
             return "broken" if self.row.failed_at is not None else "off"
         return "over" if self.row.next_slot is None else "on"
+
+    @property
+    def expression(self) -> str:
+        """Its cron expression as written, with the time zone that it names; '' for a schedule of another kind."""
+        return expression_of_row(self.row)
 
     @property
     def is_well(self) -> bool:

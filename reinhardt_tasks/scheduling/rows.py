@@ -10,7 +10,7 @@ from django.utils import translation
 
 from ..exceptions import InvalidSchedule
 from ..models import ScheduleRow
-from ..schedules import Schedule, declared, schedule_as_text, schedule_from_text
+from ..schedules import CronSchedule, Schedule, declared, schedule_as_text, schedule_from_text
 from ..schedules.declarations import CODE, Declaration
 from ..schedules.slots import due_at
 from ..speech import gettext as _
@@ -110,6 +110,17 @@ def schedule_in_words(row: ScheduleRow) -> str:
             return str(json.loads(row.schedule).get("words") or row.schedule)
         except (ValueError, AttributeError):
             return row.schedule
+
+
+def expression_of_row(row: ScheduleRow) -> str:
+    """Return a cron expression as it was written, with its time zone if it names one; '' for a schedule of another kind."""
+    try:
+        schedule = schedule_of_row(row)
+    except InvalidSchedule:
+        return ""
+    if not isinstance(schedule, CronSchedule):
+        return ""
+    return schedule.expression if schedule.tz is None else f"{schedule.expression} ({schedule.tz})"
 
 
 def set_next(row: ScheduleRow, declaration: Declaration, slot: datetime | None) -> None:

@@ -76,6 +76,7 @@ def test_a_schedules_page_shows_ten_runs_in_its_zone(nightly: ScheduleRow, keepe
     runs = response.context["runs"]
     assert len(runs) == 10 and {run.at.hour for run in runs} == {3}
     assert page.text.count("03:00:00 CE") == 10 and "Next runs, in Europe/Berlin time" in page.text
+    assert "0 3 * * * (Europe/Berlin)" in page.text
 
 
 def test_a_change_of_the_clock_is_marked() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -44,9 +45,15 @@ def test_schedules_are_listed_page_by_page_in_words() -> None:
 def test_one_is_shown_with_its_next_times_and_without_its_secrets() -> None:
     code, out, _ = told("schedules", "show", "nightly")
     assert code == 0 and out.count(":00:00 ") == 10 and "[redacted]" in out
+    assert re.search(r"^expression +0 3 \* \* \* \(Europe/Berlin\)$", out, re.MULTILINE)
     shown = data("schedules", "show", "nightly", "--next", "2")
     assert shown["args"] == ["ada", "[redacted]"] and len(shown["next"]) == 2 and shown["state"] == "on"
     assert "geheim" not in out + str(shown)
+
+
+def test_a_schedule_that_is_no_cron_expression_has_none_to_show() -> None:
+    people.create("often", chores.add.module_path, IntervalSchedule(timedelta(minutes=5)), args=[1])
+    assert "expression" not in told("schedules", "show", "often")[1]
 
 
 def test_one_is_switched_and_run_now(database_store: Store) -> None:

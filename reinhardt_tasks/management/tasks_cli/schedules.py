@@ -68,6 +68,7 @@ class ShowSchedule(Subcommand):
             _("schedule"): row.name,
             _("state"): view.state,
             _("when"): view.words,
+            _("expression"): view.expression or None,
             _("task"): row.task,
             _("arguments"): None if call is None else str(call),
             _("backend"): row.alias,
