@@ -108,6 +108,8 @@ def test_a_store_that_is_away_is_told_and_harms_no_other(
     listed = data("list", code=3)
     assert [task["id"] for task in listed["tasks"]] == [id_] and list(listed["away"]) == ["away"]
     assert data("failures", code=3)["away"] and data("workers", code=3)["away"]
+    code, out, err = told("limits")
+    assert (code, out) == (3, "") and "away is away" in err
     code, out, err = told("list", "--backend", "default")
     assert (code, err) == (0, "") and id_ in out
     assert told("pause", "emails", "--backend", "away")[0] == 3
@@ -446,6 +448,13 @@ def test_workers_are_listed(store: Store) -> None:
     assert by.id in out and "1 / 4" in out and "mailer" in out
     (found,) = data("workers")["workers"]
     assert (found["id"], found["running"], found["is_alive"], found["queues"]) == (by.id, 1, True, [])
+
+
+def test_what_no_worker_has_looked_at_is_not_said_to_be_free(database_store: Store) -> None:
+    for number in (1, 2):
+        chores.add.using(concurrency=1).enqueue(number)
+    code, out, _ = told("limits")
+    assert code == 0 and "what none has looked at yet is not in this" in out
 
 
 def test_what_limits_hold_back_is_listed_with_why(store: Store) -> None:
