@@ -134,7 +134,10 @@ def test_a_backend_with_a_worker_is_healthy(setting: dict[str, Any]) -> None:
     signed_in()
     code, out, err = asked()
     assert (code, err) == (0, "")
-    assert "TASKS['default'] has 1 living workers" in out
+    assert "TASKS['default'] has 1 living worker and 0 queues with tasks" in out
+    tasks.note.enqueue("/dev/null", "one")
+    signed_in(2)
+    assert "has 2 living workers and 1 queue with tasks" in asked()[1]
 
 
 def test_too_few_workers_are_said(setting: dict[str, Any]) -> None:

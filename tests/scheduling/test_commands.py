@@ -182,14 +182,14 @@ def test_the_list_is_well_or_not(database: str) -> None:
     code, out, _ = listed("--next", "2")
     assert code == 0
     assert re.search(r"^mine  at 03:00 every day, UTC time  \S+ 03:00:00 UTC, \S+ 03:00:00 UTC$", out, re.M)
-    assert "1 schedules, 0 late, 0 broken." in out
+    assert "1 schedule, 0 late, 0 broken." in out
 
     long_ago = datetime.now(UTC).replace(hour=3, minute=0, second=0, microsecond=0) - timedelta(days=2)
     ScheduleRow.objects.using(database).update(next_slot=long_ago, next_at=long_ago, since_at=long_ago)
     code, out, _ = listed()
     assert code == 1
     assert re.search(rf"^mine .*LATE: \d slots since {long_ago:%Y-%m-%d} 03:00:00 UTC$", out, re.M)
-    assert "1 schedules, 1 late, 0 broken." in out
+    assert "1 schedule, 1 late, 0 broken." in out
 
     now = datetime.now(UTC)
     ScheduleRow.objects.using(database).update(

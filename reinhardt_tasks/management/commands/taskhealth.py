@@ -13,7 +13,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
 from ..._compat import InvalidTaskBackend, task_backends
 from ...backends.base import ReinhardtBackend
@@ -140,15 +140,20 @@ def ask(broker: Broker, alias: str, max_oldest: float | None, min_workers: int) 
     queues = broker.counts()
     now = datetime.now(UTC)
     report = Report(
-        about=_("TASKS[{alias}] has {living} living workers and {number} queues").format(
-            alias=repr(alias), living=living, number=len(queues)
+        about=_("TASKS[{alias}] has {workers} and {queues}").format(
+            alias=repr(alias),
+            workers=_living_workers(living),
+            # One that is paused may have none, and is told of as a problem instead.
+            queues=ngettext("{number} queue with tasks", "{number} queues with tasks", len(queues)).format(
+                number=len(queues)
+            ),
         ),
         facts={"backend": alias, "workers": living, "queues": [_facts(queue, now) for queue in queues]},
     )
     if living < min_workers:
         report.problems.append(
-            _("TASKS[{alias}] has {living} living workers, and should have {min_workers} or more.").format(
-                alias=repr(alias), living=living, min_workers=min_workers
+            _("TASKS[{alias}] has {workers}, and should have {min_workers} or more.").format(
+                alias=repr(alias), workers=_living_workers(living), min_workers=min_workers
             )
         )
     for queue in queues:
@@ -165,6 +170,10 @@ def ask(broker: Broker, alias: str, max_oldest: float | None, min_workers: int) 
                 ).format(queue=repr(queue.queue), age=f"{age:.0f}", max_oldest=f"{max_oldest:g}")
             )
     return report
+
+
+def _living_workers(number: int) -> str:
+    return ngettext("{number} living worker", "{number} living workers", number).format(number=number)
 
 
 def _facts(queue: QueueCounts, now: datetime) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
 from ...exceptions import QueueError
 from ...scheduling import ScheduleView, list_schedules
@@ -70,9 +70,12 @@ class Command(SpokenCommand):
             self.stderr.write(problem)
         late = sum(1 for view in views if view.late)
         broken = sum(1 for view in views if view.state == "broken")
-        self.stdout.write(
-            _("{number} schedules, {late} late, {broken} broken.").format(number=len(views), late=late, broken=broken)
+        words = ngettext(
+            "{number} schedule, {late} late, {broken} broken.",
+            "{number} schedules, {late} late, {broken} broken.",
+            len(views),
         )
+        self.stdout.write(words.format(number=len(views), late=late, broken=broken))
 
 
 def _facts(views: list[ScheduleView], unknown: list[str], problems: list[str]) -> dict[str, Any]:

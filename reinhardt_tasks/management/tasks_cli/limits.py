@@ -28,7 +28,9 @@ class Limits(Subcommand):
         )
         for line in found.lines:
             table.add(line.key, line.backend, line.rule, line.held, line.waiting, next_start(line))
-        nothing = _("No limit holds back anything that a worker has looked at; what none has looked at yet is not in this.")
+        nothing = _(
+            "No limit holds back anything that a worker has looked at; what none has looked at yet is not in this."
+        )
         # A store that is away may have lines that nobody sees.
         out.table(table, "" if found.away else nothing)
         out.data({"lines": [line_facts(line) for line in found.lines], "away": dict(found.away)})
