@@ -25,6 +25,7 @@ class WorkflowAction:
 
     name: str
     label: str | Promise
+    help: str | Promise
     #: What it does, asked before it is done.
     question: str | Promise
     #: What happened, for a history: in English, translated for whoever reads it.
@@ -41,6 +42,7 @@ WORKFLOW_ACTIONS = {
         WorkflowAction(
             name="retry-failed",
             label=gettext_lazy("Retry from where it failed"),
+            help=gettext_lazy("Run the steps that failed again, and what follows them."),
             question=gettext_lazy("Run the steps that failed again, and what follows them?"),
             done=gettext_noop("Retried from where it failed."),
             does=WorkflowRun.retry_failed,
@@ -49,6 +51,7 @@ WORKFLOW_ACTIONS = {
         WorkflowAction(
             name="retry",
             label=gettext_lazy("Retry from the beginning"),
+            help=gettext_lazy("Run workflows again from the beginning; the results of their steps are forgotten."),
             question=gettext_lazy("Run all of the workflow again? The results of its steps are forgotten."),
             done=gettext_noop("Retried from the beginning."),
             does=WorkflowRun.retry,
@@ -58,6 +61,7 @@ WORKFLOW_ACTIONS = {
         WorkflowAction(
             name="cancel",
             label=gettext_lazy("Cancel"),
+            help=gettext_lazy("Cancel workflows: what waits of them ends, what runs is told to stop."),
             question=gettext_lazy("Cancel this workflow? What waits of it ends, what runs is told to stop."),
             done=gettext_noop("Cancelled."),
             does=WorkflowRun.cancel,

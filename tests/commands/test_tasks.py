@@ -595,6 +595,19 @@ def test_flags_of_django_are_taken_behind_a_subcommand_and_before_it(words: list
     assert parser.parse_args(words).verbosity == 1
 
 
+def test_no_subcommand_asks_in_its_help() -> None:
+    assert [name for name, its in leaves() if not (its.description or "").endswith(".")] == []
+
+
+def test_the_import_does_not_offer_to_repeat_its_backend() -> None:
+    helps = {
+        name: next(a.help for a in its._actions if a.dest == "backend") or ""
+        for name, its in leaves()
+        if " " not in name
+    }
+    assert [name for name, words in helps.items() if "may be repeated" not in words] == ["import"]
+
+
 def test_each_subcommand_has_a_help(capsys: pytest.CaptureFixture[str]) -> None:
     for name, _ in leaves():
         with pytest.raises(SystemExit) as ended:

@@ -9,6 +9,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from ... import operations
 from ...operations import Store
@@ -25,15 +26,14 @@ class Subcommand(ABC):
 
     name: str
     help: str | Promise
+    backend_help: str | Promise = gettext_lazy("Alias in TASKS; may be repeated (default: all).")
 
     def add_arguments(self, parser: CommandParser) -> None:  # noqa: B027 - some have none
         """Add the flags of this subcommand alone."""
 
     def add_common_arguments(self, parser: CommandParser) -> None:
         """Add those that it shares with others."""
-        parser.add_argument(
-            "--backend", action="append", metavar="ALIAS", help=_("Alias in TASKS; may be repeated (default: all).")
-        )
+        parser.add_argument("--backend", action="append", metavar="ALIAS", help=str(self.backend_help))
         add_output_arguments(parser)
 
     @abstractmethod

@@ -27,6 +27,8 @@ class Import(Subcommand):
         "Bring over schedules and waiting tasks of another task system; a second time nothing is left to do."
     )
 
+    backend_help = gettext_lazy("The one alias in TASKS to which everything goes; else where each task says.")
+
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
             "--from",

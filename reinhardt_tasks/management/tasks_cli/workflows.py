@@ -109,7 +109,7 @@ class ActOnWorkflows(Subcommand):
 
     def __init__(self, action: WorkflowAction) -> None:
         self.action = action
-        self.name, self.help = action.name, action.question
+        self.name, self.help = action.name, action.help
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("ids", nargs="+", metavar="ID", help=_("Ids, or beginnings that no other workflow has."))
