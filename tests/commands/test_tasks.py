@@ -131,6 +131,26 @@ def test_list_goes_page_by_page(store: Store) -> None:
     assert f"Go on with --after {ids[2]}" in out
 
 
+def test_a_page_begins_behind_a_task_that_is_named_or_was_there(store: Store) -> None:
+    older, newer = chores.add.enqueue(1).id, chores.add.enqueue(2).id
+    code, out, err = told("list", "--after", "zz")
+    assert (code, out) == (1, "") and "No task has an id that begins with 'zz'" in err
+    for after in (newer[:-1], newer.replace("-", "")):
+        assert [task["id"] for task in data("list", "--after", after)["tasks"]] == [older]
+    assert told("discard", newer, "--yes")[0] == 0
+    assert [task["id"] for task in data("list", "--after", newer)["tasks"]] == [older]
+
+
+def test_the_list_shows_no_exception_beside_a_success(store: Store) -> None:
+    id_ = chores.add.enqueue(1).id
+    put_off(store)
+    assert "ValueError" in told("list")[1]
+    store.broker.retry([id_])
+    succeed(store)
+    out = told("list")[1]
+    assert "SUCCESS" in out and "ValueError" not in out
+
+
 def test_each_filter_narrows_the_list(store: Store) -> None:
     by = worker()
     one = chores.add.enqueue(1).id

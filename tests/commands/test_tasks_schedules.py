@@ -126,6 +126,8 @@ def test_one_is_edited_and_what_is_not_said_stays() -> None:
         (["add", "new", "--task", chores.add.module_path, "--cron", "0 0 3 * * *"], "by --seconds"),
         (["edit", "nightly", "--cron", "0 0 3 * * *"], "by --seconds"),
         (["edit", "nightly", "--every", "1h", "--seconds"], "belongs to a cron expression"),
+        (["add", "new", "--task", chores.add.module_path, "--once", "2020-01-31T08:00"], "--once 2020-01-31 08:00"),
+        (["edit", "nightly", "--once", "2020-01-31T08:00"], "is over: it would never run"),
         (["edit", "nightly", "--seconds"], "Say when it is to run"),
         (["add", "nightly", "--task", chores.add.module_path, "--args", "[1]", "--every", "1h"], "already"),
         (["edit", "nightly"], "what is to be changed"),

@@ -9,11 +9,15 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from ... import operations
+from ...jobs import TaskId, TaskStatus
+from ...operations import Store
 from .base import AWAY, OK, Options, Subcommand, chosen_stores, whole
 from .filters import add_filters, hint_at_names, query_of
 from .output import Output
 from .tables import Table
 from .words import ago
+
+_UNSUCCESSFUL = {TaskStatus.RETRY, TaskStatus.FAILURE, TaskStatus.CANCELLED}
 
 
 class List(Subcommand):
@@ -29,7 +33,9 @@ class List(Subcommand):
     def run(self, options: Options, out: Output) -> int:
         stores = chosen_stores(options)
         query = replace(query_of(options), id_prefix=options["id"])
-        listing = operations.list_tasks(query, of=stores, after=options["after"], limit=options["limit"])
+        listing = operations.list_tasks(
+            query, of=stores, after=_place(options["after"], stores), limit=options["limit"]
+        )
         table = Table([_("id"), _("status"), _("queue"), _("task"), _("arguments"), _("enqueued"), _("exception")])
         for task in listing.tasks:
             table.add(
@@ -39,7 +45,8 @@ class List(Subcommand):
                 task.name,
                 _shortened(task.call.problem or str(task.call)),
                 ago(task.enqueued_at),
-                task.exception.rpartition(".")[2],
+                # A success keeps that of an attempt before it, which nobody has to look at.
+                task.exception.rpartition(".")[2] if task.status in _UNSUCCESSFUL else "",
             )
         out.table(table, _("No task matches."))
         if not listing.tasks and (hint := hint_at_names(query, stores)):
@@ -59,6 +66,16 @@ class List(Subcommand):
             }
         )
         return AWAY if listing.away else OK
+
+
+def _place(after: str | None, stores: list[Store]) -> str | None:
+    """Return the id behind which a page begins. That task may be gone by now; a beginning is that of one that is there."""
+    if after is None:
+        return None
+    try:
+        return str(TaskId(after))
+    except ValueError:
+        return operations.find_task(after, of=stores)[1].id
 
 
 def _shortened(text: str, letters: int = 60) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.management.base import CommandParser
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -16,7 +17,7 @@ from ..schedule_facts import facts_of
 from .base import OK, Options, Subcommand
 from .editing import a_list, an_object
 from .output import Output
-from .words import moment_to_come, span, task_name
+from .words import at_local, moment_to_come, span, task_name
 
 #: Flag → the option of a schedule that it says.
 _OPTIONS = {
@@ -73,6 +74,10 @@ class Changing(Subcommand):
     def schedule(self, options: Options) -> Any:
         """Return the schedule that the flags ask for; None where they say nothing of it."""
         given = {"cron": options["cron"], "tz": options["tz"], "every": options["every"], "at": options["once"]}
+        if options["once"] is not None and options["once"] <= timezone.now():
+            raise OperationRefused(
+                _("--once {moment} is over: it would never run.").format(moment=at_local(options["once"]))
+            )
         if not options["seconds"] and all(value is None for value in given.values()):
             return None
         return schedule_by(**given, seconds=options["seconds"])
