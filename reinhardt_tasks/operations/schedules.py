@@ -18,6 +18,7 @@ from ..redaction import ShownCall, redacted_call, restored_call
 from ..registry import registry
 from ..schedules import At, CronSchedule, IntervalSchedule
 from ..scheduling import people
+from ..scheduling.databases import schedules_database
 from .stores import as_queue_error
 
 
@@ -82,7 +83,7 @@ SCHEDULE_ACTIONS = {
 
 def reading_schedules() -> AbstractContextManager[None]:
     """Raise QueueError from what is done in it where the schedules cannot be read."""
-    return as_queue_error(gettext_lazy("The schedules cannot be read: {reason}"))
+    return as_queue_error(gettext_lazy("The schedules cannot be read: {reason}"), schedules_database())
 
 
 def schedule_by(

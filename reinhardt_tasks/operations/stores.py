@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 from .._compat import task_backends
 from ..backends.base import ReinhardtBackend
 from ..brokers.base import Broker
+from ..brokers.database.session import migrate_hint
 from ..exceptions import OperationRefused, QueueError
 from ..options import did_you_mean
 
@@ -23,15 +24,15 @@ STORE_ERRORS = (QueueError, ConnectionDoesNotExist)
 
 
 @contextmanager
-def as_queue_error(problem: str | Promise) -> Iterator[None]:
-    """Raise QueueError with these words, in which `{reason}` stands, where a database is away or was not migrated.
+def as_queue_error(problem: str | Promise, database: str) -> Iterator[None]:
+    """Raise QueueError with these words, in which `{reason}` stands, where this database is away or was not migrated.
 
     For what is read as rows, by no broker: a broker raises QueueError itself.
     """
     try:
         yield
     except DatabaseError as exc:
-        raise QueueError(str(problem).format(reason=exc)) from exc
+        raise QueueError(f"{str(problem).format(reason=exc)}.{migrate_hint(str(exc), database)}") from exc
 
 
 @dataclass(frozen=True, slots=True)

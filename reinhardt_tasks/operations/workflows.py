@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy, gettext_noop
 
 from ..exceptions import OperationRefused
 from ..workflow_states import ACTIVE, ENDED, ChainStatus
+from ..workflows.places import database
 from ..workflows.runs import WorkflowRun, get_workflow, workflows_like
 from .stores import as_queue_error
 
@@ -74,7 +75,7 @@ WORKFLOW_ACTIONS = {
 
 def reading_workflows() -> AbstractContextManager[None]:
     """Raise QueueError from what is done in it where the workflows cannot be read."""
-    return as_queue_error(gettext_lazy("The workflows cannot be read: {reason}"))
+    return as_queue_error(gettext_lazy("The workflows cannot be read: {reason}"), database())
 
 
 def find_workflow(id_: str) -> WorkflowRun:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from reinhardt_tasks.models import WorkflowRow
 from reinhardt_tasks.operations import Store
 from reinhardt_tasks.workflow_states import ChainStatus
 from reinhardt_tasks.workflows import Workflow, get_workflow, step
+from reinhardt_tasks.workflows.places import database
 from tests.admin.test_workflows import fail_next, fan
 from tests.operations import chores
 from tests.operations.stores import database_store, redis_store, store
@@ -63,6 +65,12 @@ def test_members_of_a_step_are_told_on_request_and_what_failed_alone(database_st
     assert names("--failed") == ["files[0]"]
     assert data("workflows", "show", id_)["steps"][1]["members"] == [1, 3]
     assert "1 of 3" in told("workflows", "show", id_)[1].partition("files")[2]
+
+
+def test_a_table_that_is_not_there_is_answered_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(WorkflowRow._meta, "db_table", "reinhardt_tasks_nowhere")
+    code, _, err = told("workflows", "list")
+    assert code == 3 and "reinhardt_tasks_nowhere" in err and f"Run `manage.py migrate --database {database()}`." in err
 
 
 def test_one_is_cancelled_and_retried(database_store: Store) -> None:

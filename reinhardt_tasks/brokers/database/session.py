@@ -91,12 +91,14 @@ class Session:
 
     def _sentence(self, exc: Exception) -> str:
         reason = str(exc).strip() or type(exc).__name__
-        hint = (
-            f" Run `manage.py migrate --database {self.alias}`."
-            if "no such table" in reason or "does not exist" in reason or "doesn't exist" in reason
-            else ""
-        )
-        return f"The task queue in the database {self.alias!r} failed: {reason}.{hint}"
+        return f"The task queue in the database {self.alias!r} failed: {reason}.{migrate_hint(reason, self.alias)}"
+
+
+def migrate_hint(reason: str, alias: str) -> str:
+    """Return the way out, for a database that says that a table is not there; else nothing."""
+    if any(words in reason for words in ("no such table", "does not exist", "doesn't exist")):
+        return f" Run `manage.py migrate --database {alias}`."
+    return ""
 
 
 def dialect_of(connection: BaseDatabaseWrapper) -> Dialect:
