@@ -1,4 +1,4 @@
-"""Settings of the census site: SQLite by default, two environment variables to change that.
+"""Settings of the census site: SQLite by default; environment variables change that, and more.
 
 CENSUS_DB         path of the SQLite file (default: var/census.sqlite3 beside manage.py)
 CENSUS_REDIS_URL  where it is set, tasks go to this Redis instead of the database
