@@ -35,6 +35,7 @@ def test_what_croniter_made_of_an_expression_is_kept_by_each_thread_for_itself()
 
 
 def test_so_many_expressions_are_kept_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cron, "_readers", cron._Readers())
     monkeypatch.setattr(cron, "_MOST_READERS", 3)
     for minute in range(10):
         assert CronSchedule(f"{minute} * * * *", "UTC").next_after(NEW_YEAR - timedelta(minutes=1)) is not None
