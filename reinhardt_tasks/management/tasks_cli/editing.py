@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
-import json
-from typing import Any
-
 from django.core.management.base import CommandParser
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -13,6 +9,7 @@ from django.utils.translation import gettext_lazy
 from ... import operations
 from ...exceptions import OperationRefused
 from .base import OK, Options, Subcommand, chosen_stores
+from .calls import add_call
 from .output import Output
 
 
@@ -24,17 +21,7 @@ class Edit(Subcommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("id", metavar="ID", help=_("Its id, or a beginning that no other has."))
-        # `args` is a word of Django's own among the options.
-        parser.add_argument(
-            "--args", dest="call_args", type=a_list, metavar="JSON", help=_("All positional arguments, as a JSON list.")
-        )
-        parser.add_argument(
-            "--kwargs",
-            dest="call_kwargs",
-            type=an_object,
-            metavar="JSON",
-            help=_("All named arguments, as a JSON object."),
-        )
+        add_call(parser)
         parser.add_argument(
             "--no-run", action="store_true", help=_("Leave a failed one as it is, with its new arguments.")
         )
@@ -67,24 +54,3 @@ def _told(out: Output, action: str, of: str, id_: str) -> int:
     out.say(id_)
     out.data({"action": action, "of": of, "id": id_})
     return OK
-
-
-def a_list(text: str) -> list[Any]:
-    value = _json(text)
-    if not isinstance(value, list):
-        raise argparse.ArgumentTypeError(_("must be a JSON list, as in '[1, \"a\"]', not {text}").format(text=text))
-    return value
-
-
-def an_object(text: str) -> dict[str, Any]:
-    value = _json(text)
-    if not isinstance(value, dict):
-        raise argparse.ArgumentTypeError(_("must be a JSON object, as in '{{\"a\": 1}}', not {text}").format(text=text))
-    return value
-
-
-def _json(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError as exc:
-        raise argparse.ArgumentTypeError(_("is no JSON: {exc}").format(exc=exc)) from None

@@ -15,7 +15,7 @@ from ...schedules.declarations import CATCH_UPS, OVERLAPS
 from ...scheduling import people
 from ..schedule_facts import facts_of
 from .base import OK, Options, Subcommand
-from .editing import a_list, an_object
+from .calls import add_call
 from .output import Output
 from .words import at_local, moment_to_come, span, task_name
 
@@ -49,17 +49,7 @@ class Changing(Subcommand):
         parser.add_argument(
             "--once", type=moment_to_come, metavar="WHEN", help=_("When: once, 2h (from now) or a moment.")
         )
-        # `args` is a word of Django's own among the options.
-        parser.add_argument(
-            "--args", dest="call_args", type=a_list, metavar="JSON", help=_("All positional arguments, as a JSON list.")
-        )
-        parser.add_argument(
-            "--kwargs",
-            dest="call_kwargs",
-            type=an_object,
-            metavar="JSON",
-            help=_("All named arguments, as a JSON object."),
-        )
+        add_call(parser)
         parser.add_argument("--to-backend", metavar="ALIAS", help=_("Where its tasks go; else where the task says."))
         parser.add_argument("--queue", metavar="NAME", help=_("Their queue; else the task's own."))
         parser.add_argument("--priority", type=int, metavar="N", help=_("Their priority; else the task's own."))
