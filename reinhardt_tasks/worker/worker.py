@@ -349,9 +349,19 @@ class Worker:
         back: list[Outcome] = [Released(claim=claim, delay=delay) for claim in claims]
         self._held.update({claim.job.id: claim for claim in claims})
         try:
-            self._forget(back, self.broker.settle(back))
+            self._settle(back)
         except QueueError as exc:
             self._put_off(back, exc)
+
+    def _settle(self, outcomes: list[Outcome]) -> None:
+        """Settle without a claim; put off what lies in a part of the store that is away."""
+        try:
+            lost = self.broker.settle(outcomes)
+        except PartlySettled as exc:
+            self._outages.put_off(exc.unsettled)
+            outcomes = [outcome for outcome in outcomes if outcome not in exc.unsettled]
+            lost = exc.lost
+        self._forget(outcomes, lost)
 
     def _began(self, execution: Execution) -> None:
         """Called in the task's thread, or the loop's."""
@@ -557,14 +567,17 @@ class Worker:
             outcomes, self._outcomes = self._outcomes, []
         # What the store has refused before must not take the others with it.
         for some in (outcomes, self._outages.rest()):
-            if not some:
-                continue
             try:
-                self._forget(some, self.broker.settle(some))
+                if some:
+                    self._settle(some)
             except Exception as exc:
-                logger.warning(
-                    "%d tasks could not be settled, and run again when the lease is over: %s", len(some), exc
-                )
+                _warn_of_unsettled(len(some), exc)
+        if left := self._outages.put_by:
+            _warn_of_unsettled(left, "a part of the store is away")
+
+
+def _warn_of_unsettled(number: int, reason: object) -> None:
+    logger.warning("%d tasks could not be settled, and run again when the lease is over: %s", number, reason)
 
 
 def makes_ready(outcome: Outcome) -> bool:

@@ -10,13 +10,14 @@ import pytest
 
 from reinhardt_tasks.brokers.base import BOTH, Pulse, WorkerInfo
 from reinhardt_tasks.brokers.memory import MemoryBroker
-from reinhardt_tasks.exceptions import QueueError
+from reinhardt_tasks.exceptions import PartlySettled, QueueError
 from reinhardt_tasks.jobs import Claim, Outcome, Succeeded, TaskStatus
 from reinhardt_tasks.options import BackendOptions
 from reinhardt_tasks.tasks import task
+from reinhardt_tasks.worker import Worker, WorkerConfig
 from tests.servers import wait_until
 
-from .running import AT_ONCE, QUICK_LEASE, SOON, Clock, ended, enqueued, job_for, stored, working
+from .running import AT_ONCE, QUICK_LEASE, SOON, Clock, Door, ended, enqueued, job_for, stored, working
 
 OPTIONS = BackendOptions(backoff=AT_ONCE, lease=QUICK_LEASE)
 
@@ -159,6 +160,25 @@ def test_what_the_store_refuses_takes_nothing_with_it_when_the_worker_stops() ->
         worker.stop()
         wait_until(lambda: stored(broker, held).status is TaskStatus.PENDING, "it is given back", timeout=SOON)
         go.set()
+
+
+class Parted(MemoryBroker):
+    """Records the first outcome; the part that keeps the others is away."""
+
+    def settle(self, outcomes: Sequence[Outcome]) -> list[Claim]:
+        super().settle(outcomes[:1])
+        raise PartlySettled("A part is away.", unsettled=outcomes[1:], lost=[])
+
+
+def test_what_is_given_back_to_a_store_of_which_a_part_is_away_waits_for_that_part_alone() -> None:
+    broker = Parted()
+    worker = Worker(broker, OPTIONS, Door, WorkerConfig())
+    broker.enqueue([job_for(give_back, number) for number in range(2)])
+    first, second = broker.claim(None, 2, worker.info)
+    worker._return([first, second], delay=0.0)
+    assert stored(broker, first.job).status is TaskStatus.PENDING
+    assert list(worker._held) == [second.job.id]
+    assert (worker._outages.put_by, worker._outcomes, worker._outages.is_resting) == (1, [], False)
 
 
 class Shaky(MemoryBroker):
