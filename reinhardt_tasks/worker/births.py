@@ -5,6 +5,7 @@ A copy starts at once and shares memory; it needs `fork`, which macOS has but wh
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import os
@@ -31,6 +32,10 @@ def fork(run: Callable[[], None], clean: Callable[[], None]) -> int:
     """Run something in a copy of this process, after `clean` has closed there what it is not to have; return its id."""
     sys.stdout.flush()
     sys.stderr.flush()
+    # What is loaded by now stays. The garbage collector of a copy would write into each of its objects, and so make pages its
+    # own that both could share; see the documentation of gc.freeze().
+    gc.collect()
+    gc.freeze()
     pid = os.fork()
     if pid == 0:
         _become(run, clean)

@@ -31,8 +31,9 @@ class Outages:
         self._worker = worker
         self._failures = 0
         self._later: list[tuple[float, Outcome]] = []
-        #: The id of a job and the token of its claim → how often the outcome was refused.
+        #: The id of a job and the token of its claim → how often its outcome was refused, and how often put off with others.
         self._refusals: Counter[tuple[str, int]] = Counter()
+        self._delays: Counter[tuple[str, int]] = Counter()
         self.retry_at = 0.0
 
     @property
@@ -63,21 +64,31 @@ class Outages:
         self.retry_at = 0.0
 
     def put_off(self, outcomes: Sequence[Outcome]) -> None:
-        """Keep outcomes whose part of the store is away, or which the store has refused."""
-        at = time.monotonic() + PART_PAUSE
-        self._later += [(at, outcome) for outcome in outcomes]
+        """Keep outcomes whose part of the store is away, or is thought to be: one of them may be the fault."""
+        self._delays.update(map(_key, outcomes))
+        self._keep(outcomes)
 
     @property
     def put_by(self) -> int:
         """How many outcomes wait for a part of the store."""
         return len(self._later)
 
-    def due(self) -> list[Outcome]:
-        """Take out what was put off and is to be tried again now; all of it where nothing is far off."""
+    def due(self) -> tuple[list[Outcome], list[Outcome]]:
+        """Take out what was put off and is to be tried again now: what may go with others, and what is to be sifted."""
+        if not self._later:
+            return [], []
         now = time.monotonic()
         ready = [outcome for at, outcome in self._later if at <= now]
         self._later = [(at, outcome) for at, outcome in self._later if at > now]
-        return ready
+        suspects = [outcome for outcome in ready if self._is_suspect(outcome)]
+        return [outcome for outcome in ready if outcome not in suspects], suspects
+
+    def settled(self, outcomes: Sequence[Outcome]) -> None:
+        """Take note of what the store has taken."""
+        if self._refusals or self._delays:
+            for outcome in outcomes:
+                self._refusals.pop(_key(outcome), None)
+                self._delays.pop(_key(outcome), None)
 
     def rest(self) -> list[Outcome]:
         """Take out everything that was put off."""
@@ -105,8 +116,6 @@ class Outages:
         left: list[Outcome] = []
         for outcome in refused:
             self._try_again(outcome, recorded, lost, left)
-        for outcome in recorded:
-            self._refusals.pop(_key(outcome), None)
         if not left:
             self.recovered()
         return recorded, lost, left
@@ -126,7 +135,15 @@ class Outages:
             elif self._is_refused_for_good(outcome, exc):
                 left.append(_refusal(outcome, exc))
             else:
-                self.put_off([outcome])
+                self._keep([outcome])
+
+    def _keep(self, outcomes: Sequence[Outcome]) -> None:
+        at = time.monotonic() + PART_PAUSE
+        self._later += [(at, outcome) for outcome in outcomes]
+
+    def _is_suspect(self, outcome: Outcome) -> bool:
+        """Return whether to try it alone: always once it was refused, else each time that it was put off often enough."""
+        return self._refusals[_key(outcome)] > 0 or self._delays[_key(outcome)] % SUSPICIOUS == 0
 
     def _is_refused_for_good(self, outcome: Outcome, exc: Exception) -> bool:
         job = outcome.claim.job

@@ -218,11 +218,14 @@ class Worker:
     def _settle_and_claim(self) -> None:
         if self._outages.is_resting:
             return
+        due, suspects = self._outages.due()
+        if suspects:
+            self._sift(suspects)
         with self._news:
             # What has ended takes no room: counted while it is there.
             free = self._room()
             room = self._hopes.worth_asking(free)
-            outcomes, self._outcomes = [*self._outages.due(), *self._outcomes], []
+            outcomes, self._outcomes = [*due, *self._outcomes], []
         if not outcomes and not room.kinds:
             return
         self._is_exchanging = True
@@ -237,8 +240,7 @@ class Worker:
             first, *others = self._order.turns() if room.kinds else [self.config.queues]
             lost, claims = self.broker.exchange(outcomes, first, room, self.info)
         except PartlySettled as exc:
-            self._outages.put_off(exc.unsettled)
-            outcomes = [outcome for outcome in outcomes if outcome not in exc.unsettled]
+            outcomes = self._put_by(outcomes, exc.unsettled)
             lost, claims = exc.lost, exc.claims
         except Exception as exc:
             self._put_off(outcomes, exc)
@@ -358,10 +360,14 @@ class Worker:
         try:
             lost = self.broker.settle(outcomes)
         except PartlySettled as exc:
-            self._outages.put_off(exc.unsettled)
-            outcomes = [outcome for outcome in outcomes if outcome not in exc.unsettled]
+            outcomes = self._put_by(outcomes, exc.unsettled)
             lost = exc.lost
         self._forget(outcomes, lost)
+
+    def _put_by(self, outcomes: list[Outcome], unsettled: Sequence[Outcome]) -> list[Outcome]:
+        """Keep what a part of the store did not take for later; return the others."""
+        self._outages.put_off(unsettled)
+        return [outcome for outcome in outcomes if outcome not in unsettled]
 
     def _began(self, execution: Execution) -> None:
         """Called in the task's thread, or the loop's."""
@@ -465,6 +471,7 @@ class Worker:
         return self.config.burst and not self._hopes and not self._outages.is_on
 
     def _forget(self, outcomes: list[Outcome], lost: list[Claim]) -> None:
+        self._outages.settled(outcomes)
         gone = {claim.job.id for claim in lost}
         for claim in lost:
             logger.warning(
@@ -502,6 +509,10 @@ class Worker:
             return
         with self._news:
             outcomes, self._outcomes = self._outcomes, []
+        self._sift(outcomes)
+
+    def _sift(self, outcomes: list[Outcome]) -> None:
+        """Settle outcomes one by one; what cannot be settled now waits with the others."""
         recorded, lost, left = self._outages.sift(outcomes)
         self._forget(recorded, lost)
         with self._news:

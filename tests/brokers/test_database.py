@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from django.db import connections, transaction
@@ -11,10 +15,11 @@ from reinhardt_tasks.brokers.base import BOTH, Broker, Query
 from reinhardt_tasks.brokers.database import DatabaseBroker, waiting
 from reinhardt_tasks.brokers.database.ears import PollingEar
 from reinhardt_tasks.jobs import Released, Retrying, Succeeded, TaskStatus
+from tests.servers import wait_until
 
 from .contract import BrokerContract
 from .promises.base import attempt_of, claimed, ids_of, new_job, new_worker, running, signed_in, stored_job
-from .promises.waiting import WaitingThread, begun
+from .promises.waiting import TOO_LATE, WaitingThread, begun
 
 
 class TestDatabaseBroker(BrokerContract):
@@ -93,12 +98,59 @@ class TestDatabaseBroker(BrokerContract):
         with begun(WaitingThread(patient)):
             broker.resume(job.queue)
 
-    def test_who_is_told_nothing_looks_as_often_as_it_is_said(self, broker: Broker) -> None:
+    def test_what_nobody_is_told_of_is_seen_by_whoever_just_heard_of_something_else(
+        self, broker: Broker, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Telling takes its rests; those who go to sleep in one have heard what was told before it, and nothing since."""
+        if connections[self.database].vendor != "postgresql":
+            pytest.skip("Only PostgreSQL is told of tasks one by one.")
+        monkeypatch.setattr(waiting, "QUIET", 1.0)
+        monkeypatch.setattr(waiting, "SETTLE", 1.2)
+        patient, worker = self.another_broker(), new_worker()
+        patient.poll_interval = 3600
+        is_claimed, is_asleep = threading.Event(), WaitingThread(patient)
+
+        def work() -> bool:
+            patient.wait(None, 0)  # From here on it listens.
+            broker.enqueue([new_job()])
+            claimed(broker, worker)
+            is_claimed.set()
+            return is_asleep()
+
+        with ThreadPoolExecutor(1) as threads:
+            ended = threads.submit(work)
+            is_claimed.wait(TOO_LATE)
+            wait_until(is_asleep.has_begun, "it sleeps")
+            broker.enqueue([new_job()])
+            assert ended.result(TOO_LATE) is True
+
+    def test_what_is_stored_late_is_told_of(self, broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Whoever was told before has looked by then."""
+        if connections[self.database].vendor != "postgresql":
+            pytest.skip("Only PostgreSQL is told of tasks one by one.")
         assert isinstance(broker, DatabaseBroker)
+        patient, insert = self.another_broker(), broker.session.dialect.insert
+        patient.poll_interval = 3600
+
+        def slowly(*args: Any) -> int:
+            time.sleep(waiting.QUIET)
+            return insert(*args)
+
+        monkeypatch.setattr(broker.session.dialect, "insert", slowly)
+        with begun(WaitingThread(patient)):
+            broker._notified_at = time.monotonic()
+            broker.enqueue([new_job()])
+
+    @pytest.mark.parametrize(("idle_for", "factor"), [(0.0, None), (3.0, 0.3), (3600.0, 1.0)])
+    def test_who_is_told_nothing_looks_the_rarer_the_longer_nothing_came(
+        self, broker: Broker, idle_for: float, factor: float | None
+    ) -> None:
+        assert isinstance(broker, DatabaseBroker)
+        broker.found_at = time.monotonic() - idle_for
         ear = _Deaf()
         with pytest.raises(_Stop):
-            waiting.wait(broker, ear, None, 3600, BOTH)
-        assert ear.nap == broker.poll_interval
+            waiting.wait(broker, ear, None, 7200, BOTH)
+        assert ear.nap == pytest.approx(factor * broker.poll_interval if factor else waiting.POLL_FIRST, rel=0.2)
 
     def test_backends_that_share_a_database_do_not_meet(self, broker: Broker) -> None:
         other = self.another_broker("other")

@@ -10,8 +10,9 @@ import pytest
 
 from reinhardt_tasks.exceptions import QueueError
 from reinhardt_tasks.jobs import Job, Progress, Released, Retrying, Succeeded, TaskStatus
+from reinhardt_tasks.tasks import task
 from tests.servers import RedisServer, wait_until
-from tests.worker.running import working
+from tests.worker.running import job_for, working
 
 from .promises.base import attempt_of, ids_of, new_job, new_worker, signed_in, stored_job
 from .redis_makers import Make, make
@@ -96,3 +97,27 @@ def test_a_password_that_is_wrong_or_missing_is_named_and_not_shown(password: st
                 verb()
             assert "wrong" not in str(caught.value)
         assert make(server.url).enqueue([new_job()])
+
+
+@task
+def give_back_letters(number: int) -> str:
+    return "x" * number
+
+
+@pytest.mark.parametrize("shards", [1, 2])
+def test_a_result_that_the_server_does_not_take_fails_its_task_alone(
+    own_server: RedisServer, make: Make, monkeypatch: pytest.MonkeyPatch, shards: int
+) -> None:
+    """It cuts the connection of whoever sends a text of more than it allows."""
+    monkeypatch.setattr("reinhardt_tasks.worker.outages.PART_PAUSE", 0.1)
+    with own_server.client() as client:
+        client.config_set("proto-max-bulk-len", 1024 * 1024)
+    broker = make(own_server.url, shards)
+    jobs = [job_for(give_back_letters, number) for number in (2 * 1024 * 1024, *range(20))]
+    large, *small = broker.enqueue(jobs)
+    with working(broker, QUICK):
+        assert {job.status for job in all_ended(broker, small)} == {TaskStatus.SUCCESS}
+        (failed,) = all_ended(broker, [large])
+    assert failed.status is TaskStatus.FAILURE
+    assert failed.history[-1].exception == "reinhardt_tasks.exceptions.BackendError"
+    assert "refused the outcome" in failed.history[-1].traceback

@@ -181,6 +181,27 @@ def test_what_is_given_back_to_a_store_of_which_a_part_is_away_waits_for_that_pa
     assert (worker._outages.put_by, worker._outcomes, worker._outages.is_resting) == (1, [], False)
 
 
+class PickyPart(Picky):
+    """Its only part takes nothing of what it is given together with what it refuses."""
+
+    def settle(self, outcomes: Sequence[Outcome]) -> list[Claim]:
+        try:
+            return super().settle(outcomes)
+        except ValueError:
+            raise PartlySettled("A part is away.", unsettled=outcomes, lost=[]) from None
+
+
+def test_an_outcome_that_a_part_of_the_store_refuses_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reinhardt_tasks.worker.outages.PART_PAUSE", 0.1)
+    broker = PickyPart(now=Clock(frozen=True))
+    refused, *others = broker.enqueue([job_for(give_back, each) for each in ("refuse me", *range(5))])
+    with working(broker, OPTIONS):
+        assert {job.status for job in ended(broker, *others)} == {TaskStatus.SUCCESS}
+        (failed,) = ended(broker, refused)
+    assert failed.status is TaskStatus.FAILURE
+    assert failed.history[-1].exception == "reinhardt_tasks.exceptions.BackendError"
+
+
 class Shaky(MemoryBroker):
     """Cuts the way of the first outcomes, and of nothing else."""
 

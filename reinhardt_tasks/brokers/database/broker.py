@@ -69,6 +69,8 @@ class DatabaseBroker(Broker):
         self._all_ears: list[Ear] = []
         #: How often `wake` was called; each ear knows how many of these it has heard.
         self.wakes = 0
+        #: When something was ready here last, by the monotonic clock.
+        self.found_at = 0.0
         self._fronts = Fronts()
         self._beats: dict[str, float] = {}
         self._promoted_at = 0.0
@@ -279,7 +281,11 @@ class DatabaseBroker(Broker):
                 "In a transaction of isolation level REPEATABLE READ it may be held by one that is not to be seen there."
             )
         sql, params = insert_sql(self._dialect, self.alias, jobs)
-        made = self._dialect.insert(cursor, sql, params, self._channel if self._should_notify() else None)
+        is_told = self._should_notify()
+        made = self._dialect.insert(cursor, sql, params, self._channel if is_told else None)
+        if not is_told and self._is_silence_over():
+            # It took so long that whoever was told before has looked, and it was not there yet.
+            self._notify_listeners()
         now = datetime.now(UTC)
         # What a bulk stores is told without reading it back; only where a row was there already has anybody to look.
         stored = [as_enqueued(job, now) for job in jobs]
@@ -329,6 +335,8 @@ class DatabaseBroker(Broker):
         rows = self._take(
             cursor, [Stretch(lane, kind, room.for_kind(kind)) for lane in lanes for kind in room.kinds], room, worker
         )
+        if rows:
+            self.found_at = time.monotonic()
         jobs = sorted(map(job_of, rows), key=lambda job: (-job.priority, job.due_at, job.id))
         started = [job.id for job in jobs if job.once_until is Until.STARTED]
         if started:
@@ -497,11 +505,13 @@ class DatabaseBroker(Broker):
             return False
         if self.session.connection.in_atomic_block:
             return True
-        now = time.monotonic()
-        if now - self._notified_at < waiting.QUIET:
+        if not self._is_silence_over():
             return False
-        self._notified_at = now
+        self._notified_at = time.monotonic()
         return True
+
+    def _is_silence_over(self) -> bool:
+        return time.monotonic() - self._notified_at >= waiting.QUIET
 
     def _notify_now(self, is_due: bool) -> None:
         if not is_due:

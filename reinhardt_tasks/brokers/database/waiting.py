@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 #: A process that enqueues tells listeners at most once in QUIET seconds; who was told looks again after SETTLE seconds.
 QUIET, SETTLE = 0.02, 0.03
+#: Where nobody tells anything, the first looks after something was there follow one another after so many seconds, later ones
+#: after a part of the time for which nothing has been: what comes then waits for a part of the time that it took to come.
+POLL_FIRST, POLL_PART = 0.05, 0.1
 #: The least seconds between two looks of whoever waits for one kind alone.
 GLANCE = 0.05
 
@@ -25,23 +28,33 @@ def wait(broker: DatabaseBroker, ear: Ear, queues: Queues, timeout: float, kinds
     settle_at = None
     while True:
         # The ear is set before the tables are looked at, so that nothing falls between the two.
-        ear.listen(0)
+        if ear.listen(0):
+            settle_at = time.monotonic() + SETTLE
         if ear.wakes_heard != broker.wakes:
             ear.wakes_heard = broker.wakes
             return True
         is_ready, due_in = look(broker, queues, kinds)
-        left = deadline - time.monotonic()
+        now = time.monotonic()
+        left = deadline - now
+        if is_ready:
+            broker.found_at = now
         if is_ready or left <= 0:
             return is_ready
-        look_every = broker.poll_interval * (broker.session.dialect.look_factor if ear.is_told else 1.0)
-        nap = min(left, look_every, due_in if due_in is not None else left)
+        nap = min(left, _look_every(broker, ear, now), due_in if due_in is not None else left)
         if settle_at is not None:
-            nap = min(nap, max(0.0, settle_at - time.monotonic()))
+            nap = min(nap, max(0.0, settle_at - now))
         heard = ear.listen(max(0.0, nap))
         if heard and kinds != BOTH:
             # Whoever has room for one kind hears of all that becomes of the other.
             time.sleep(GLANCE)
         settle_at = time.monotonic() + SETTLE if heard else None
+
+
+def _look_every(broker: DatabaseBroker, ear: Ear, now: float) -> float:
+    """Return the seconds until the next look of whoever hears nothing."""
+    if ear.is_told:
+        return broker.poll_interval * broker.session.dialect.look_factor
+    return min(broker.poll_interval, max(POLL_FIRST, (now - broker.found_at) * POLL_PART))
 
 
 def look(broker: DatabaseBroker, queues: Queues, kinds: Kinds) -> tuple[bool, float | None]:

@@ -127,7 +127,7 @@ class RedisBroker(Broker):
         if not wanted:
             return {}
         with faults.translated(self):
-            async with self.connections.asender.pipeline(transaction=False) as pipeline:
+            async with (await self.connections.asender()).pipeline(transaction=False) as pipeline:
                 for id_ in wanted:
                     pipeline.hgetall(f"{self.base}job:{id_}")
                 return self._jobs_of(wanted, await pipeline.execute(raise_on_error=False))
@@ -368,7 +368,7 @@ class RedisBroker(Broker):
 
     async def _acall(self, name: str, args: Sequence[Any]) -> Any:
         with faults.translated(self):
-            return await script(name).acall(self.connections.asender, self.base, args)
+            return await script(name).acall(await self.connections.asender(), self.base, args)
 
     def _take(self, name: str, args: Sequence[Any]) -> Any:
         """Call a script that gives out claims: once, since a second time would give out more."""
@@ -425,7 +425,7 @@ class RedisBroker(Broker):
         if not self._replicas:
             return await self._acall("enqueue", args)
         with faults.translated(self):
-            async with self.connections.asender.client() as one:
+            async with (await self.connections.asender()).client() as one:
                 answer = await script("enqueue").acall(one, self.base, args)
                 self._check_replicas(await one.wait(self._replicas, int(self._replica_timeout * 1000)))
             return answer

@@ -11,8 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-import weakref
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -58,7 +57,8 @@ class Connections:
         self.target = target
         self._lock = threading.Lock()
         self._clients: dict[tuple[str, int], Any] = {}
-        self._async: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Any] = weakref.WeakKeyDictionary()
+        #: The client of each event loop, and the generator that closes it with the loop.
+        self._async: dict[asyncio.AbstractEventLoop, tuple[Any, AsyncGenerator[None]]] = {}
 
     @property
     def sender(self) -> Any:
@@ -72,13 +72,26 @@ class Connections:
     def sleeper(self) -> Any:
         return self._client("sleeper", retries=0, socket_timeout=None)
 
-    @property
-    def asender(self) -> Any:
-        """The client of the running event loop."""
+    async def asender(self) -> Any:
+        """Return the client of the running event loop.
+
+        A loop may be a short one: under WSGI each call of an async view has its own. What it had open is closed with it.
+        """
         loop = asyncio.get_running_loop()
         if loop not in self._async:
-            self._async[loop] = self._make_async()
-        return self._async[loop]
+            client = self._make_async()
+            until_the_end = self._closing(loop, client)
+            self._async[loop] = client, until_the_end
+            await anext(until_the_end)
+        return self._async[loop][0]
+
+    async def _closing(self, loop: asyncio.AbstractEventLoop, client: Any) -> AsyncGenerator[None]:
+        """Close a client when its loop ends: whoever ends a loop ends the generators that are open in it."""
+        try:
+            yield
+        finally:
+            self._async.pop(loop, None)
+            await client.aclose()
 
     def close(self) -> None:
         with self._lock:
@@ -141,7 +154,8 @@ class Connections:
                 **kwargs,
             )
             return sentinel.master_for(self.target.service)
-        return redis.asyncio.Redis(connection_pool=redis.asyncio.ConnectionPool.from_url(self.target.url, **kwargs))
+        # "From" a pool: it is closed with this one.
+        return redis.asyncio.Redis.from_pool(redis.asyncio.ConnectionPool.from_url(self.target.url, **kwargs))
 
 
 def redis_url(url: str) -> dict[str, Any]:

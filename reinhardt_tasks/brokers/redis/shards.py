@@ -164,8 +164,12 @@ class ShardedBroker(Broker):
         return self.exchange([], queues, limit, worker)[1]
 
     def settle(self, outcomes: Sequence[Outcome]) -> list[Claim]:
-        """See the contract. A follower that belongs to another shard is kept with the success until it has arrived there."""
-        lost, unsettled = self._settle(outcomes)
+        """See the contract. A follower that belongs to another shard is kept with the success until it has arrived there.
+
+        A shard that rests is asked all the same, and none is sent to rest: whoever tries outcomes one by one must not take a
+        rest for a refusal.
+        """
+        lost, unsettled = self._settle(outcomes, self.shards)
         if unsettled:
             raise PartlySettled(_AWAY, unsettled=unsettled, lost=lost)
         return lost
@@ -173,20 +177,24 @@ class ShardedBroker(Broker):
     def exchange(
         self, outcomes: Sequence[Outcome], queues: Queues, limit: int | Room, worker: WorkerInfo
     ) -> tuple[list[Claim], list[Claim]]:
-        lost, unsettled = self._settle(outcomes)
+        asked = self._awake()
+        lost, unsettled = self._settle(outcomes, asked)
+        for shard, _ in self._grouped(unsettled, self._place_of_outcome):
+            if shard in asked:
+                self._rest(shard)
         room = Room.of(limit)
         claims = self._claim(queues, room, worker) if room.kinds else []
         if unsettled:
             raise PartlySettled(_AWAY, unsettled=unsettled, lost=lost, claims=claims)
         return lost, claims
 
-    def _settle(self, outcomes: Sequence[Outcome]) -> tuple[list[Claim], list[Outcome]]:
-        """Settle what can be; return the claims that were lost, and the outcomes whose shard is away."""
+    def _settle(self, outcomes: Sequence[Outcome], asked: Sequence[RedisBroker]) -> tuple[list[Claim], list[Outcome]]:
+        """Settle what belongs to the shards that are asked; return the claims that were lost, and the outcomes of others and
+        of those that did not take theirs."""
         lost: list[Claim] = []
         unsettled: list[Outcome] = []
-        awake = self._awake()
-        for shard, some in self._grouped(outcomes, lambda outcome: self.place_of(outcome.claim.job)):
-            if shard not in awake:
+        for shard, some in self._grouped(outcomes, self._place_of_outcome):
+            if shard not in asked:
                 unsettled += some
                 continue
             try:
@@ -195,8 +203,10 @@ class ShardedBroker(Broker):
                     self._pass_on(shard)
             except QueueError:
                 unsettled += some
-                self._rest(shard)
         return lost, unsettled
+
+    def _place_of_outcome(self, outcome: Outcome) -> RedisBroker:
+        return self.place_of(outcome.claim.job)
 
     def _claim(self, queues: Queues, room: Room, worker: WorkerInfo) -> list[Claim]:
         shares = self._shares(queues, room)
