@@ -26,10 +26,16 @@ class Setup:
     store: str
     arguments: tuple[str, ...] = ()
     says: str
+    #: Whether a peer that runs without Django loads it, as it has to in a Django project.
+    in_django: bool = False
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {"BENCHMARK_IN_DJANGO": "1"} if self.in_django else {}
 
 
-def _peer(name: str, store: str, says: str, *arguments: str) -> Setup:
-    return Setup(system=_PEERS[name], store=store, says=f"{name}, {says}", arguments=arguments)
+def _peer(name: str, store: str, says: str, *arguments: str, in_django: bool = False) -> Setup:
+    return Setup(system=_PEERS[name], store=store, says=f"{name}, {says}", arguments=arguments, in_django=in_django)
 
 
 def _ours(store: str, says: str, *arguments: str) -> Setup:
@@ -43,8 +49,10 @@ SETUPS = (
     _ours("redis", "`--processes 4 --concurrency 1`", "--processes", "4", "--concurrency", "1"),
     _peer("celery", "redis", "prefork of 1"),
     _peer("celery", "redis", "prefork of 4", "--concurrency", "4"),
-    _peer("dramatiq", "redis", "1 process of 8 threads"),
-    _peer("dramatiq", "redis", "its default: a process for each of 2 cores", "--processes", "2"),
+    _peer("dramatiq", "redis", "1 process of 8 threads, without Django"),
+    _peer("dramatiq", "redis", "1 process of 8 threads, in a Django project", in_django=True),
+    _peer("dramatiq", "redis", "its default: a process for each of 2 cores, without Django", "--processes", "2"),
+    _peer("dramatiq", "redis", "the same in a Django project", "--processes", "2", in_django=True),
     _ours("sqlite", "1 thread", "--concurrency", "1"),
     _ours("sqlite", "4 threads"),
     _ours("sqlite", "`--processes 4 --concurrency 1`", "--processes", "4", "--concurrency", "1"),
@@ -72,7 +80,7 @@ def memory(rounds: int) -> list[str]:
 
 
 def _look(setup: Setup, place: Place) -> tuple[float, int, float]:
-    with Remote(setup.system, place.environment, place.folder) as remote:
+    with Remote(setup.system, {**place.environment, **setup.environment}, place.folder) as remote:
         remote.setup()
         stamps = place.folder / "stamps"
         # It waits there already: its delay is the time that the worker needs to begin.

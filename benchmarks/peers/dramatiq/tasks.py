@@ -13,6 +13,12 @@ from benchmarks.delays import write_delay
 
 _URL = os.environ["BENCHMARK_REDIS_URL"]
 
+# Dramatiq does without Django. In a Django project its worker loads it, by django-dramatiq for one.
+if os.environ.get("BENCHMARK_IN_DJANGO"):
+    import django
+
+    django.setup()
+
 broker = RedisBroker(url=_URL)
 broker.add_middleware(Results(backend=RedisBackend(url=_URL), store_results=True))
 dramatiq.set_broker(broker)
