@@ -13,7 +13,7 @@ from django.db import connections, transaction
 
 from reinhardt_tasks.brokers.base import BOTH, Broker, Query
 from reinhardt_tasks.brokers.database import DatabaseBroker, waiting
-from reinhardt_tasks.brokers.database.ears import PollingEar
+from reinhardt_tasks.brokers.database.ears import PollingEar, PostgresqlEar
 from reinhardt_tasks.jobs import Released, Retrying, Succeeded, TaskStatus
 from tests.servers import wait_until
 
@@ -98,29 +98,37 @@ class TestDatabaseBroker(BrokerContract):
         with begun(WaitingThread(patient)):
             broker.resume(job.queue)
 
+    @pytest.mark.parametrize("was_asleep", [True, False])
     def test_what_nobody_is_told_of_is_seen_by_whoever_just_heard_of_something_else(
-        self, broker: Broker, monkeypatch: pytest.MonkeyPatch
+        self, broker: Broker, monkeypatch: pytest.MonkeyPatch, was_asleep: bool
     ) -> None:
         """Telling takes its rests; those who go to sleep in one have heard what was told before it, and nothing since."""
         if connections[self.database].vendor != "postgresql":
             pytest.skip("Only PostgreSQL is told of tasks one by one.")
         monkeypatch.setattr(waiting, "QUIET", 1.0)
-        monkeypatch.setattr(waiting, "SETTLE", 1.2)
+        monkeypatch.setattr(PostgresqlEar, "settle", 1.2)
         patient, worker = self.another_broker(), new_worker()
         patient.poll_interval = 3600
-        is_claimed, is_asleep = threading.Event(), WaitingThread(patient)
+        is_listening, first, second = threading.Event(), WaitingThread(patient), WaitingThread(patient)
 
         def work() -> bool:
-            patient.wait(None, 0)  # From here on it listens.
-            broker.enqueue([new_job()])
+            patient.wait(None, 0)
+            is_listening.set()
+            if was_asleep:
+                first.thread = threading.get_native_id()
+                patient.wait(None, TOO_LATE)
+            else:
+                wait_until(lambda: broker.counts(), "the first is there")
             claimed(broker, worker)
-            is_claimed.set()
-            return is_asleep()
+            return second()
 
         with ThreadPoolExecutor(1) as threads:
             ended = threads.submit(work)
-            is_claimed.wait(TOO_LATE)
-            wait_until(is_asleep.has_begun, "it sleeps")
+            is_listening.wait(TOO_LATE)
+            if was_asleep:
+                wait_until(first.has_begun, "it sleeps")
+            broker.enqueue([new_job()])
+            wait_until(second.has_begun, "it sleeps again")
             broker.enqueue([new_job()])
             assert ended.result(TOO_LATE) is True
 

@@ -41,6 +41,37 @@ def fill(broker: Broker, is_async: bool) -> list[str]:
     return ids_of(broker.enqueue([new_job(is_async=is_async) for _ in range(FEW)]))
 
 
+@pytest.fixture
+def slow_commits(database_alias: str) -> Iterator[str]:
+    """A PostgreSQL whose disk takes its time with every claim; the database's alias."""
+    with connections[database_alias].cursor() as cursor:
+        cursor.execute(
+            "CREATE FUNCTION take_time() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$ BEGIN PERFORM pg_sleep(0.05); RETURN NULL; END $$"
+        )
+        cursor.execute(
+            "CREATE CONSTRAINT TRIGGER take_time AFTER UPDATE ON reinhardt_tasks_job "
+            "DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION take_time()"
+        )
+    yield database_alias
+    # The broker has closed its thread's connection.
+    with connections[database_alias].cursor() as cursor:
+        cursor.execute("DROP TRIGGER take_time ON reinhardt_tasks_job")
+        cursor.execute("DROP FUNCTION take_time")
+
+
+@pytest.mark.parametrize("database_alias", ["postgres"], indirect=True)
+def test_a_disk_that_takes_its_time_hides_no_job_of_the_other_kind(slow_commits: str) -> None:
+    """What takes long in a claim tells how much it walked over; what its commit takes tells nothing of that."""
+    broker, worker = DatabaseBroker("default", slow_commits), new_worker()
+    broker.heartbeat(worker)
+    broker.enqueue([new_job(is_async=True)])
+    assert len(broker.claim(["default"], 10, worker)) == 1
+    both = broker.enqueue([new_job(is_async=True), new_job(is_async=False)])
+    assert ids_of(broker.claim(["default"], 10, worker)) == ids_of(both)
+    broker.close()
+
+
 @pytest.mark.parametrize("is_async", BOTH)
 def test_databases_do_not_walk_over_the_other_kind(
     database: DatabaseBroker, database_alias: str, is_async: bool

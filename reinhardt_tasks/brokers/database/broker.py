@@ -349,9 +349,8 @@ class DatabaseBroker(Broker):
             rows: list[Row] = self._dialect.claim(cursor, stretches, room.total, worker.id)
             return rows
         fronted = self._fronts.onto(stretches)
-        began = time.monotonic()
-        rows = self._dialect.claim(cursor, fronted, room.total, worker.id)
-        self._fronts.learn(fronted, rows, room.total, time.monotonic() - began)
+        rows, seconds = self._dialect.timed_claim(cursor, fronted, room.total, worker.id)
+        self._fronts.learn(fronted, rows, room.total, seconds)
         if not rows and any(its.front for its in fronted):
             self._fronts.drop(stretches)
             rows = self._dialect.claim(cursor, stretches, room.total, worker.id)
@@ -497,7 +496,7 @@ class DatabaseBroker(Broker):
     def _should_notify(self) -> bool:
         """Return whether an enqueue tells the listeners. NOTIFY serialises commits, so one of many in a row is left out.
 
-        A worker that was woken looks again a little after the pause that this makes (`waiting.SETTLE`), so nothing that
+        A worker that was woken looks again a little after the pause that this makes (`PostgresqlEar.settle`), so nothing that
         was not told of stays unseen. In a transaction the pause says nothing about the moment of the commit: there each
         statement tells, and the database keeps one of the same.
         """

@@ -95,6 +95,12 @@ class Dialect:
         """Take ready jobs of some stretches, `limit` at most; return their rows, as they are now, in any order."""
         raise NotImplementedError
 
+    def timed_claim(
+        self, cursor: Any, stretches: Sequence[Stretch], limit: int, worker: str
+    ) -> tuple[list[Row], float]:
+        """See `claim`; return the seconds, too, that it took to find them. For those who use fronts."""
+        raise NotImplementedError
+
     def first_of(self, found: str, stretches: Sequence[Stretch]) -> str:
         """Return a SELECT of the ids to be taken among those `found` in these stretches; its parameter is the limit."""
         if len({its.lane for its in stretches}) > 1:

@@ -26,6 +26,9 @@ class Ear(ABC):
     wakes_heard = 0
     #: Whether it is told of changes; who is not has to look oftener.
     is_told = True
+    #: Seconds after something was heard until all that happened meanwhile can be seen, and the moment when that is so.
+    settle = 0.0
+    settled_at = 0.0
 
     @abstractmethod
     def listen(self, seconds: float) -> bool:
@@ -94,6 +97,9 @@ class SqliteEar(Ear):
 
 class PostgresqlEar(Ear):
     """LISTENs on a connection of its own, and falls back to sleeping where that cannot be had (PgBouncer)."""
+
+    # A little more than a sender's silence, `waiting.QUIET`.
+    settle = 0.03
 
     def __init__(self, session: Session, channel: str) -> None:
         self._session = session

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -52,6 +53,11 @@ class Postgresql(Dialect):
         return {str(id_): status for id_, status in cursor.fetchall()}
 
     def claim(self, cursor: Any, stretches: Sequence[Stretch], limit: int, worker: str) -> list[Row]:
+        return self.timed_claim(cursor, stretches, limit, worker)[0]
+
+    def timed_claim(
+        self, cursor: Any, stretches: Sequence[Stretch], limit: int, worker: str
+    ) -> tuple[list[Row], float]:
         columns = ", ".join(f"j.{column}" for column in COLUMNS)
         branches, params = [], []
         for kind in {its.is_async: None for its in stretches}:
@@ -69,15 +75,20 @@ class Postgresql(Dialect):
                 f"ORDER BY j.precedence, j.due_at, j.id LIMIT {room} FOR UPDATE SKIP LOCKED) r"
             )
             params += [list(column) for column in zip(*looked_for, strict=True)]
+        began = time.monotonic()
         cursor.execute(
             f"WITH found AS MATERIALIZED ({' UNION ALL '.join(branches)}), "
             f"picked AS MATERIALIZED ({self.first_of('found', stretches)}) "
             f"UPDATE {JOBS} AS j SET {self.hold_sets()} FROM picked WHERE j.id = picked.id AND {self.is_alive()} "
-            f"RETURNING {columns}",
+            f"RETURNING {columns}, extract(epoch FROM clock_timestamp() - statement_timestamp())",
             [*params, limit, worker, worker, worker],
         )
         rows: list[Row] = cursor.fetchall()
-        return rows
+        if not rows:
+            # Nothing was written, so there was no commit to wait for.
+            return [], time.monotonic() - began
+        # Told for the first row, before the others are written, and before the commit, which waits for a disk.
+        return [row[:-1] for row in rows], float(rows[0][-1])
 
     def hold_sets(self) -> str:
         return (

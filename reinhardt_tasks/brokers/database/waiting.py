@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from .broker import DatabaseBroker
     from .ears import Ear
 
-#: A process that enqueues tells listeners at most once in QUIET seconds; who was told looks again after SETTLE seconds.
-QUIET, SETTLE = 0.02, 0.03
+#: A process that enqueues tells listeners at most once in so many seconds; see `PostgresqlEar.settle`.
+QUIET = 0.02
 #: Where nobody tells anything, the first looks after something was there follow one another after so many seconds, later ones
 #: after a part of the time for which nothing has been: what comes then waits for a part of the time that it took to come.
 POLL_FIRST, POLL_PART = 0.05, 0.1
@@ -25,11 +25,9 @@ GLANCE = 0.05
 def wait(broker: DatabaseBroker, ear: Ear, queues: Queues, timeout: float, kinds: Kinds) -> bool:
     """See `Broker.wait`."""
     deadline = time.monotonic() + timeout
-    settle_at = None
     while True:
         # The ear is set before the tables are looked at, so that nothing falls between the two.
-        if ear.listen(0):
-            settle_at = time.monotonic() + SETTLE
+        _listen(ear, 0)
         if ear.wakes_heard != broker.wakes:
             ear.wakes_heard = broker.wakes
             return True
@@ -41,13 +39,19 @@ def wait(broker: DatabaseBroker, ear: Ear, queues: Queues, timeout: float, kinds
         if is_ready or left <= 0:
             return is_ready
         nap = min(left, _look_every(broker, ear, now), due_in if due_in is not None else left)
-        if settle_at is not None:
-            nap = min(nap, max(0.0, settle_at - now))
-        heard = ear.listen(max(0.0, nap))
-        if heard and kinds != BOTH:
+        if ear.settled_at > now:
+            nap = min(nap, ear.settled_at - now)
+        if _listen(ear, max(0.0, nap)) and kinds != BOTH:
             # Whoever has room for one kind hears of all that becomes of the other.
             time.sleep(GLANCE)
-        settle_at = time.monotonic() + SETTLE if heard else None
+
+
+def _listen(ear: Ear, seconds: float) -> bool:
+    heard = ear.listen(seconds)
+    if heard:
+        # Beyond this wait, too: what comes next in the sender's silence is for the next one.
+        ear.settled_at = time.monotonic() + ear.settle
+    return heard
 
 
 def _look_every(broker: DatabaseBroker, ear: Ear, now: float) -> float:
