@@ -2,8 +2,8 @@
 
 While some session holds an old transaction open, PostgreSQL cannot clear away the index entries of claimed jobs, and each
 claim walks over all of them again: draining 200,000 jobs would take time in the square of their number. So when a claim
-from the very beginning was slow to find what it took, the following ones begin where it ended, for at most `KEPT` seconds; then one looks from the
-beginning again. In that state, and only in it, a more urgent job may wait this long behind others.
+from the very beginning was slow to find what it took, the following ones begin where it ended, for at most `KEPT` seconds;
+then one looks from the beginning again. In that state, and only in it, a more urgent job may wait this long behind others.
 
 Each kind of jobs in each lane has its own. Where there was nothing, the following claims leave that out, for `LEFT_OUT` seconds,
 while they find something elsewhere.
