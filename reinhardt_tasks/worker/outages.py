@@ -6,7 +6,7 @@ import logging
 import random
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from ..brokers.base import Broker, WorkerInfo
 from ..exceptions import QueueError
@@ -73,15 +73,21 @@ class Outages:
         """How many outcomes wait for a part of the store."""
         return len(self._later)
 
-    def due(self) -> tuple[list[Outcome], list[Outcome]]:
-        """Take out what was put off and is to be tried again now: what may go with others, and what is to be sifted."""
+    def due(self) -> list[Outcome]:
+        """Take out what was put off and is to be tried again now, together with others."""
+        return self._due(lambda outcome: not self._is_suspect(outcome))
+
+    def suspects(self) -> list[Outcome]:
+        """Take out what was put off and is to be tried again now, by itself."""
+        return self._due(self._is_suspect)
+
+    def _due(self, fits: Callable[[Outcome], bool]) -> list[Outcome]:
         if not self._later:
-            return [], []
+            return []
         now = time.monotonic()
-        ready = [outcome for at, outcome in self._later if at <= now]
-        self._later = [(at, outcome) for at, outcome in self._later if at > now]
-        suspects = [outcome for outcome in ready if self._is_suspect(outcome)]
-        return [outcome for outcome in ready if outcome not in suspects], suspects
+        found = [(at <= now and fits(outcome), at, outcome) for at, outcome in self._later]
+        self._later = [(at, outcome) for is_taken, at, outcome in found if not is_taken]
+        return [outcome for is_taken, _, outcome in found if is_taken]
 
     def settled(self, outcomes: Sequence[Outcome]) -> None:
         """Take note of what the store has taken."""

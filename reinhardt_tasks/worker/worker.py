@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import logging
-import sys
 import threading
 import time
-import traceback
 from collections.abc import Sequence
 
 from ..brokers.base import BOTH, Broker, Kinds, Pulse, Queues, Room
 from ..exceptions import PartlySettled, QueueError, TaskCancelled, TaskTimeout
 from ..execution import Execution
-from ..jobs import Claim, Outcome, Released, Retrying, Succeeded
+from ..jobs import Claim, Outcome, Released
 from ..options import BackendOptions
 from .child import SupervisedHeartbeat
 from .config import WorkerConfig, worker_info
@@ -21,13 +19,14 @@ from .endings import Endings
 from .health import QUIET, READY, STOPPING, Vitals
 from .heartbeat import Heartbeat
 from .kinds import Hopes, kind_of, misfits, put_right
+from .ledger import Ledger, makes_ready
 from .listener import Listener
 from .maintenance import Maintenance
 from .order import QueueOrder
-from .outages import Outages
 from .prefetch import LATE, Prefetch
 from .quarantine import Quarantine
 from .slots import Loop, Threads
+from .stacks import log_stacks
 from .strangers import Strangers
 from .tally import Tally
 
@@ -59,14 +58,12 @@ class Worker:
         broker.poll_interval = self.config.poll_interval
         self.options = options
         self.info = worker_info(self.config, options)
-        self.succeeded = self.failed = self.retried = 0
         self._sender = sender
         self._tally = tally
         self._news = threading.Condition()
-        self._held: dict[str, Claim] = {}
+        self._ledger = Ledger(broker, self.info, self._news, tally)
         self._running: dict[str, Execution] = {}
         self._coroutines: set[Execution] = set()
-        self._outcomes: list[Outcome] = []
         self._endings = Endings(tally)
         self._deadlines = Deadlines(options)
         self._strangers = Strangers(broker, self.info)
@@ -84,16 +81,15 @@ class Worker:
         self._left_running = False
         self._claimed = 0
         self._hopes = Hopes()
-        self._outages = Outages(broker, self.info)
         self._threads = Threads(self.config.concurrency, broker, self._ended)
         self._loop: Loop | None = None
         self._listener = Listener(broker, self.config.queues, self._heard)
         self._supervision = heartbeat
         self._heartbeat: Heartbeat | SupervisedHeartbeat
         if heartbeat is None:
-            self._heartbeat = Heartbeat(broker, self.info, self._believed, self._pulsed)
+            self._heartbeat = Heartbeat(broker, self.info, self._ledger.believed, self._pulsed)
         else:
-            heartbeat.connect(self._believed, self._pulsed)
+            heartbeat.connect(self._ledger.believed, self._pulsed)
             self._heartbeat = heartbeat
         self._maintenance = Maintenance(broker, self.info, options, tally)
 
@@ -134,6 +130,21 @@ class Worker:
         threading.Thread(target=self._heard, daemon=True).start()
 
     @property
+    def succeeded(self) -> int:
+        """Tasks that ended here and were recorded as successes."""
+        return self._ledger.succeeded
+
+    @property
+    def failed(self) -> int:
+        """Tasks that ended here and were recorded as failed for good, or as cancelled."""
+        return self._ledger.failed
+
+    @property
+    def retried(self) -> int:
+        """Attempts that ended here and after which another one follows."""
+        return self._ledger.retried
+
+    @property
     def was_forced(self) -> bool:
         """Whether tasks were still running here when the worker ended; they were given back."""
         return self._left_running
@@ -167,7 +178,7 @@ class Worker:
             "coroutine_slots": self.config.async_concurrency,
             "thread_busy": len(self._threads.running()),
             "coroutine_busy": coroutines,
-            "held": len(self._held),
+            "held": len(self._ledger.held),
         }
 
     def quiet(self) -> None:
@@ -182,7 +193,7 @@ class Worker:
     def drain(self, condemned: str) -> None:
         """End when everything else has ended: the task `condemned` does not stop, and is settled by the supervisor."""
         with self._news:
-            self._held.pop(condemned, None)
+            self._ledger.drop(condemned)
             self._running.pop(condemned, None)
             self._left_running = True
         self.wind_down()
@@ -190,20 +201,12 @@ class Worker:
     def keep_own_lease(self) -> None:
         """Beat from here on, in a thread: whoever kept the lease from outside is gone."""
         self._heartbeat.close()
-        self._heartbeat = Heartbeat(self.broker, self.info, self._believed, self._pulsed)
+        self._heartbeat = Heartbeat(self.broker, self.info, self._ledger.believed, self._pulsed)
         self._heartbeat.start()
 
     def dump_stacks(self) -> None:
         """Log the stack of each thread, and which task it runs."""
-        frames = sys._current_frames()
-        for thread in threading.enumerate():
-            frame = frames.get(thread.ident or 0)
-            task = self._threads.task_of(thread.ident or 0)
-            what = f"runs id={task.claim.job.id} path={task.claim.job.name}" if task else "runs no task"
-            stack = "".join(traceback.format_stack(frame)) if frame else ""
-            logger.warning("Thread %s %s\n%s", thread.name, what, stack.rstrip())
-        for execution in self._loop.running() if self._loop is not None else ():
-            logger.warning("Coroutine id=%s path=%s runs.", execution.claim.job.id, execution.claim.job.name)
+        log_stacks(self._threads, self._loop)
 
     def _turn(self) -> None:
         self.turns += 1
@@ -216,16 +219,14 @@ class Worker:
         self._listen()
 
     def _settle_and_claim(self) -> None:
-        if self._outages.is_resting:
+        if self._ledger.outages.is_resting:
             return
-        due, suspects = self._outages.due()
-        if suspects:
-            self._sift(suspects)
+        self._ledger.sift_suspects()
         with self._news:
             # What has ended takes no room: counted while it is there.
             free = self._room()
             room = self._hopes.worth_asking(free)
-            outcomes, self._outcomes = [*due, *self._outcomes], []
+            outcomes = self._ledger.take()
         if not outcomes and not room.kinds:
             return
         self._is_exchanging = True
@@ -240,15 +241,15 @@ class Worker:
             first, *others = self._order.turns() if room.kinds else [self.config.queues]
             lost, claims = self.broker.exchange(outcomes, first, room, self.info)
         except PartlySettled as exc:
-            outcomes = self._put_by(outcomes, exc.unsettled)
+            outcomes = self._ledger.put_by(outcomes, exc)
             lost, claims = exc.lost, exc.claims
         except Exception as exc:
-            self._put_off(outcomes, exc)
+            self._ledger.put_off(outcomes, exc)
             return
         else:
             claims += self._claim_from(others, room.beside(claims))
-        self._outages.recovered()
-        self._forget(outcomes, lost)
+        self._ledger.outages.recovered()
+        self._ledger.recorded(outcomes, lost)
         with self._news:
             self._hopes.learn(room, claims)
         self._hand_out(claims, free)
@@ -284,7 +285,7 @@ class Worker:
         if self.is_stopping or self._is_quiet or self._quarantine.is_closed(is_busy=bool(self._running)):
             return _NO_ROOM
         # What has ended takes no thread, and waits for a part of the store that is away, maybe for long.
-        in_threads = len(self._held) - len(self._coroutines) - len(self._outcomes) - self._outages.put_by
+        in_threads = len(self._ledger.held) - len(self._coroutines) - self._ledger.unrecorded
         at_once = self.config.concurrency + self._prefetch.extra()
         functions = at_once - in_threads
         if in_threads > self.config.concurrency and functions < self._prefetch.extra() // 2:
@@ -302,12 +303,12 @@ class Worker:
         ordinary: list[Execution] = []
         coroutines: list[Execution] = []
         for claim in self._admitted(self._fitting(claims, free)):
+            self._ledger.hold([claim])
             execution = Execution(claim, self.options, self._sender, self.broker.annotate)
             (coroutines if kind_of(claim) else ordinary).append(execution)
             if (former := self._running.get(claim.job.id)) is not None:
                 # Lost while this worker was suspended, and now it is here again.
                 self._halt(former, TaskCancelled("The worker's lease ran out, and the task runs again."))
-            self._held[claim.job.id] = claim
             self._running[claim.job.id] = execution
             if self._deadlines.watch(execution) or self._supervision is not None:
                 execution.on_begin = self._began
@@ -327,7 +328,7 @@ class Worker:
         others = misfits(claims, free)
         if not others:
             return claims
-        self._return(others, delay=0.0)
+        self._ledger.give_back(others, delay=0.0)
         try:
             put_right(self.broker, others)
         except QueueError as exc:
@@ -340,34 +341,11 @@ class Worker:
     def _admitted(self, claims: list[Claim]) -> list[Claim]:
         """Return the claims that begin now; give the others back first, since what begins may end this process."""
         # What has ended and is not recorded would be lost as well.
-        admitted, others = self._quarantine.admit(claims, is_busy=bool(self._running or self._outcomes))
+        admitted, others = self._quarantine.admit(claims, is_busy=bool(self._running or self._ledger.ended))
         if others:
             # They keep their place, unless the next claim would only bring them here again.
-            self._return(others, delay=0.0 if self._quarantine.is_closed(is_busy=True) else SUSPECT_DELAY)
+            self._ledger.give_back(others, delay=0.0 if self._quarantine.is_closed(is_busy=True) else SUSPECT_DELAY)
         return admitted
-
-    def _return(self, claims: list[Claim], delay: float) -> None:
-        """Give back at once what does not begin here."""
-        back: list[Outcome] = [Released(claim=claim, delay=delay) for claim in claims]
-        self._held.update({claim.job.id: claim for claim in claims})
-        try:
-            self._settle(back)
-        except QueueError as exc:
-            self._put_off(back, exc)
-
-    def _settle(self, outcomes: list[Outcome]) -> None:
-        """Settle without a claim; put off what lies in a part of the store that is away."""
-        try:
-            lost = self.broker.settle(outcomes)
-        except PartlySettled as exc:
-            outcomes = self._put_by(outcomes, exc.unsettled)
-            lost = exc.lost
-        self._forget(outcomes, lost)
-
-    def _put_by(self, outcomes: list[Outcome], unsettled: Sequence[Outcome]) -> list[Outcome]:
-        """Keep what a part of the store did not take for later; return the others."""
-        self._outages.put_off(unsettled)
-        return [outcome for outcome in outcomes if outcome not in unsettled]
 
     def _began(self, execution: Execution) -> None:
         """Called in the task's thread, or the loop's."""
@@ -414,26 +392,25 @@ class Worker:
                 self._prefetch.note(seconds)
             if outcome is None:
                 # An atomic task, which has settled itself.
-                self._held.pop(job.id, None)
-                self.succeeded += 1
+                self._ledger.settled_itself(job.id)
                 if self.config.burst:
                     self._hopes.rise()
             else:
-                self._outcomes.append(outcome)
+                self._ledger.ended.append(outcome)
             if self._is_pressing():
                 self._news.notify()
 
     def _is_pressing(self) -> bool:
         """Return whether the loop has a reason to turn now. Called with the lock."""
         may_claim = self._hopes.fit(self._room())
-        if self._outcomes:
-            return not self._running or len(self._outcomes) >= FULL or may_claim and not self._threads.waiting()
+        if ended := self._ledger.ended:
+            return not self._running or len(ended) >= FULL or may_claim and not self._threads.waiting()
         return may_claim
 
     def _sleep(self) -> None:
         with self._news:
             while not self._is_over():
-                if not self._outages.is_resting and self._is_pressing():
+                if not self._ledger.outages.is_resting and self._is_pressing():
                     return
                 nap = self._nap()
                 if nap <= 0:
@@ -446,8 +423,8 @@ class Worker:
         naps = [1.0]
         if (listen_at := self._hopes.listen_at) is not None and not self._listener.listens_for(self._hopes.lost):
             naps.append(listen_at - now)
-        if self._outages.is_resting:
-            return max(0.001, min(1.0, self._outages.retry_at - now))
+        if self._ledger.outages.is_resting:
+            return max(0.001, min(1.0, self._ledger.outages.retry_at - now))
         if (ended := self._endings.untold_since()) is not None:
             naps.append(ended + LINGER - now)
         if (since := self._threads.waits_since()) is not None:
@@ -464,71 +441,22 @@ class Worker:
     def _is_over(self) -> bool:
         if self.is_stopping:
             return True
-        if self._held or self._outcomes:
+        if not self._ledger.is_clear:
             return False
         if self.has_had_enough:
             return True
-        return self.config.burst and not self._hopes and not self._outages.is_on
-
-    def _forget(self, outcomes: list[Outcome], lost: list[Claim]) -> None:
-        self._outages.settled(outcomes)
-        gone = {claim.job.id for claim in lost}
-        for claim in lost:
-            logger.warning(
-                "Task id=%s path=%s ended here after its lease was lost; nothing is recorded.",
-                claim.job.id,
-                claim.job.name,
-            )
-            if self._tally is not None:
-                self._tally.lost_lease()
-        for outcome in outcomes:
-            job_id = outcome.claim.job.id
-            if self._held.get(job_id) is outcome.claim:
-                del self._held[job_id]
-            if job_id not in gone:
-                self._count(outcome)
-
-    def _count(self, outcome: Outcome) -> None:
-        if self._tally is not None:
-            self._tally.settled(outcome)
-        match outcome:
-            case Succeeded():
-                self.succeeded += 1
-            case Retrying():
-                self.retried += 1
-            case Released():
-                pass
-            case _:
-                self.failed += 1
-
-    def _put_off(self, outcomes: list[Outcome], exc: Exception) -> None:
-        """Keep the outcomes for later, and let the store some time."""
-        with self._news:
-            self._outcomes = [*outcomes, *self._outcomes]
-        if not self._outages.failed(exc) or not outcomes:
-            return
-        with self._news:
-            outcomes, self._outcomes = self._outcomes, []
-        self._sift(outcomes)
-
-    def _sift(self, outcomes: list[Outcome]) -> None:
-        """Settle outcomes one by one; what cannot be settled now waits with the others."""
-        recorded, lost, left = self._outages.sift(outcomes)
-        self._forget(recorded, lost)
-        with self._news:
-            self._outcomes = [*left, *self._outcomes]
-
-    def _believed(self) -> dict[str, int]:
-        return {job_id: claim.token for job_id, claim in list(self._held.items())}
+        return self.config.burst and not self._hopes and not self._ledger.outages.is_on
 
     def _pulsed(self, believed: dict[str, int], pulse: Pulse) -> None:
         self.beat_at = time.monotonic()
         # Asked first: what is being claimed just now may come to be held between this line and the next.
         is_exchanging = self._is_exchanging or self._maintenance.is_rescuing
-        unknown = {id_: token for id_, token in pulse.held.items() if id_ not in believed and id_ not in self._held}
+        unknown = {
+            id_: token for id_, token in pulse.held.items() if id_ not in believed and id_ not in self._ledger.held
+        }
         self._strangers.seen(unknown, may_be_late=is_exchanging)
         for job_id, token in believed.items():
-            claim, execution = self._held.get(job_id), self._running.get(job_id)
+            claim, execution = self._ledger.held.get(job_id), self._running.get(job_id)
             if claim is None or claim.token != token or execution is None or execution.stopped_by is not None:
                 continue
             if pulse.held.get(job_id) != token and (pulse.is_whole or job_id in pulse.held):
@@ -544,15 +472,15 @@ class Worker:
         deadline = time.monotonic() + self.config.shutdown_timeout
         self._stops = max(1, self._stops)
         self._give_back(self._threads.take_back() + (self._loop.take_back() if self._loop is not None else []))
-        while self._held and time.monotonic() < deadline and self._stops < 2:
+        while self._ledger.held and time.monotonic() < deadline and self._stops < 2:
             self._turn()
             with self._news:
-                if self._held and (not self._outcomes or self._outages.is_resting):
+                if self._ledger.held and (not self._ledger.ended or self._ledger.outages.is_resting):
                     self._news.wait(0.05)
         self._endings.tell()
         self._left_running = self._left_running or bool(self._running)
         self._give_back(list(self._running.values()))
-        self._settle_last()
+        self._ledger.settle_last()
         self._listener.close()
         self._heartbeat.close()
         self._maintenance.close()
@@ -571,32 +499,4 @@ class Worker:
                 self._deadlines.forget(execution)
                 self._quarantine.ended(execution.claim.job.id)
                 self._running.pop(execution.claim.job.id, None)
-                self._outcomes.append(Released(claim=execution.claim))
-
-    def _settle_last(self) -> None:
-        with self._news:
-            outcomes, self._outcomes = self._outcomes, []
-        # What the store has refused before must not take the others with it.
-        for some in (outcomes, self._outages.rest()):
-            try:
-                if some:
-                    self._settle(some)
-            except Exception as exc:
-                _warn_of_unsettled(len(some), exc)
-        if left := self._outages.put_by:
-            _warn_of_unsettled(left, "a part of the store is away")
-
-
-def _warn_of_unsettled(number: int, reason: object) -> None:
-    logger.warning("%d tasks could not be settled, and run again when the lease is over: %s", number, reason)
-
-
-def makes_ready(outcome: Outcome) -> bool:
-    """Return whether somebody may claim something when this is settled."""
-    match outcome:
-        case Retrying(delay=delay) | Released(delay=delay):
-            return delay <= 0
-        case Succeeded(then=then):
-            return bool(then)
-        case _:
-            return False
+                self._ledger.ended.append(Released(claim=execution.claim))

@@ -22,7 +22,7 @@ from ..models import StepRow, WorkflowRow
 from ..workflow_states import ACTIVE, ChainStatus, StepStatus
 from .endings import Ending, ending_of_job, text_of
 from .ids import job_id
-from .places import database, session, steps_in
+from .places import database, is_any_before, session, steps_in
 from .recording import make_ready, record
 from .sending import Post, backend_of, job_of, send_quietly
 
@@ -59,8 +59,10 @@ def forget(keep: timedelta) -> int:
     if time.monotonic() - _forgotten_at < FORGET_EVERY and _forgotten_at:
         return 0
     _forgotten_at = time.monotonic()
-    using = database()
-    ended = WorkflowRow.objects.using(using).filter(finished_at__lt=datetime.now(UTC) - keep).order_by("finished_at")
+    using, before = database(), datetime.now(UTC) - keep
+    if not is_any_before(using, WorkflowRow, "finished_at", before):
+        return 0
+    ended = WorkflowRow.objects.using(using).filter(finished_at__lte=before).order_by("finished_at")
     ids = list(ended.values_list("pk", flat=True)[:FORGET_BATCH])
     delete(ids)
     return len(ids)
@@ -77,10 +79,10 @@ def delete(workflows: Sequence[Any]) -> None:
 
 def _due(patience: timedelta) -> list[StepRow]:
     using, now = database(), datetime.now(UTC)
-    rows = StepRow.objects.using(using).filter(look_at__lte=now - patience).order_by("look_at")
     # Most rounds end here, and SQLite's only lock is not taken for them.
-    if not rows.exists():
+    if not is_any_before(using, StepRow, "look_at", now - patience):
         return []
+    rows = StepRow.objects.using(using).filter(look_at__lte=now - patience).order_by("look_at")
     skips = connections[using].features.has_select_for_update_skip_locked
 
     def take(cursor: Any) -> list[StepRow]:

@@ -152,7 +152,7 @@ def test_a_worker_that_lost_the_task_rolls_back(broker: Hurried, caplog: pytest.
     broker.between = take_over
     caplog.set_level("INFO", "reinhardt_tasks")
     with working(broker, BackendOptions(lease=3600)) as worker:
-        wait_until(lambda: rescued and not worker._held, "the worker is done with it", timeout=SOON)
+        wait_until(lambda: rescued and not worker._ledger.held, "the worker is done with it", timeout=SOON)
         assert not is_there(name)
         assert stored(broker, job).status is TaskStatus.RUNNING
         assert broker.settle([Succeeded(claim=rescued[0], result='"of the other"')]) == []

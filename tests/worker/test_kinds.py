@@ -174,7 +174,7 @@ def test_a_job_under_the_wrong_kind_goes_to_the_others_where_there_is_no_room(br
         jobs = held(broker, long, 2)
         (misfit,) = broker.enqueue([under_the_other(long)])
         wait_until(lambda: stored(broker, misfit).is_async is (long is hold_loop), "it lies right", timeout=SOON)
-        wait_until(lambda: len(worker._held) == 2, "it is given back", timeout=SOON)
+        wait_until(lambda: len(worker._ledger.held) == 2, "it is given back", timeout=SOON)
         waits = stored(broker, misfit)
         assert (waits.status, waits.history) == (TaskStatus.PENDING, ())
         stage.go.set()
@@ -208,8 +208,8 @@ def test_what_has_ended_takes_no_room_in_the_exchange_that_settles_it(broker: Me
     worker._exchange = lambda outcomes, room, free: rooms.append(free)  # type: ignore[method-assign]
     broker.enqueue([job_for(run_at_once) for _ in range(2)])
     claims = broker.claim(None, 2, worker.info)
-    worker._held = {claim.job.id: claim for claim in claims}
-    worker._outcomes = [Succeeded(claim=claim) for claim in claims]
+    worker._ledger.hold(claims)
+    worker._ledger.ended = [Succeeded(claim=claim) for claim in claims]
     worker._settle_and_claim()
     assert [room.functions for room in rooms] == [2]
 

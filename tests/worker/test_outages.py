@@ -156,7 +156,7 @@ def test_what_the_store_refuses_takes_nothing_with_it_when_the_worker_stops() ->
         held = enqueued(broker, wait_for_go, 1)
         wait_until(lambda: began, "it begins", timeout=SOON)
         broker.enqueue([job_for(give_back, "refuse me")])
-        wait_until(lambda: worker._outages.put_by == 1, "the other one is put off", timeout=SOON)
+        wait_until(lambda: worker._ledger.outages.put_by == 1, "the other one is put off", timeout=SOON)
         worker.stop()
         wait_until(lambda: stored(broker, held).status is TaskStatus.PENDING, "it is given back", timeout=SOON)
         go.set()
@@ -175,10 +175,10 @@ def test_what_is_given_back_to_a_store_of_which_a_part_is_away_waits_for_that_pa
     worker = Worker(broker, OPTIONS, Door, WorkerConfig())
     broker.enqueue([job_for(give_back, number) for number in range(2)])
     first, second = broker.claim(None, 2, worker.info)
-    worker._return([first, second], delay=0.0)
+    worker._ledger.give_back([first, second], delay=0.0)
     assert stored(broker, first.job).status is TaskStatus.PENDING
-    assert list(worker._held) == [second.job.id]
-    assert (worker._outages.put_by, worker._outcomes, worker._outages.is_resting) == (1, [], False)
+    assert list(worker._ledger.held) == [second.job.id]
+    assert (worker._ledger.outages.put_by, worker._ledger.ended, worker._ledger.outages.is_resting) == (1, [], False)
 
 
 class PickyPart(Picky):

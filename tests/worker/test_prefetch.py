@@ -121,7 +121,7 @@ def test_a_worker_claims_long_tasks_one_a_slot() -> None:
         ended(broker, *[enqueued(broker, be_slow) for _ in range(2)])
         jobs = [enqueued(broker, wait_for_go) for _ in range(20)]
         wait_until(lambda: len(began) == 2, "both threads are taken", timeout=SOON)
-        assert len(worker._held) == 2
+        assert len(worker._ledger.held) == 2
         go.set()
         ended(broker, *jobs)
 

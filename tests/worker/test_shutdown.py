@@ -99,10 +99,10 @@ def test_what_has_not_begun_is_given_back_untouched(broker: MemoryBroker, monkey
     with working(broker, concurrency=1) as worker:
         ended(broker, *[enqueued(broker, be_quick) for _ in range(50)])
         jobs = [enqueued(broker, wait_for_go, number) for number in range(4)]
-        wait_until(lambda: len(worker._held) > 1, "some are held ahead", timeout=SOON)
+        wait_until(lambda: len(worker._ledger.held) > 1, "some are held ahead", timeout=SOON)
         before = [stored(broker, job) for job in jobs]
         thread = stopping(worker)
-        wait_until(lambda: len(worker._held) == 1, "the rest is given back", timeout=SOON)
+        wait_until(lambda: len(worker._ledger.held) == 1, "the rest is given back", timeout=SOON)
         stage.go.set()
         ended_thread(thread)
     first, *rest = [stored(broker, job) for job in jobs]

@@ -326,7 +326,7 @@ def test_an_outcome_that_comes_after_the_lease_is_not_recorded(broker: MemoryBro
             broker.heartbeat(other)
             (rescued,) = broker.rescue(10, other)
         stage.go.set()
-        wait_until(lambda: not worker._held, "the worker is done with it", timeout=SOON)
+        wait_until(lambda: not worker._ledger.held, "the worker is done with it", timeout=SOON)
         assert stored(broker, job).status is TaskStatus.RUNNING
         broker.settle([Succeeded(claim=rescued, result='"of the other"')])
     assert stored(broker, job).result == '"of the other"'

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 QUIET = 0.02
 #: Where nobody tells anything, the first looks after something was there follow one another after so many seconds, later ones
 #: after a part of the time for which nothing has been: what comes then waits for a part of the time that it took to come.
-POLL_FIRST, POLL_PART = 0.05, 0.1
+POLL_FIRST, POLL_PART = 0.04, 0.1
 #: The least seconds between two looks of whoever waits for one kind alone.
 GLANCE = 0.05
 
