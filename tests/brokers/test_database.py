@@ -12,7 +12,7 @@ import pytest
 from django.db import connections, transaction
 
 from reinhardt_tasks.brokers.base import BOTH, Broker, Query
-from reinhardt_tasks.brokers.database import DatabaseBroker, waiting
+from reinhardt_tasks.brokers.database import DatabaseBroker, news, waiting
 from reinhardt_tasks.brokers.database.ears import PollingEar, PostgresqlEar
 from reinhardt_tasks.jobs import Released, Retrying, Succeeded, TaskStatus
 from tests.servers import wait_until
@@ -105,7 +105,7 @@ class TestDatabaseBroker(BrokerContract):
         """Telling takes its rests; those who go to sleep in one have heard what was told before it, and nothing since."""
         if connections[self.database].vendor != "postgresql":
             pytest.skip("Only PostgreSQL is told of tasks one by one.")
-        monkeypatch.setattr(waiting, "QUIET", 1.0)
+        monkeypatch.setattr(news, "QUIET", 1.0)
         monkeypatch.setattr(PostgresqlEar, "settle", 1.2)
         patient, worker = self.another_broker(), new_worker()
         patient.poll_interval = 3600
@@ -141,12 +141,12 @@ class TestDatabaseBroker(BrokerContract):
         patient.poll_interval = 3600
 
         def slowly(*args: Any) -> int:
-            time.sleep(waiting.QUIET)
+            time.sleep(news.QUIET)
             return insert(*args)
 
         monkeypatch.setattr(broker.session.dialect, "insert", slowly)
         with begun(WaitingThread(patient)):
-            broker._notified_at = time.monotonic()
+            broker.news._told_at = time.monotonic()
             broker.enqueue([new_job()])
 
     @pytest.mark.parametrize(("idle_for", "factor"), [(0.0, None), (3.0, 0.3), (3600.0, 1.0)])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -34,10 +33,10 @@ from ..base import (
 from ..lookups import Failures, Page, Query, Tallies
 from . import gates, heldback, lookups, once, outcomes, people, waiting
 from .dialects import JOBS, WORKERS, Row, Stretch
-from .ears import Ear, ear_of
 from .fronts import Fronts
 from .inserts import insert_sql
 from .lanes import ready_lanes
+from .news import News
 from .rows import COLUMNS, is_uuid, job_of, uuid_text
 from .session import Session
 
@@ -63,18 +62,12 @@ class DatabaseBroker(Broker):
     def __init__(self, alias: str, database: str, *, notify: bool = True) -> None:
         self.alias = alias
         self.session = Session(database)
-        self._notify = notify
-        self._channel = f"reinhardt_tasks_{alias}"[:63]
-        self._ears = threading.local()
-        self._all_ears: list[Ear] = []
-        #: How often `wake` was called; each ear knows how many of these it has heard.
-        self.wakes = 0
+        self.news = News(self.session, alias, notify=notify)
         #: When something was ready here last, by the monotonic clock.
         self.found_at = 0.0
         self._fronts = Fronts()
         self._beats: dict[str, float] = {}
         self._promoted_at = 0.0
-        self._notified_at = 0.0
         # Whether somebody was seen to knock, and how far the rules of limits were swept.
         self._is_knocked_at = False
         self._swept = ""
@@ -87,8 +80,7 @@ class DatabaseBroker(Broker):
         vendor = self.session.connection.display_name
         place = f"{vendor} {name}" + (f" at {host}:{settings.get('PORT') or 'default port'}" if host else "")
         # Consumer, listener, heartbeat and maintenance have one each; PostgreSQL's LISTEN another.
-        listening = self._notify and self.session.connection.vendor == "postgresql"
-        return BrokerTraits(is_transactional=True, place=place, connections=4 + listening)
+        return BrokerTraits(is_transactional=True, place=place, connections=4 + self.news.is_notifying)
 
     def enqueue(self, jobs: Sequence[Job]) -> list[Job]:
         if not jobs:
@@ -100,8 +92,7 @@ class DatabaseBroker(Broker):
         if any(job.limits for job in jobs):
             # They knock: whoever claims here next is to look at once.
             self._promoted_at = 0.0
-        for ear in list(self._all_ears):
-            ear.wake()
+        self.news.rouse()
         return stored
 
     def get(self, ids: Collection[str]) -> dict[str, Job]:
@@ -112,12 +103,10 @@ class DatabaseBroker(Broker):
         return {job.id: job for job in found}
 
     def wait(self, queues: Queues, timeout: float, kinds: Kinds = BOTH) -> bool:
-        return waiting.wait(self, self._ear(), queues, timeout, kinds)
+        return waiting.wait(self, self.news.ear(), queues, timeout, kinds)
 
     def wake(self) -> None:
-        self.wakes += 1
-        for ear in list(self._all_ears):
-            ear.wake()
+        self.news.wake()
 
     def claim(self, queues: Queues, limit: int | Room, worker: WorkerInfo) -> list[Claim]:
         room = Room.of(limit)
@@ -200,7 +189,8 @@ class DatabaseBroker(Broker):
 
     def retry(self, ids: Collection[str]) -> list[str]:
         done = self._edit(ids, people.retry)
-        self._notify_now(bool(done))
+        if done:
+            self._tell_now()
         return done
 
     def delete(self, ids: Collection[str]) -> list[str]:
@@ -208,7 +198,8 @@ class DatabaseBroker(Broker):
 
     def change(self, ids: Collection[str], changes: Changes) -> list[str]:
         done = self._edit(ids, partial(people.change, changes=changes))
-        self._notify_now(bool(done))
+        if done:
+            self._tell_now()
         return done
 
     def rewrite(self, id_: str, payload: str) -> bool:
@@ -240,7 +231,7 @@ class DatabaseBroker(Broker):
 
     def resume(self, queue: str) -> None:
         self._run(lambda cursor: people.resume(cursor, lane_of(self.alias, queue)))
-        self._notify_now(True)
+        self._tell_now()
 
     def prune(self, before: datetime, limit: int) -> int:
         def work(cursor: Any) -> int:
@@ -253,11 +244,7 @@ class DatabaseBroker(Broker):
         return self.session.transaction()
 
     def close(self) -> None:
-        ear = getattr(self._ears, "ear", None)
-        if ear is not None:
-            self._all_ears.remove(ear)
-            del self._ears.ear
-            ear.close()
+        self.news.close_ear()
         self.session.close()
 
     @property
@@ -281,11 +268,10 @@ class DatabaseBroker(Broker):
                 "In a transaction of isolation level REPEATABLE READ it may be held by one that is not to be seen there."
             )
         sql, params = insert_sql(self._dialect, self.alias, jobs)
-        is_told = self._should_notify()
-        made = self._dialect.insert(cursor, sql, params, self._channel if is_told else None)
-        if not is_told and self._is_silence_over():
-            # It took so long that whoever was told before has looked, and it was not there yet.
-            self._notify_listeners()
+        channel = self.news.channel_if_due()
+        made = self._dialect.insert(cursor, sql, params, channel)
+        if channel is None:
+            self.news.tell_if_late()
         now = datetime.now(UTC)
         # What a bulk stores is told without reading it back; only where a row was there already has anybody to look.
         stored = [as_enqueued(job, now) for job in jobs]
@@ -403,7 +389,8 @@ class DatabaseBroker(Broker):
         has_attended = self.attend()
         if is_told and has_attended:
             # Somebody who sleeps may take what is ready now, or has to rise earlier.
-            self._tell_sleepers()
+            self.news.rouse()
+            self.news.tell()
         if not has_attended or not room.kinds or worker is None:
             return []
         more = self._run(lambda cursor: self._claim(cursor, queues, room, worker), together=queues is None)
@@ -435,7 +422,7 @@ class DatabaseBroker(Broker):
             for outcome in given
         )
         if again:
-            self._notify_now(True)
+            self._tell_now()
 
     def _sign_in(self, worker: WorkerInfo) -> None:
         if time.monotonic() - self._beats.get(worker.id, float("-inf")) > worker.lease / 2:
@@ -485,45 +472,7 @@ class DatabaseBroker(Broker):
         self._promoted_at = 0.0
         return done
 
-    def _ear(self) -> Ear:
-        """Return this thread's ear: two threads must not read one connection."""
-        if not hasattr(self._ears, "ear"):
-            self._ears.ear = ear_of(self.session, self._channel, notify=self._notify)
-            self._all_ears.append(self._ears.ear)
-        ear: Ear = self._ears.ear
-        return ear
-
-    def _should_notify(self) -> bool:
-        """Return whether an enqueue tells the listeners. NOTIFY serialises commits, so one of many in a row is left out.
-
-        A worker that was woken looks again a little after the pause that this makes (`PostgresqlEar.settle`), so nothing that
-        was not told of stays unseen. In a transaction the pause says nothing about the moment of the commit: there each
-        statement tells, and the database keeps one of the same.
-        """
-        if not self._notify:
-            return False
-        if self.session.connection.in_atomic_block:
-            return True
-        if not self._is_silence_over():
-            return False
-        self._notified_at = time.monotonic()
-        return True
-
-    def _is_silence_over(self) -> bool:
-        return time.monotonic() - self._notified_at >= waiting.QUIET
-
-    def _notify_now(self, is_due: bool) -> None:
-        if not is_due:
-            return
-        self.wake()
-        self._notify_listeners()
-
-    def _tell_sleepers(self) -> None:
-        """Let whoever sleeps look again; whoever is about to does so anyway."""
-        for ear in list(self._all_ears):
-            ear.wake()
-        self._notify_listeners()
-
-    def _notify_listeners(self) -> None:
-        if self._notify and self.session.connection.vendor == "postgresql":
-            self._run(lambda cursor: cursor.execute("SELECT pg_notify(%s, '')", [self._channel]))
+    def _tell_now(self) -> None:
+        """Let everybody look, those included who are about to sleep."""
+        self.news.wake()
+        self.news.tell()

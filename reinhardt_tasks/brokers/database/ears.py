@@ -98,7 +98,7 @@ class SqliteEar(Ear):
 class PostgresqlEar(Ear):
     """LISTENs on a connection of its own, and falls back to sleeping where that cannot be had (PgBouncer)."""
 
-    # A little more than a sender's silence, `waiting.QUIET`.
+    # A little more than a sender's silence, `news.QUIET`.
     settle = 0.03
 
     def __init__(self, session: Session, channel: str) -> None:

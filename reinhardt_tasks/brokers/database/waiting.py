@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from .broker import DatabaseBroker
     from .ears import Ear
 
-#: A process that enqueues tells listeners at most once in so many seconds; see `PostgresqlEar.settle`.
-QUIET = 0.02
 #: Where nobody tells anything, the first looks after something was there follow one another after so many seconds, later ones
 #: after a part of the time for which nothing has been: what comes then waits for a part of the time that it took to come.
 POLL_FIRST, POLL_PART = 0.04, 0.1
@@ -28,8 +26,8 @@ def wait(broker: DatabaseBroker, ear: Ear, queues: Queues, timeout: float, kinds
     while True:
         # The ear is set before the tables are looked at, so that nothing falls between the two.
         _listen(ear, 0)
-        if ear.wakes_heard != broker.wakes:
-            ear.wakes_heard = broker.wakes
+        if ear.wakes_heard != broker.news.wakes:
+            ear.wakes_heard = broker.news.wakes
             return True
         is_ready, due_in = look(broker, queues, kinds)
         now = time.monotonic()
