@@ -13,6 +13,10 @@ from .environments import HERE, python_of
 from .systems import System
 
 
+#: Not for the system's own Python; the last has ours compiled at each start, where peers are installed and compiled.
+_LEFT_OUT = ("VIRTUAL_ENV", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE")
+
+
 class DriverFailed(Exception):
     """A driver could not do what it was asked; the message is its own."""
 
@@ -34,7 +38,7 @@ class Remote:
                 text=True,
                 cwd=HERE.parent,
                 env={
-                    **{name: value for name, value in os.environ.items() if name not in ("VIRTUAL_ENV", "PYTHONHOME")},
+                    **{name: value for name, value in os.environ.items() if name not in _LEFT_OUT},
                     "PYTHONPATH": str(HERE.parent),
                     "DJANGO_SETTINGS_MODULE": f"{package}.settings",
                     **environment,
