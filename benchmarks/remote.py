@@ -12,7 +12,6 @@ from typing import Any, Self
 from .environments import HERE, python_of
 from .systems import System
 
-
 #: Not for the system's own Python; the last has ours compiled at each start, where peers are installed and compiled.
 _LEFT_OUT = ("VIRTUAL_ENV", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE")
 
