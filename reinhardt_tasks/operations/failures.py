@@ -1,8 +1,7 @@
-"""What fails: the newest failed tasks, grouped by task, exception and the line that raised it."""
+"""What fails: the newest failed tasks, grouped by task, exception and the line of the project that raised it."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -12,11 +11,10 @@ from ..jobs import Job, TaskStatus
 from ..redaction import without_secrets
 from .actions import BATCH, Action, Step, act
 from .stores import STORE_ERRORS, Store, stores
+from .tracebacks import exception_line, place_of
 
 #: Failed tasks that are grouped, of each store, unless a caller says otherwise.
 NEWEST = 1000
-
-_PLACE = re.compile(r'^\s*File "([^"]*)", line (\d+), in (.+)$', re.MULTILINE)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,9 +24,9 @@ class FailureGroup:
     backend: str
     name: str
     exception: str
-    #: Where the last exception was raised: file, line, function; '' where no traceback tells.
+    #: Where in the project's own code it was raised: file, line, function; '' where no traceback tells.
     place: str
-    #: The last line of the newest one's traceback.
+    #: The line of the newest one's exception.
     message: str
     count: int
     #: The newest one.
@@ -87,23 +85,16 @@ def act_on_group(
             return
 
 
-def place_of(traceback: str) -> str:
-    """Return file, line and function of the innermost frame of a traceback."""
-    frames = _PLACE.findall(traceback)
-    return "{}:{} in {}".format(*frames[-1]) if frames else ""
-
-
 def _add(groups: dict[tuple[str, str, str, str], FailureGroup], alias: str, job: Job) -> None:
     key = _key(alias, job)
     known = groups.get(key)
     if known is None:
-        lines = _traceback(job).strip().splitlines()
         groups[key] = FailureGroup(
             backend=alias,
             name=job.name,
             exception=key[2],
             place=key[3],
-            message=lines[-1][:_LETTERS] if lines else "",
+            message=exception_line(_traceback(job))[:_LETTERS],
             count=1,
             id=job.id,
             first_at=job.finished_at,

@@ -15,6 +15,7 @@ from ..gates import Limit
 from ..jobs import Job, Progress, TaskPriority, TaskStatus
 from ..redaction import ShownCall, shown_call, without_arguments, without_secrets
 from ..registry import registry
+from .tracebacks import exception_line
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,6 +36,11 @@ class AttemptView:
         if self.started_at is None or self.finished_at is None:
             return None
         return max(0.0, (self.finished_at - self.started_at).total_seconds())
+
+    @property
+    def exception_line(self) -> str:
+        """The exception and its message on one line; '' where nothing was raised."""
+        return exception_line(self.traceback) or self.exception
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -193,6 +199,11 @@ class TaskView:
                 )
             )
         return found
+
+    @property
+    def exception_line(self) -> str:
+        """The last attempt's exception and its message on one line; '' where none failed."""
+        return next((attempt.exception_line for attempt in reversed(self.attempts) if attempt.exception), "")
 
     @cached_property
     def timeline(self) -> Sequence[Event]:
