@@ -83,7 +83,9 @@ SCHEDULE_ACTIONS = {
 
 def reading_schedules() -> AbstractContextManager[None]:
     """Raise QueueError from what is done in it where the schedules cannot be read."""
-    return as_queue_error(gettext_lazy("The schedules cannot be read: {reason}"), schedules_database())
+    return as_queue_error(
+        gettext_lazy("The schedules in the database {database} cannot be read: {reason}"), schedules_database()
+    )
 
 
 def schedule_by(

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from django.core.exceptions import ImproperlyConfigured
-from django.db import DatabaseError
+from django.db import Error, InterfaceError, OperationalError
 from django.utils.connection import ConnectionDoesNotExist
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
@@ -19,20 +19,23 @@ from ..brokers.database.session import migrate_hint
 from ..exceptions import OperationRefused, QueueError
 from ..options import did_you_mean
 
-#: What a store says that cannot be asked: it is away, or its settings name a database that there is not.
-STORE_ERRORS = (QueueError, ConnectionDoesNotExist)
+#: What a store says that cannot be asked: it is away, or its settings name a database that there is not. What a broker asks
+#: of Django before its own first statement, such as the kind of a server, fails with Django's own errors.
+STORE_ERRORS = (QueueError, ConnectionDoesNotExist, OperationalError, InterfaceError)
 
 
 @contextmanager
 def as_queue_error(problem: str | Promise, database: str) -> Iterator[None]:
-    """Raise QueueError with these words, in which `{reason}` stands, where this database is away or was not migrated.
+    """Raise QueueError with these words, in which `{database}` and `{reason}` stand, where that is away or was not migrated.
 
     For what is read as rows, by no broker: a broker raises QueueError itself.
     """
     try:
         yield
-    except DatabaseError as exc:
-        raise QueueError(f"{str(problem).format(reason=exc)}.{migrate_hint(str(exc), database)}") from exc
+    except Error as exc:
+        raise QueueError(
+            f"{str(problem).format(database=repr(database), reason=exc)}.{migrate_hint(str(exc), database)}"
+        ) from exc
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,8 @@ class WorkflowProgress:
     ended: int
     succeeded: int
     total: int
+    #: Steps whose task is in a queue, or runs: some may be after the workflow's own end.
+    under_way: int
     was_cancelled: bool
 
     @property
@@ -43,6 +45,7 @@ def progress_of_runs(runs: Sequence[WorkflowRun]) -> dict[str, WorkflowProgress]
             ended=sum(number for status, number in counts[run.id].items() if status.is_finished),
             succeeded=counts[run.id][StepStatus.SUCCESS],
             total=counts[run.id].total(),
+            under_way=counts[run.id][StepStatus.READY],
             was_cancelled=run.status is ChainStatus.CANCELLED,
         )
         for run in runs

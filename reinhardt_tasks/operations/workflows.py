@@ -75,7 +75,7 @@ WORKFLOW_ACTIONS = {
 
 def reading_workflows() -> AbstractContextManager[None]:
     """Raise QueueError from what is done in it where the workflows cannot be read."""
-    return as_queue_error(gettext_lazy("The workflows cannot be read: {reason}"), database())
+    return as_queue_error(gettext_lazy("The workflows in the database {database} cannot be read: {reason}"), database())
 
 
 def find_workflow(id_: str) -> WorkflowRun:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count
+from django.db.models import Count, Max, Min, Sum
 
 from ..jobs import TaskStatus
 from ..models import StepRow, WorkflowRow
@@ -69,6 +70,23 @@ class Members:
     done: int
     total: int
     state: StepStatus | TaskStatus
+    #: Of those that have ended; how often the others were tried, the queue knows.
+    attempts: int
+    started_at: datetime | None
+    #: None as long as one of them has not ended.
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Some:
+    """Members that are in one state."""
+
+    status: StepStatus
+    is_through: bool
+    number: int
+    attempts: int
+    started_at: datetime | None
+    finished_at: datetime | None
 
 
 def members_of(workflow: str, steps: Sequence[StepRow]) -> dict[int, Members]:
@@ -76,23 +94,44 @@ def members_of(workflow: str, steps: Sequence[StepRow]) -> dict[int, Members]:
     expanded = {row.position for row in steps if row.over is not None and row.is_gate}
     if not expanded:
         return {}
-    found: dict[int, Counter[tuple[StepStatus, bool]]] = {position: Counter() for position in expanded}
+    found: dict[int, list[_Some]] = {position: [] for position in expanded}
     rows = steps_in(database(), workflow).filter(member_of__in=expanded, is_gate=False)
-    kinds = rows.values_list("member_of", "status", "is_through").annotate(number=Count("pk"))
-    for position, status, is_through, number in kinds:
-        found[position][StepStatus(status), is_through] = number
-    return {position: _members(counts) for position, counts in found.items()}
+    kinds = rows.values_list("member_of", "status", "is_through").annotate(
+        number=Count("pk"), tried=Sum("attempts"), first=Min("started_at"), last=Max("finished_at")
+    )
+    for position, status, is_through, number, attempts, first, last in kinds:
+        found[position].append(
+            _Some(
+                status=StepStatus(status),
+                is_through=is_through,
+                number=number,
+                attempts=attempts,
+                started_at=first,
+                finished_at=last,
+            )
+        )
+    return {position: _members(some) for position, some in found.items()}
 
 
-def _members(counts: Counter[tuple[StepStatus, bool]]) -> Members:
-    done = sum(number for (status, _), number in counts.items() if status.is_finished)
-    stopped = {status for status, is_through in counts if status.is_finished and not is_through}
+def _members(kinds: Sequence[_Some]) -> Members:
+    total = sum(some.number for some in kinds)
+    done = sum(some.number for some in kinds if some.status.is_finished)
+    stopped = {some.status for some in kinds if some.status.is_finished and not some.is_through}
     state: StepStatus | TaskStatus
     if stopped:
         state = StepStatus.FAILURE if StepStatus.FAILURE in stopped else StepStatus.CANCELLED
     else:
-        state = StepStatus.SUCCESS if done == counts.total() else TaskStatus.RUNNING
-    return Members(done=done, total=counts.total(), state=state)
+        state = StepStatus.SUCCESS if done == total else TaskStatus.RUNNING
+    return Members(
+        done=done,
+        total=total,
+        state=state,
+        attempts=sum(some.attempts for some in kinds),
+        started_at=min((some.started_at for some in kinds if some.started_at is not None), default=None),
+        finished_at=max((some.finished_at for some in kinds if some.finished_at is not None), default=None)
+        if done == total
+        else None,
+    )
 
 
 def values_of(workflow: str, sources: Sequence[Any]) -> list[Any]:

@@ -15,6 +15,7 @@ from typing import Any
 from asgiref.sync import sync_to_async
 from django.db.models import Q
 
+from ..exceptions import QueueError
 from ..jobs import Job, TaskStatus
 from ..models import StepRow, WorkflowRow
 from ..options import did_you_mean
@@ -201,7 +202,9 @@ class StepView:
 
     `state` is a StepStatus or, of a step that is in its queue, a TaskStatus. `handles` is the position of the step whose
     failure this one is for. Positions have gaps, where gates are. A step with `for_each` has no task of its own: `members`
-    are how many of its tasks have ended, of how many; `member_of` is its position in the views of these.
+    are how many of its tasks have ended, of how many; `member_of` is its position in the views of these. Its attempts are
+    those of the tasks that have ended. `away` says why the queue of a step that is under way could not be asked: `state` is
+    READY then, whatever has become of it.
     """
 
     position: int
@@ -222,6 +225,7 @@ class StepView:
     members: tuple[int, int] | None = None
     member_of: int | None = None
     is_for_each: bool = False
+    away: str = ""
 
     @property
     def has_task(self) -> bool:
@@ -295,22 +299,29 @@ def steps_of(
             fits |= Q(position__in=[position for position, state in states.items() if state in among])
         rows = rows.filter(fits)
     some = list(rows.defer("payload", "result", "followers").order_by("position")[:limit])
-    jobs, many = _jobs_of(some), members_of(workflow, some)
-    return [_view(row, jobs.get(_job_id(row)), many.get(row.position), has_ended) for row in some]
+    jobs, away = _jobs_of(some)
+    many = members_of(workflow, some)
+    return [
+        _view(row, jobs.get(_job_id(row)), many.get(row.position), has_ended, away.get(row.alias, "")) for row in some
+    ]
 
 
-def _jobs_of(rows: Sequence[StepRow]) -> dict[str, Job]:
-    """Return what the queues know of the steps that are under way."""
+def _jobs_of(rows: Sequence[StepRow]) -> tuple[dict[str, Job], dict[str, str]]:
+    """Return what the queues know of the steps that are under way, and why some (their aliases) could not be asked."""
     jobs: dict[str, Job] = {}
+    away: dict[str, str] = {}
     ready = [row for row in rows if row.status == StepStatus.READY]
     for alias in {row.alias for row in ready}:
         backend = backend_of(alias)
         if backend is not None and backend.keeps_jobs:
-            jobs |= backend.broker.get([_job_id(row) for row in ready if row.alias == alias])
-    return jobs
+            try:
+                jobs |= backend.broker.get([_job_id(row) for row in ready if row.alias == alias])
+            except QueueError as exc:
+                away[alias] = str(exc)
+    return jobs, away
 
 
-def _view(row: StepRow, job: Job | None, members: Members | None, has_ended: bool) -> StepView:
+def _view(row: StepRow, job: Job | None, members: Members | None, has_ended: bool, away: str) -> StepView:
     error = json.loads(row.error or "{}")
     state: StepStatus | TaskStatus = StepStatus(row.status)
     if state is StepStatus.WAITING and has_ended:
@@ -327,18 +338,31 @@ def _view(row: StepRow, job: Job | None, members: Members | None, has_ended: boo
         job_id=_job_id(row),
         backend=row.alias,
         queue=row.queue,
-        attempts=row.attempts if job is None else len(job.worker_ids),
+        attempts=_attempts(row, job, members),
         on_failure=row.on_failure,
         handles=row.guards,
         ready_at=row.ready_at,
-        started_at=row.started_at if job is None else job.first_started_at or job.started_at,
-        finished_at=row.finished_at,
+        started_at=_started_at(row, job, members),
+        finished_at=row.finished_at if members is None else members.finished_at,
         error=": ".join(filter(None, [error.get("exception", ""), error.get("message", "")])),
         traceback=error.get("traceback", ""),
         members=None if members is None else (members.done, members.total),
         member_of=row.member_of,
         is_for_each=row.over is not None,
+        away=away if row.status == StepStatus.READY else "",
     )
+
+
+def _attempts(row: StepRow, job: Job | None, members: Members | None) -> int:
+    if members is not None:
+        return members.attempts
+    return row.attempts if job is None else len(job.worker_ids)
+
+
+def _started_at(row: StepRow, job: Job | None, members: Members | None) -> datetime | None:
+    if members is not None:
+        return members.started_at
+    return row.started_at if job is None else job.first_started_at or job.started_at
 
 
 def _job_id(row: StepRow) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from django.db import DatabaseError, connections, router
+from django.db import Error, connections, router
 
 from ...exceptions import QueueError
 from ...jobs import Job
@@ -43,7 +43,7 @@ def archive(jobs: Sequence[Job], database: str | None = None) -> None:
             update_fields=_UPDATED,
             **vendor_targets,
         )
-    except DatabaseError as exc:
+    except Error as exc:
         raise QueueError(f"The archive in the database {using!r} failed: {exc}") from exc
 
 

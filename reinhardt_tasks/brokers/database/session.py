@@ -46,8 +46,14 @@ class Session:
 
     @property
     def dialect(self) -> Dialect:
+        """What this kind of database can do, and how it says it. Raise QueueError where its kind cannot be asked for."""
         if self._dialect is None:
-            self._dialect = dialect_of(self.connection)
+            try:
+                self._dialect = dialect_of(self.connection)
+            except (DatabaseError, InterfaceError) as exc:
+                # MariaDB and MySQL are told from each other by a first connection.
+                self.connection.close_if_unusable_or_obsolete()
+                raise QueueError(self._sentence(exc)) from exc
         return self._dialect
 
     def run(self, work: Callable[[Any], T], *, together: bool = False) -> T:
@@ -70,8 +76,7 @@ class Session:
             except (DatabaseError, InterfaceError) as exc:
                 if joins:
                     raise QueueError(self._sentence(exc)) from exc
-                # Without a dialect not even the server's kind could be asked for.
-                if self._dialect is None or not self._dialect.is_conflict(exc) or time.monotonic() > deadline:
+                if not self.dialect.is_conflict(exc) or time.monotonic() > deadline:
                     connection.close_if_unusable_or_obsolete()
                     if connection.errors_occurred:
                         connection.close()
