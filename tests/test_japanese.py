@@ -118,6 +118,9 @@ def test_the_help_of_a_command_speaks(name: str) -> None:
         ]
         assert [found for each in words for found in english_in(each or "")] == []
         assert all(re.search(r"[ぁ-んァ-ン一-龥]", each) for each in words if each), words
+        page = parser.format_help()
+        assert page.startswith("使い方: ") and "usage" not in page and "\noptions:" not in page
+        assert "show this help message" not in page
 
 
 def test_what_the_command_tells_speaks(database_store: Store) -> None:

@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterable
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandParser, DjangoHelpFormatter
 from django.utils.functional import Promise
+from django.utils.translation import gettext as _
 
 from .tasks_cli.tables import width
 
 #: Places that a banner gives to names at least.
 _PLACES = 11
+
+
+class SpokenFormatter(DjangoHelpFormatter):
+    """A help page whose headings are in the language that is activated. argparse asks the system's catalogues, which have none."""
+
+    def add_usage(self, usage: Any, actions: Any, groups: Any, prefix: str | None = None) -> None:
+        super().add_usage(usage, actions, groups, _("usage: ") if prefix is None else prefix)
+
+    def start_section(self, heading: str | None) -> None:
+        titles = {"options": _("options"), "positional arguments": _("positional arguments")}
+        super().start_section(titles.get(heading or "", heading))
+
+    def add_argument(self, action: argparse.Action) -> None:
+        if action.dest == "help" and action.nargs == 0:
+            action.help = _("Show this help and exit.")
+        super().add_argument(action)
 
 
 class SpokenCommand(BaseCommand):
@@ -20,7 +38,7 @@ class SpokenCommand(BaseCommand):
     about: str | Promise
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        parser = super().create_parser(prog_name, subcommand, **kwargs)
+        parser = super().create_parser(prog_name, subcommand, **{"formatter_class": SpokenFormatter, **kwargs})
         parser.description = str(self.about)
         return parser
 

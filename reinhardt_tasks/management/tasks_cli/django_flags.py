@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser, DjangoHelpFormatter
+from django.core.management.base import BaseCommand, CommandParser
+
+from ..spoken import SpokenFormatter
 
 
 class _Flags(BaseCommand):
@@ -21,5 +23,5 @@ def with_django_flags() -> dict[str, Any]:
     """Return the options for `add_parser()` of a subcommand that takes Django's flags, and shows them last."""
     return {
         "parents": [_Flags().create_parser("manage.py", "tasks", add_help=False)],
-        "formatter_class": DjangoHelpFormatter,
+        "formatter_class": SpokenFormatter,
     }

@@ -36,7 +36,8 @@ class List(Subcommand):
         listing = operations.list_tasks(
             query, of=stores, after=_place(options["after"], stores), limit=options["limit"]
         )
-        table = Table([_("id"), _("status"), _("queue"), _("task"), _("arguments"), _("enqueued"), _("exception")])
+        titles = [_("id"), _("status"), _("queue"), _("task"), _("arguments"), _("enqueued"), _("exception")]
+        table = Table(titles, under=[[3, 4], [6]])
         for task in listing.tasks:
             table.add(
                 task.id,
@@ -46,7 +47,7 @@ class List(Subcommand):
                 _shortened(task.call.problem or str(task.call)),
                 ago(task.enqueued_at),
                 # A success keeps that of an attempt before it, which nobody has to look at.
-                task.exception.rpartition(".")[2] if task.status in _UNSUCCESSFUL else "",
+                _shortened(task.exception_line) if task.status in _UNSUCCESSFUL else "",
             )
         out.table(table, _("No task matches."))
         if not listing.tasks and (hint := hint_at_names(query, stores)):

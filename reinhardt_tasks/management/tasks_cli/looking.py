@@ -24,20 +24,18 @@ class Workers(Subcommand):
 
     def run(self, options: Options, out: Output) -> int:
         found = operations.workers(of=chosen_stores(options))
-        table = Table(
-            [
-                _("worker"),
-                _("backend"),
-                _("name"),
-                _("host"),
-                _("process"),
-                _("queues"),
-                _("running"),
-                _("heartbeat"),
-                "",
-            ],
-            numbers=[4, 6],
-        )
+        titles = [
+            _("worker"),
+            _("backend"),
+            _("name"),
+            _("host"),
+            _("process"),
+            _("queues"),
+            _("running"),
+            _("heartbeat"),
+            "",
+        ]
+        table = Table(titles, numbers=[4, 6], under=[[5], [0]])
         for worker in found.workers:
             table.add(
                 worker.id,
@@ -71,7 +69,8 @@ class Failures(Subcommand):
 
     def run(self, options: Options, out: Output) -> int:
         found = operations.failures(query_of(options), of=chosen_stores(options), newest=options["newest"])
-        table = Table([_("tasks"), _("task"), _("exception"), _("where"), _("last"), _("for example")], numbers=[0])
+        titles = [_("tasks"), _("task"), _("exception"), _("where"), _("last"), _("for example")]
+        table = Table(titles, numbers=[0], under=[[1], [2], [3]])
         for group in found.groups:
             table.add(
                 group.count, group.name, group.message or group.exception, group.place, ago(group.last_at), group.id

@@ -53,7 +53,7 @@ class CheckQueue(Subcommand):
         )
 
     def run(self, options: Options, out: Output) -> int:
-        table = Table([_("tasks"), _("name"), _("problem"), _("for example")], numbers=[0])
+        table = Table([_("tasks"), _("name"), _("problem"), _("for example")], numbers=[0], under=[[1], [2]])
         backends = []
         for store in chosen_stores(options):
             check = operations.QueueCheck(looked_at=0)

@@ -33,7 +33,8 @@ class ListSchedules(Subcommand):
 
     def run(self, options: Options, out: Output) -> int:
         views = list(list_schedules(options["next"], after=options["after"], limit=options["limit"]))
-        table = Table([_("schedule"), _("state"), _("when"), _("next"), _("last run"), _("task"), ""])
+        titles = [_("schedule"), _("state"), _("when"), _("next"), _("last run"), _("task"), ""]
+        table = Table(titles, under=[[2], [5], [6]])
         for view in views:
             table.add(
                 view.row.name,

@@ -18,6 +18,7 @@ from ...workflow_states import ChainStatus, StepStatus
 from ...workflows.runs import StepView, WorkflowRun, list_workflows, steps_of
 from .base import OK, UNDONE, Options, Subcommand, whole
 from .groups import Group, add_yes
+from .looking import told_of_away
 from .output import Output
 from .tables import Table
 from .words import age, ago, at_local
@@ -45,7 +46,8 @@ class ListWorkflows(Subcommand):
         after = None if options["after"] is None else find_workflow(options["after"]).id
         runs = list_workflows(statuses=options["status"], name=options["name"], after=after, limit=options["limit"])
         progress = progress_of_runs(runs)
-        table = Table([_("id"), _("status"), _("name"), _("steps"), _("created"), _("took")], numbers=[3])
+        titles = [_("id"), _("status"), _("name"), _("steps"), _("created"), _("took")]
+        table = Table(titles, numbers=[3], under=[[2]])
         for run in runs:
             took = None if run.duration is None else run.duration.total_seconds()
             table.add(run.id, run.status.value, run.name, str(progress[run.id]), ago(run.created_at), age(took))
@@ -92,7 +94,8 @@ class ShowWorkflow(Subcommand):
             }
         )
         out.say()
-        table = Table([_("step"), _("status"), _("task"), _("attempts"), _("id of its task"), _("error")], numbers=[3])
+        titles = [_("step"), _("status"), _("task"), _("attempts"), _("id of its task"), _("error")]
+        table = Table(titles, numbers=[3], under=[[2], [5]])
         for step in steps:
             job = "" if step.members else step.job_id
             table.add(step.name, _state_words(step), step.task, step.attempts, job, step.reason)
@@ -100,8 +103,10 @@ class ShowWorkflow(Subcommand):
         after = steps[-1].position if len(steps) == options["limit"] else None
         if after is not None:
             out.say(_("Go on with --after {id}").format(id=after))
-        out.data({**_facts(run, progress), "steps": [_step_facts(step) for step in steps], "after": after})
-        return OK
+        away = {step.backend: step.away for step in steps if step.away}
+        steps_facts = [_step_facts(step) for step in steps]
+        out.data({**_facts(run, progress), "steps": steps_facts, "after": after, "away": away})
+        return told_of_away(out, away)
 
 
 class ActOnWorkflows(Subcommand):
