@@ -8,7 +8,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import messages
-from django.http import HttpResponse, HttpResponseNotAllowed, QueryDict
+from django.http import HttpResponse, QueryDict
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
@@ -22,7 +22,7 @@ from .budgets import Progress, within_budget
 from .deeds import DEEDS, Deed
 from .fields import MomentField
 from .searching import SearchForm
-from .visits import Visit
+from .visits import Visit, after_of, needs_post
 
 #: Selected tasks that the page which asks first shows.
 _SHOWN = 20
@@ -43,7 +43,9 @@ class ChangeForm(forms.Form):
 
     def __init__(self, data: QueryDict | None, store: Store) -> None:
         super().__init__(data, prefix="to", auto_id="rt-%s")
-        choices = [("", _("as it is")), *((queue, queue) for queue in known_queues(store))]
+        # Where QUEUES names them, one that is not among these is no place for a task, whatever is left in it.
+        queues = sorted(store.backend.queues) or known_queues(store)
+        choices = [("", _("as it is")), *((queue, queue) for queue in queues)]
         self.fields["queue"].choices = choices  # type: ignore[attr-defined]
 
     def clean(self) -> dict[str, Any]:
@@ -74,9 +76,8 @@ class Order:
     origin: str
 
 
+@needs_post
 def act_on_tasks(visit: Visit) -> HttpResponse:
-    if visit.request.method != "POST":
-        return HttpResponseNotAllowed(["POST"])
     order = _order(visit)
     visit.require(order.deed.right)
     if order.query is None and not order.ids:
@@ -132,7 +133,7 @@ def _order(visit: Visit) -> Order:
         ids=posted.getlist("ids"),
         query=query,
         filters=filters,
-        after=posted.get("after") or None,
+        after=after_of(posted),
         is_confirmed=bool(posted.get("confirmed")),
         origin=posted.get("origin", ""),
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import messages
-from django.http import HttpResponse, HttpResponseNotAllowed, QueryDict
+from django.http import HttpResponse, QueryDict
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, gettext_noop, ngettext
 
@@ -16,7 +16,7 @@ from ..operations import Store, check_queue, prune, requeue_lost, requeue_unknow
 from . import history
 from .budgets import within_budget
 from .fields import MomentField
-from .visits import Visit
+from .visits import Visit, needs_post
 
 #: Waiting tasks that one look at a backend reads.
 LOOKED_AT = 2000
@@ -30,10 +30,9 @@ class PruneForm(forms.Form):
         self.fields["before"].required = True
 
 
+@needs_post
 def act(visit: Visit) -> HttpResponse:
     posted = visit.request.POST
-    if visit.request.method != "POST":
-        return HttpResponseNotAllowed(["POST"])
     deed = posted.get("deed", "")
     if deed not in DEEDS:
         raise OperationRefused(_("There is no action {name}{hint}.").format(name=repr(deed), hint=""))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.contrib import messages
-from django.http import HttpResponse, HttpResponseNotAllowed
+from django.http import HttpResponse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -12,7 +12,7 @@ from ..operations import Store, act_on_group, failures, store_of, stores
 from . import history
 from .budgets import within_budget
 from .deeds import DEEDS
-from .visits import Visit
+from .visits import Visit, after_of, needs_post
 
 
 def show(visit: Visit) -> HttpResponse:
@@ -29,9 +29,8 @@ def show(visit: Visit) -> HttpResponse:
     )
 
 
+@needs_post
 def act(visit: Visit) -> HttpResponse:
-    if visit.request.method != "POST":
-        return HttpResponseNotAllowed(["POST"])
     posted = visit.request.POST
     deed = DEEDS.get(posted.get("deed", ""))
     if deed is None or deed.name not in ("retry", "discard") or deed.action is None:
@@ -39,7 +38,7 @@ def act(visit: Visit) -> HttpResponse:
     visit.require(deed.right)
     store: Store = store_of(posted.get("backend", ""))
     group = {name: posted.get(name, "") for name in ("name", "exception", "place")}
-    after, is_going_on = posted.get("after") or None, False
+    after, is_going_on = after_of(posted), False
     if posted.get("confirmed"):
         progress = within_budget(act_on_group(store, deed.action, after=after, **group))
         names = dict.fromkeys(progress.took, group["name"])

@@ -10,7 +10,7 @@ from django.http import HttpResponse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from ..operations import StoreOverview, overview, store_of, throughput
+from ..operations import Query, StoreOverview, list_tasks, overview, store_of, throughput
 from ..operations.stores import STORE_ERRORS
 from .charts import Chart, chart_of
 from .visits import Visit
@@ -27,6 +27,11 @@ class StoreShown:
     def totals(self) -> dict[str, int]:
         names = ("ready", "running", "scheduled", "retrying", "failed")
         return {name: sum(getattr(queue, name) for queue in self.store.queues) for name in names}
+
+    @property
+    def oldest(self) -> float | None:
+        """Seconds for which the oldest pending task of all queues has waited."""
+        return max((queue.oldest_age for queue in self.store.queues if queue.oldest_age is not None), default=None)
 
     @property
     def living(self) -> int:
@@ -50,12 +55,23 @@ def show(visit: Visit) -> HttpResponse:
 
 def _context() -> dict[str, Any]:
     found = [_shown(store) for store in overview()]
+    kept = [each for each in found if each.store.keeps_tasks]
     return {
-        "stores": [each for each in found if each.store.keeps_tasks],
+        "stores": kept,
+        "is_new": bool(kept) and all(_is_unused(each) for each in kept),
+        "living": sum(each.living for each in kept),
         "others": [each.store for each in found if not each.store.keeps_tasks],
         "alerts": [alert for each in found for alert in each.store.alerts],
         "now": timezone.now(),
     }
+
+
+def _is_unused(shown: StoreShown) -> bool:
+    """Return whether a backend has no task at all, and never had one that it still knows."""
+    if shown.store.error or any(shown.totals.values()) or shown.chart is None or shown.chart.ended:
+        return False
+    listing = list_tasks(Query(), of=[store_of(shown.store.alias)], limit=1)
+    return not listing.tasks and not listing.away
 
 
 def _shown(store: StoreOverview) -> StoreShown:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.contrib.admin.utils import unquote
+from django.core.exceptions import BadRequest
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 from django.utils.translation import gettext as _
@@ -64,6 +65,10 @@ class PagesAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             visit = Visit(request, self.admin_site, self.rights(request))
             visit.require("view")
             kwargs = {key: unquote(value) for key, value in kwargs.items()}
+            for _name, values in (*request.GET.lists(), *request.POST.lists()):
+                if any("\x00" in value for value in values):
+                    # No name and no id has one, and PostgreSQL takes none.
+                    raise BadRequest
             try:
                 with self.reading():
                     return show(visit, *args, **kwargs)

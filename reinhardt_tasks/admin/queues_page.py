@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from django.contrib import messages
-from django.http import HttpResponse, HttpResponseNotAllowed
+from django.http import HttpResponse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop, ngettext
 
@@ -13,7 +13,7 @@ from ..exceptions import OperationRefused
 from ..operations import Store, clear, held_back, overview, pause, resume, store_of
 from . import history
 from .budgets import within_budget
-from .visits import Visit
+from .visits import Visit, after_of, needs_post
 
 
 def show(visit: Visit) -> HttpResponse:
@@ -28,10 +28,9 @@ def show(visit: Visit) -> HttpResponse:
     )
 
 
+@needs_post
 def act(visit: Visit) -> HttpResponse:
     posted = visit.request.POST
-    if visit.request.method != "POST":
-        return HttpResponseNotAllowed(["POST"])
     deed, queue = posted.get("deed", ""), posted.get("queue", "")
     if deed not in DEEDS:
         raise OperationRefused(_("There is no action {name}{hint}.").format(name=repr(deed), hint=""))
@@ -57,7 +56,7 @@ def _resume(visit: Visit, store: Store, queue: str) -> HttpResponse:
 def _clear(visit: Visit, store: Store, queue: str) -> HttpResponse:
     posted = visit.request.POST
     is_going_on = False
-    after = posted.get("after") or None
+    after = after_of(posted)
     if posted.get("confirmed"):
         progress = within_budget(clear(store, queue, after=after))
         number = len(progress.took)

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.contrib.admin.models import CHANGE, DELETION
-from django.http import Http404, HttpResponse, HttpResponseNotAllowed
+from django.http import Http404, HttpResponse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -23,7 +23,7 @@ from ..scheduling import people
 from ..scheduling.databases import schedules_database
 from ..scheduling.rows import schedule_of_row
 from . import history
-from .visits import Visit
+from .visits import Visit, needs_post
 
 #: Schedules on one page; runs to come, and runs that were, on one schedule's page.
 PAGE, NEXT, LAST = 50, 10, 10
@@ -49,11 +49,12 @@ class ScheduleShown:
 def show_list(visit: Visit) -> HttpResponse:
     after = visit.request.GET.get("after", "")
     views = list(people.list_schedules(3, after=after, limit=PAGE))
-    last = _last_tasks(visit, [each.row for each in views])
+    last, away = _last_tasks(visit, [each.row for each in views])
     return visit.render(
         "schedules.html",
         _("Schedules"),
         "schedules",
+        away=away,
         schedules=[ScheduleShown(view=each, last=last.get(str(each.row.last_task))) for each in views],
         next_url="?" + urlencode({"after": views[-1].row.name}) if len(views) == PAGE else "",
         is_first=not after,
@@ -65,11 +66,12 @@ def show(visit: Visit, id_: str) -> HttpResponse:
     found = people.view_of(row, timezone.now(), NEXT)
     zone = zone_of(row)
     slots = list(SlotRow.objects.using(schedules_database()).filter(schedule_id=row.pk).order_by("-due_at")[:LAST])
-    tasks = _tasks(visit, [(slot.alias, str(slot.pk)) for slot in slots])
+    tasks, away = _tasks(visit, [(slot.alias, str(slot.pk)) for slot in slots])
     return visit.render(
         "schedule.html",
         row.name,
         "schedules",
+        away=away,
         schedule=found,
         row=row,
         zone=str(zone),
@@ -82,9 +84,8 @@ def show(visit: Visit, id_: str) -> HttpResponse:
     )
 
 
+@needs_post
 def act(visit: Visit, id_: str) -> HttpResponse:
-    if visit.request.method != "POST":
-        return HttpResponseNotAllowed(["POST"])
     row = find(id_)
     asked = visit.request.POST.get("deed", "")
     action = SCHEDULE_ACTIONS.get(asked)
@@ -130,17 +131,22 @@ def runs_of(moments: Sequence[datetime], zone: tzinfo) -> list[Run]:
     return [Run(at=at, is_after_change=change) for at, change in zip(local, changes, strict=False)]
 
 
-def _last_tasks(visit: Visit, rows: Sequence[ScheduleRow]) -> dict[str, TaskView]:
+def _last_tasks(visit: Visit, rows: Sequence[ScheduleRow]) -> tuple[dict[str, TaskView], dict[str, str]]:
     return _tasks(visit, [(row.last_alias or "", str(row.last_task)) for row in rows if row.last_task])
 
 
-def _tasks(visit: Visit, wanted: Sequence[tuple[str, str]]) -> dict[str, TaskView]:
-    """Return what is still known of tasks, by id: one question for each store, none for those that are away."""
+def _tasks(visit: Visit, wanted: Sequence[tuple[str, str]]) -> tuple[dict[str, TaskView], dict[str, str]]:
+    """Return what is still known of tasks, by id, and the stores that are away (alias → why): one question for each store."""
     found: dict[str, TaskView] = {}
+    away: dict[str, str] = {}
     for alias in {alias for alias, _id in wanted}:
         try:
             jobs = store_of(alias).broker.get([id_ for its, id_ in wanted if its == alias])
-        except (*STORE_ERRORS, OperationRefused):
+        except STORE_ERRORS as exc:
+            away[alias] = str(exc)
+            continue
+        except OperationRefused:
+            # TASKS has it no more.
             continue
         found |= {id_: view(job, with_arguments=visit.rights.view_arguments) for id_, job in jobs.items()}
-    return found
+    return found, away

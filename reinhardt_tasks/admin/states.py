@@ -1,19 +1,28 @@
-"""The tabs over the list of tasks."""
+"""The tabs over the list of tasks: one for each state, called as the state is on all pages."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
 from ..jobs import TaskStatus
+from ..models import STATUSES
 
-#: Tab → its label and the states that it shows; None: all.
-TABS = {
+#: What somebody has to look at stands before what has ended well.
+_ORDER = (
+    TaskStatus.PENDING,
+    TaskStatus.RUNNING,
+    TaskStatus.SCHEDULED,
+    TaskStatus.RETRY,
+    TaskStatus.FAILURE,
+    TaskStatus.SUCCESS,
+    TaskStatus.CANCELLED,
+)
+_LABELS: dict[str, Any] = dict(STATUSES)
+
+#: Tab → its label and the state that it shows; None: all.
+TABS: dict[str, tuple[Any, TaskStatus | None]] = {
     "all": (_("All"), None),
-    "pending": (_("Pending"), TaskStatus.PENDING),
-    "running": (_("Running"), TaskStatus.RUNNING),
-    "scheduled": (_("Scheduled"), TaskStatus.SCHEDULED),
-    "retry": (_("Waiting to be retried"), TaskStatus.RETRY),
-    "failure": (_("Failed"), TaskStatus.FAILURE),
-    "success": (_("Succeeded"), TaskStatus.SUCCESS),
-    "cancelled": (_("Cancelled"), TaskStatus.CANCELLED),
+    **{status.value.lower(): (_LABELS[status.value], status) for status in _ORDER},
 }

@@ -9,12 +9,14 @@ from typing import Any
 from django.http import HttpResponse
 from django.utils.translation import gettext as _
 
+from ..exceptions import QueueError
 from ..jobs import TaskStatus
 from ..operations import Listing, Store, list_tasks, stores
+from ..operations.stores import STORE_ERRORS
 from . import states
 from .deeds import DEEDS, Deed
 from .searching import SearchForm
-from .visits import Visit
+from .visits import Visit, after_of
 
 #: Tasks on one page.
 PAGE = 50
@@ -41,12 +43,19 @@ def show(visit: Visit) -> HttpResponse:
     store = chosen_store(visit, known)
     if store is None:
         return visit.render("no_store.html", _("Tasks"), "tasks")
+    try:
+        return _list(visit, known, store)
+    except STORE_ERRORS as exc:
+        return visit.away({store.alias: str(exc)}, "tasks", known_stores=known, backend=store.alias)
+
+
+def _list(visit: Visit, known: Sequence[Store], store: Store) -> HttpResponse:
     form = SearchForm(visit.request.GET, store, with_arguments=visit.rights.view_arguments)
     query = form.query()
-    after = visit.request.GET.get("after") or None
+    after = after_of(visit.request.GET)
     listing = Listing(tasks=[]) if query is None else list_tasks(query, of=[store], after=after, limit=PAGE)
     if listing.away:
-        return visit.render("away.html", _("A store is away"), "tasks", problem=listing.away[store.alias], status=503)
+        raise QueueError(listing.away[store.alias])
     return visit.render(
         "task_list.html",
         _("Tasks"),

@@ -11,11 +11,14 @@ from django.http import Http404, HttpResponse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
-from ..exceptions import OperationRefused, QueueError, SerializationFailed, TaskNotFound
+from ..exceptions import InvalidSchedule, OperationRefused, QueueError, SerializationFailed, TaskNotFound
 from ..jobs import Job, TaskStatus
 from ..operations import Event, Store, TaskView, held_back_by, rule_in_words, run_again, store_of, stores, view
+from ..operations.alerts import away_alert
+from ..operations.schedules import reading_schedules
 from ..operations.stores import STORE_ERRORS
 from ..schedules.slots import SCHEDULE
+from ..scheduling import people
 from ..serialization import decode_call
 from ..workflows.ids import HEADER as WORKFLOW
 from . import history
@@ -35,17 +38,17 @@ class Moment:
 def find(visit: Visit, id_: str) -> tuple[Store, Job]:
     """Return a task by its whole id, from the store that the address names or else from all. Raise Http404."""
     asked = visit.request.GET.get("backend") or visit.request.POST.get("backend")
-    away: Exception | None = None
+    away: dict[str, str] = {}
     for store in [store_of(asked)] if asked else stores():
         try:
             job = store.broker.get([id_]).get(id_)
         except STORE_ERRORS as exc:
-            away = exc
+            away[store.alias] = str(exc)
             continue
         if job is not None:
             return store, job
-    if away is not None:
-        raise QueueError(str(away)) from away
+    if away:
+        raise QueueError(" ".join(away_alert(alias, reason).message for alias, reason in away.items()))
     raise Http404(_("There is no such task (any more)."))
 
 
@@ -62,6 +65,9 @@ def show(visit: Visit, id_: str) -> HttpResponse:
         "store": store,
         "timeline": _timeline(task),
         "is_live": not task.status.is_finished,
+        "deeds": _deeds(visit, job),
+        "can_run_again": visit.rights.has("retry") and job.status is TaskStatus.SUCCESS and task.is_registered,
+        "can_edit": visit.rights.may_edit and job.status is not TaskStatus.RUNNING and task.is_registered,
     }
     if visit.wants_part:
         return visit.part("_task.html", **context)
@@ -69,9 +75,6 @@ def show(visit: Visit, id_: str) -> HttpResponse:
         "task.html",
         task.name,
         "tasks",
-        deeds=_deeds(visit, job),
-        can_run_again=visit.rights.has("retry") and job.status is TaskStatus.SUCCESS and task.is_registered,
-        can_edit=visit.rights.may_edit and job.status is not TaskStatus.RUNNING and task.is_registered,
         history=history.of_task(job.id),
         **context,
     )
@@ -100,9 +103,22 @@ def _origin(visit: Visit, job: Job) -> dict[str, str]:
         return {}
     note = headers.get(WORKFLOW)
     found = {"schedule": str(headers.get(SCHEDULE) or "")}
+    if found["schedule"]:
+        found["schedule_url"] = _schedule_url(visit, found["schedule"])
     if isinstance(note, dict) and "id" in note and visit.may_see("workflowrow_changelist"):
         found["workflow_url"] = visit.url("workflowrow_change", str(note["id"]))
     return found
+
+
+def _schedule_url(visit: Visit, name: str) -> str:
+    """Return the address of a schedule's page; '' where it is gone, or cannot be read, or is not for the user."""
+    if not visit.may_see("schedulerow_changelist"):
+        return ""
+    try:
+        with reading_schedules():
+            return visit.url("schedulerow_change", str(people.find(name).pk))
+    except (InvalidSchedule, QueueError):
+        return ""
 
 
 def _deeds(visit: Visit, job: Job) -> list[Deed]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import wraps
 from typing import Any
 from urllib.parse import urlencode
 
@@ -13,20 +14,22 @@ from django.contrib.admin import AdminSite
 from django.contrib.admin.exceptions import NotRegistered
 from django.contrib.admin.utils import quote
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.template.response import TemplateResponse
 from django.urls import reverse
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext, gettext_lazy
+
+from ..jobs import TaskId
 
 #: Page → its label in the row of tabs, and the end of its URL's name, which begins with its model's.
 TABS = {
-    "overview": (_("Overview"), "jobrow_changelist"),
-    "tasks": (_("Tasks"), "jobrow_tasks"),
-    "queues": (_("Queues"), "jobrow_queues"),
-    "workers": (_("Workers"), "jobrow_workers"),
-    "failures": (_("Failures"), "jobrow_failures"),
-    "schedules": (_("Schedules"), "schedulerow_changelist"),
-    "workflows": (_("Workflows"), "workflowrow_changelist"),
+    "overview": (gettext_lazy("Overview"), "jobrow_changelist"),
+    "tasks": (gettext_lazy("Tasks"), "jobrow_tasks"),
+    "queues": (gettext_lazy("Queues"), "jobrow_queues"),
+    "workers": (gettext_lazy("Workers"), "jobrow_workers"),
+    "failures": (gettext_lazy("Failures"), "jobrow_failures"),
+    "schedules": (gettext_lazy("Schedules"), "schedulerow_changelist"),
+    "workflows": (gettext_lazy("Workflows"), "workflowrow_changelist"),
 }
 
 
@@ -67,6 +70,10 @@ class Visit:
         }
         return TemplateResponse(self.request, f"admin/reinhardt_tasks/{template}", shown, status=status)
 
+    def away(self, away: Mapping[str, str], tab: str = "", **context: Any) -> HttpResponse:
+        """Return the page that says which stores (alias → why) could not be asked, where nothing can be shown without them."""
+        return self.render("away.html", gettext("A store is away"), tab, away=away, status=503, **context)
+
     def part(self, template: str, **context: Any) -> HttpResponse:
         """Return a page's part that refreshes itself, without the frame."""
         self.request.current_app = self.site.name
@@ -92,3 +99,26 @@ class Visit:
             return self.site.get_model_admin(model).has_view_permission(self.request)
         except NotRegistered:
             return False
+
+
+def after_of(asked: QueryDict) -> str | None:
+    """Return the id behind which a page or a long work goes on, if any. Raise Http404 for what is none."""
+    try:
+        return str(TaskId(str(asked["after"]))) if asked.get("after") else None
+    except ValueError as exc:
+        raise Http404 from exc
+
+
+def needs_post(work: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """Return what does something only where a button was pressed: somebody who had to log in first comes without that."""
+
+    @wraps(work)
+    def page(visit: Visit, *args: Any, **kwargs: Any) -> HttpResponse:
+        if visit.request.method == "POST":
+            return work(visit, *args, **kwargs)
+        problem = gettext("Nothing was done: go back, and press the button again.")
+        response = visit.render("away.html", gettext("This cannot be done"), problem=problem, status=405)
+        response.headers["Allow"] = "POST"
+        return response
+
+    return page

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import messages
-from django.http import Http404, HttpResponse, HttpResponseNotAllowed
+from django.http import Http404, HttpResponse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -21,7 +21,7 @@ from ..workflows.reading import has_for_each
 from ..workflows.runs import StepView, WorkflowRun, get_workflow, list_workflows, steps_of
 from . import history
 from .drawings import MOST_STEPS, Drawing, StepCounts, counts_of, drawing_of
-from .visits import Visit
+from .visits import Visit, after_of, needs_post
 
 #: Workflows on one page, steps on one page.
 PAGE, STEPS = 25, 100
@@ -61,10 +61,7 @@ def show_list(visit: Visit) -> HttpResponse:
     state = asked.get("state", "all")
     statuses = TABS[state][1] if state in TABS else None
     name = asked.get("name") or None
-    try:
-        runs = list_workflows(statuses=statuses, name=name, after=asked.get("after") or None, limit=PAGE)
-    except (ValueError, TypeError) as exc:
-        raise Http404 from exc
+    runs = list_workflows(statuses=statuses, name=name, after=after_of(asked), limit=PAGE)
     kept = {"state": state, "name": name or ""}
     return visit.render(
         "workflows.html",
@@ -83,24 +80,17 @@ def show(visit: Visit, id_: str) -> HttpResponse:
     context = _context(visit, run)
     if visit.wants_part:
         return visit.part("_workflow.html", **context)
-    deeds = [
-        deed
-        for deed in WORKFLOW_ACTIONS.values()
-        if run.status in deed.applies_to and visit.rights.has(RIGHTS[deed.name])
-    ]
     return visit.render(
         "workflow.html",
         run.name,
         "workflows",
-        deeds=deeds,
         history=history.of_row(WorkflowRow(pk=run.id)),
         **context,
     )
 
 
+@needs_post
 def act(visit: Visit, id_: str) -> HttpResponse:
-    if visit.request.method != "POST":
-        return HttpResponseNotAllowed(["POST"])
     run = _find(id_)
     deed = WORKFLOW_ACTIONS.get(visit.request.POST.get("deed", ""))
     if deed is None:
@@ -136,9 +126,16 @@ def _context(visit: Visit, run: WorkflowRun) -> dict[str, Any]:
     )
     drawing: Drawing | None = drawing_of(run.id)
     counts: list[StepCounts] = [] if drawing is not None else counts_of(run.id)
+    progress = progress_of_runs([run])[run.id]
     return {
         "run": run,
-        "progress": progress_of_runs([run])[run.id],
+        "deeds": [
+            deed
+            for deed in WORKFLOW_ACTIONS.values()
+            if run.status in deed.applies_to and visit.rights.has(RIGHTS[deed.name])
+        ],
+        "progress": progress,
+        "away": {step.backend: step.away for step in page if step.away},
         "steps": page,
         "step_tabs": _step_tabs(run, shown),
         "first_url": "" if after == "-1" else "?" + urlencode({"show": shown}),
@@ -146,7 +143,8 @@ def _context(visit: Visit, run: WorkflowRun) -> dict[str, Any]:
         "drawing": drawing,
         "counts": counts,
         "step_states": list(StepStatus),
-        "is_live": not run.is_finished,
+        # What ran at its end goes on, and ends later.
+        "is_live": not run.is_finished or bool(progress.under_way),
         "part_query": urlencode({"part": "", "show": shown, "after": after}),
     }
 

@@ -165,10 +165,14 @@ def create(name: str, task: str, schedule: Any, *, database: str | None = None, 
             name=name, defaults={item.attname: getattr(row, item.attname) for item in _columns() if item.name != "id"}
         )
     if not is_new:
-        raise InvalidSchedule(
-            _("There is a schedule {name} already. Choose another name, or edit that one.").format(name=repr(name))
-        )
+        raise _taken(name)
     return _get(name, session)
+
+
+def check_name(name: str, *, database: str | None = None) -> None:
+    """Raise InvalidSchedule for a name that a schedule has already."""
+    if ScheduleRow.objects.using(_session(database).alias).filter(name=name).exists():
+        raise _taken(name)
 
 
 def edit(name: str, *, database: str | None = None, **changes: Any) -> ScheduleRow:
@@ -220,6 +224,12 @@ def delete(name: str, *, database: str | None = None) -> None:
     with transaction.atomic(using=session.alias):
         slots._raw_delete(session.alias)
         ScheduleRow.objects.using(session.alias).filter(pk=row.pk)._raw_delete(session.alias)
+
+
+def _taken(name: str) -> InvalidSchedule:
+    return InvalidSchedule(
+        _("There is a schedule {name} already. Choose another name, or edit that one.").format(name=repr(name))
+    )
 
 
 def _edited(row: ScheduleRow, changes: dict[str, Any]) -> Declaration:
@@ -317,6 +327,7 @@ def _late(row: ScheduleRow, declaration: Declaration, now: datetime) -> int:
 
 __all__ = [
     "ScheduleView",
+    "check_name",
     "create",
     "delete",
     "edit",

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 
 from django import template
 from django.utils import timezone
+from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext as _
 
 from .. import spans
@@ -88,6 +90,28 @@ def short(text: Any, letters: int = 80) -> str:
 def tail(path: str) -> str:
     """Return the last part of a dotted path."""
     return path.rpartition(".")[2]
+
+
+@register.filter
+def code(text: Any) -> str:
+    """Return a sentence with what stands between backticks as code."""
+    parts = str(text).split("`")
+    if len(parts) % 2 == 0:
+        return str(text)
+    shown = (format_html("<code>{}</code>", part) if number % 2 else part for number, part in enumerate(parts))
+    return format_html_join("", "{}", ((part,) for part in shown))
+
+
+@register.filter
+def message(line: str) -> str:
+    """Return what an exception says on its line, without its class."""
+    return line.partition(": ")[2]
+
+
+@register.filter
+def anchor(alias: str, queue: str) -> str:
+    """Return the place of a queue on the page of queues, for the end of its address."""
+    return "-".join(["rt-queue", *(quote(part, safe="").replace("%", "_") for part in (alias, queue))])
 
 
 @register.filter

@@ -128,6 +128,14 @@ def test_a_change_that_cannot_be_is_refused_in_the_form(store: Store, chief: Cli
     assert store.broker.get([id_])[id_].queue == "reports"
 
 
+def test_a_queue_that_the_settings_do_not_name_is_no_choice(sqlite_store: Store, chief: Client, settings: Any) -> None:
+    chores.add.using(queue_name="reports").enqueue(1)
+    id_ = target(sqlite_store, "change")
+    settings.TASKS = {"default": {**settings.TASKS["default"], "QUEUES": ["default", "emails"]}}
+    page = read(chief.post(url("jobrow_act"), ordered("change", id_, confirmed="1", **{"to-queue": "reports"})))
+    assert "not one of the available choices" in page.text and is_untouched(sqlite_store, id_, "change")
+
+
 def test_nothing_selected_is_told_and_an_unknown_action_refused(store: Store, chief: Client) -> None:
     assert "Select tasks first" in read(chief.post(url("jobrow_act"), ordered("retry"), follow=True)).text
     response = chief.post(url("jobrow_act"), ordered("retrie", "x"))

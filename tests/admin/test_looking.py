@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from contextlib import nullcontext
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +17,17 @@ from django.urls import include, path
 from django.utils import translation
 
 from reinhardt_tasks.admin import register
-from reinhardt_tasks.jobs import Failed, Progress, Succeeded, new_id
+from reinhardt_tasks.exceptions import QueueError
+from reinhardt_tasks.jobs import Failed, Progress, Succeeded, TaskStatus, new_id
+from reinhardt_tasks.models import JobRow
 from reinhardt_tasks.operations import Store
+from reinhardt_tasks.templatetags.reinhardt_tasks_admin import label
 from tests import databases
 from tests.operations import chores
 from tests.operations.stores import attempt, claim, fail, put_off, succeed, worker
 from tests.settings import sqlite
 
-from .pages import read, url
+from .pages import Page, read, url
 
 EVIL = "<script>alert('x')</script>"
 #: Pages without an argument.
@@ -159,7 +163,63 @@ def test_failures_are_grouped(store: Store, chief: Client) -> None:
             store, exception="a.Odd" if number % 2 else "a.Even", traceback='  File "x.py", line 9, in y\nEven: broken'
         )
     page = read(chief.get(url("jobrow_failures")))
-    assert "3 Even Even: broken x.py:9 in y" in page.text and "2 Odd" in page.text
+    assert "3 Even broken x.py:9 in y" in page.text and "2 Odd" in page.text
+
+
+def test_the_list_can_be_narrowed_to_each_state_by_the_name_that_it_has_elsewhere(store: Store, chief: Client) -> None:
+    response = chief.get(url("jobrow_tasks"))
+    tabs = [str(tab.label) for tab in response.context["state_tabs"]]
+    assert sorted(tabs) == sorted(["All", *(str(label(status)) for status in TaskStatus)]) and "Pending" in tabs
+    for status in TaskStatus:
+        chosen = chief.get(url("jobrow_tasks"), {"state": status.value.lower()}).context["state_tabs"]
+        assert [str(tab.label) for tab in chosen if tab.is_current] == [str(label(status))]
+
+
+def test_what_was_raised_stands_before_everything_else(store: Store, chief: Client) -> None:
+    chores.add.enqueue(1)
+    deep = "".join(f'  File "x.py", line {number}, in y\n    y()\n' for number in range(100))
+    id_ = fail(
+        store,
+        exception="builtins.LookupError",
+        traceback=f"Traceback (most recent call last):\n{deep}LookupError: nobody at home",
+    )
+    text = read(chief.get(url("jobrow_change", id_))).text
+    assert text.index("LookupError: nobody at home") < text.index("Facts")
+    attempts = text[text.index("Attempt 1") :]
+    assert attempts.index("LookupError: nobody at home") < attempts.index("Traceback (most recent")
+    assert "LookupError: nobody at home" in read(chief.get(url("jobrow_tasks"))).text
+
+
+def test_what_is_to_be_looked_at_leads_there_and_is_mended_at_once(
+    store: Store, busy: dict[str, str], chief: Client
+) -> None:
+    page = chief.get(url("jobrow_changelist")).content.decode()
+    place = f"{url('jobrow_queues')}#rt-queue-default-emails"
+    assert f'href="{place}"' in page and 'id="rt-queue-default-emails"' in chief.get(place).content.decode()
+    assert "resume" in read(chief.get(url("jobrow_changelist"))).buttons
+    chief.post(url("jobrow_queues_act"), {"deed": "resume", "backend": "default", "queue": "emails"})
+    assert "is paused" not in chief.get(url("jobrow_changelist")).content.decode()
+
+
+def test_tasks_that_nobody_runs_lead_to_the_workers_and_old_ones_to_their_list(
+    sqlite_store: Store, chief: Client
+) -> None:
+    chores.add.enqueue(1)
+    JobRow.objects.using(connections["sqlite"].alias).update(due_at=datetime(2026, 1, 1, tzinfo=UTC))
+    page = chief.get(url("jobrow_changelist")).content.decode()
+    assert f'href="{url("jobrow_workers")}">To the workers' in page
+    assert f'href="{url("jobrow_tasks")}?backend=default&amp;state=pending&amp;queue=default">To these tasks' in page
+
+
+def test_a_newcomer_is_told_the_first_steps_until_there_is_a_task(store: Store, chief: Client) -> None:
+    text = read(chief.get(url("jobrow_changelist"))).text
+    assert "manage.py runworker" in text and "All is well" not in text
+    store.broker.heartbeat(worker())
+    text = read(chief.get(url("jobrow_changelist"), {"part": ""})).text
+    assert "A worker runs." in text and "manage.py runworker" not in text
+    chores.add.enqueue(1)
+    succeed(store)
+    assert "the first steps" not in read(chief.get(url("jobrow_changelist"))).text
 
 
 # Who sees what
@@ -227,6 +287,35 @@ def test_a_store_that_is_away_is_told_of_and_harms_no_page(site: None, chief: Cl
     assert read(chief.get(url("jobrow_workers"))).complaints == []
     assert read(chief.get(url("jobrow_failures"))).complaints == []
     assert chief.get(url("jobrow_change", new_id())).status_code == 503
+
+
+@pytest.mark.parametrize("kind", ["postgresql", "mysql", "redis"])
+def test_a_store_that_is_away_is_named_and_all_else_shown(
+    sqlite_store: Store, chief: Client, settings: Any, kind: str
+) -> None:
+    chores.add.enqueue(1)
+    here = fail(sqlite_store)
+    server = {"ENGINE": f"django.db.backends.{kind}", "NAME": "x", "HOST": "127.0.0.1", "PORT": "1", "USER": "x"}
+    database = {"BACKEND": "reinhardt_tasks.backends.DatabaseBackend", "OPTIONS": {"DATABASE": "far"}}
+    redis = {
+        "BACKEND": "reinhardt_tasks.backends.RedisBackend",
+        "OPTIONS": {"URL": "redis://127.0.0.1:1/0", "PREFIX": "x:"},
+    }
+    settings.TASKS = {**settings.TASKS, "lonely": redis if kind == "redis" else database}
+    places = {name: url(name) for name in PLAIN} | {"task": url("jobrow_change", here)}
+    with databases.known("far", server) if kind != "redis" else nullcontext():
+        for name, place in places.items():
+            page = read(chief.get(place))
+            assert page.complaints == []
+            assert name in ("jobrow_tasks", "task") or "lonely" in page.text and "refused" in page.text, name
+            assert "emails" in page.text or "ValueError" in page.text or "host:17" in page.text, name
+        for place in (f"{url('jobrow_tasks')}?backend=lonely", url("jobrow_change", new_id())):
+            response = chief.get(place)
+            text = Page(response.content.decode()).text
+            assert response.status_code == 503 and "The store of" in text and "lonely" in text, place
+            assert url("jobrow_changelist") in response.content.decode()
+        with pytest.raises(QueueError):
+            chores.add.using(backend="lonely").enqueue(1)
 
 
 def test_a_project_whose_backends_keep_nothing_is_told_so(site: None, chief: Client, settings: Any) -> None:

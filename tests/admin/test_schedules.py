@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,9 +15,10 @@ from django.test import Client
 from reinhardt_tasks.admin.schedule_pages import runs_of
 from reinhardt_tasks.models import ScheduleRow
 from reinhardt_tasks.operations import Query, Store
-from reinhardt_tasks.schedules import CronSchedule, IntervalSchedule
+from reinhardt_tasks.schedules import At, CronSchedule, IntervalSchedule
 from reinhardt_tasks.scheduling import people
 from reinhardt_tasks.scheduling.databases import schedules_database
+from reinhardt_tasks.scheduling.rows import schedule_of_row
 from tests.operations import chores
 
 from .pages import read, url
@@ -101,6 +103,10 @@ def test_a_schedule_is_run_now(store: Store, nightly: ScheduleRow, someone: Call
     text = read(client.post(url("schedulerow_act", nightly.pk), {"deed": "run-now"}, follow=True)).text
     (job,) = store.broker.find(Query())
     assert f"enqueued as task {job.id}." in text and job.name == chores.log_in.module_path
+    # The task leads back to its schedule, for whoever may see that.
+    place = f'href="{url("schedulerow_change", nightly.pk)}"'
+    both = someone("view_jobrow", "view_schedulerow").get(url("jobrow_change", job.id)).content.decode()
+    assert place in both and place not in someone("view_jobrow").get(url("jobrow_change", job.id)).content.decode()
 
 
 def test_a_schedule_is_deleted_after_a_question(nightly: ScheduleRow, someone: Callable[..., Client]) -> None:
@@ -126,16 +132,24 @@ def test_a_schedule_is_made(store: Store, keeper: Client) -> None:
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"task": "no.such.task"}, "no task is registered as 'no.such.task'"),
+        ({"task": "no.such.task"}, "No task is registered as 'no.such.task'"),
         ({"expression": "61 * * * *"}, "the minute field '61'"),
         ({"expression": "0 0 3 * * *"}, "“With seconds”"),
-        ({"expression": ""}, "Cron expression"),
+        ({"expression": ""}, "Say at which times"),
         ({"tz": "Europe/Berlyn"}, "Did you mean 'Europe/Berlin'?"),
         ({"args": "[1, 2, 3]"}, "too many positional arguments"),
         ({"args": "{}"}, "has to be a JSON list"),
         ({"kind": "interval"}, "how many seconds lie between two runs"),
         ({"kind": "at"}, "when it is to run"),
-        ({"priority": "1000"}, "from -100 to 100"),
+        ({"kind": "interval", "every": "0.5"}, "greater than or equal to 1"),
+        ({"kind": "interval", "every": "1e300"}, "The interval cannot be 1e+300 seconds"),
+        ({"kind": "at", "at": "0001-01-01T00:00"}, "too early or too late"),
+        ({"jitter": "1e300"}, "The jitter cannot be 1e+300 seconds"),
+        ({"jitter": "-1"}, "greater than or equal to 0"),
+        ({"start": "2027-01-02T00:00", "end": "2027-01-01T00:00"}, "before it starts"),
+        ({"queue_name": "nowhere"}, "Queue 'nowhere' is not valid"),
+        ({"args": "[NaN]"}, "has to be a JSON list"),
+        ({"priority": "1000"}, "less than or equal to 100"),
         ({"name": "x" * 101}, "at most 100 characters"),
     ],
 )
@@ -145,6 +159,37 @@ def test_a_schedule_that_cannot_be_is_refused_in_the_form(
     page = read(keeper.post(url("schedulerow_add"), entered(**values)))
     assert words in page.text
     assert not ScheduleRow.objects.using(schedules_database()).exists()
+
+
+def test_all_that_cannot_be_is_told_at_once_each_at_its_field(nightly: ScheduleRow, keeper: Client) -> None:
+    wrong = entered(
+        name=nightly.name, task="no.such.task", expression="61 * * * *", tz="Europe/Berlyn", kwargs="[]", jitter="-1"
+    )
+    response = keeper.post(url("schedulerow_add"), wrong)
+    page = read(response)
+    assert sorted(response.context["form"].errors) == ["expression", "jitter", "kwargs", "name", "task", "tz"]
+    assert page.complaints == [] and "Please correct the errors below." in page.text
+
+
+def test_what_is_not_of_its_kind_is_left_alone(sqlite_store: Store, keeper: Client) -> None:
+    values = entered(kind="interval", every="90", expression="61 * * * *", tz="Nowhere", at="never", overlap="queue")
+    assert "was made" in read(keeper.post(url("schedulerow_add"), values, follow=True)).text
+    row = ScheduleRow.objects.using(schedules_database()).get()
+    assert "90000000" in row.schedule and row.overlap == "queue"
+
+
+def test_seconds_of_a_moment_outlive_an_edit(sqlite_store: Store, keeper: Client) -> None:
+    moment = datetime(2099, 1, 2, 3, 4, 5, tzinfo=UTC)
+    row = people.create("once", chores.add.module_path, At(moment), args=[1], start=moment)
+    place = url("schedulerow_edit", row.pk)
+    form = keeper.get(place).context["form"]
+    values = {field.name: field.value() for field in form if field.value() not in (None, False)}
+    shown = {name: form[name].as_widget() for name in ("at", "start")}
+    assert "2099-01-02T03:04:05" in shown["at"] or "04:05" in shown["at"]
+    values["at"] = re.search(r'value="([^"]*)"', shown["at"])[1]  # type: ignore[index]
+    values.pop("start")
+    keeper.post(place, values, follow=True)
+    assert schedule_of_row(again(row)) == At(moment)
 
 
 def test_a_schedule_is_edited_and_what_is_redacted_stays(nightly: ScheduleRow, keeper: Client) -> None:

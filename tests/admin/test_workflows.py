@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
@@ -12,7 +13,8 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from reinhardt_tasks.admin.drawings import MOST_STEPS, drawing_of
-from reinhardt_tasks.jobs import Failed, Succeeded, TaskStatus, new_id
+from reinhardt_tasks.jobs import Cancelled, Failed, Succeeded, TaskStatus, new_id
+from reinhardt_tasks.models import StepRow
 from reinhardt_tasks.operations import Query, Store
 from reinhardt_tasks.workflow_states import ChainStatus, StepStatus
 from reinhardt_tasks.workflows import Workflow, get_workflow, group, item, result_of, step
@@ -178,6 +180,9 @@ def test_a_step_for_each_is_drawn_as_one_with_how_far_its_members_are(store: Sto
     # Two boxes, and a bar in one of them; two steps in the table.
     assert f"files: Running, 2 of {MOST_STEPS + 50}" in page.text and f"files 2/{MOST_STEPS + 50}" in page.text
     assert page.tags.count("rect") == 3
+    # Of the two members that have ended; the one of all that began first.
+    step_ = response.context["steps"][1]
+    assert step_.attempts == 2 and step_.started_at is not None and step_.finished_at is None
     (scan, files) = [node for node in response.context["drawing"].nodes if node.step is not None]
     assert (scan.filled, files.filled) == (0, 168 * 2 // (MOST_STEPS + 50))
 
@@ -213,6 +218,42 @@ def test_a_workflow_is_cancelled_after_a_question(store: Store, keeper: Client) 
     assert get_workflow(id_).status is ChainStatus.CANCELLED
     (entry,) = LogEntry.objects.all()
     assert entry.get_admin_url() == url("workflowrow_change", id_) and EVIL in entry.object_repr
+
+
+def test_a_cancelled_one_is_looked_at_again_until_nothing_of_it_runs(store: Store, keeper: Client) -> None:
+    id_ = diamond()
+    one = claim(store)
+    get_workflow(id_).cancel()
+    response = keeper.get(url("workflowrow_change", id_))
+    assert "data-rt-refresh" in response.content.decode() and "first" in read(response).text
+    assert response.context["steps"][0].state is TaskStatus.RUNNING
+    store.broker.settle([Cancelled(claim=one, attempt=attempt(one))])
+    look_after(id_)
+    response = keeper.get(url("workflowrow_change", id_))
+    assert "data-rt-refresh" not in response.content.decode()
+    assert response.context["steps"][0].state is StepStatus.CANCELLED
+
+
+def test_what_can_be_done_comes_with_the_part_that_refreshes_itself(store: Store, keeper: Client) -> None:
+    id_ = diamond()
+    place = url("workflowrow_change", id_)
+    assert read(keeper.get(place, {"part": ""})).buttons == ["cancel"]
+    get_workflow(id_).cancel()
+    assert read(keeper.get(place, {"part": ""})).buttons == ["retry-failed", "retry"]
+
+
+def test_a_step_whose_store_is_away_is_shown_with_all_else(sqlite_store: Store, keeper: Client, settings: Any) -> None:
+    away = {
+        "BACKEND": "reinhardt_tasks.backends.RedisBackend",
+        "OPTIONS": {"URL": "redis://127.0.0.1:1/0", "PREFIX": "x:"},
+    }
+    id_ = diamond()
+    StepRow.objects.using(database()).filter(position=0).update(alias="lonely")
+    settings.TASKS = {**settings.TASKS, "lonely": away}
+    response = keeper.get(url("workflowrow_change", id_))
+    page = read(response)
+    assert page.complaints == [] and "The store of lonely is away" in page.text and "side 1" in page.text
+    assert [step.state for step in response.context["steps"]][:2] == [StepStatus.READY, StepStatus.WAITING]
 
 
 def test_of_a_cancelled_one_is_told_what_succeeded(store: Store, keeper: Client) -> None:

@@ -41,6 +41,11 @@ CONTRASTS = """() => {
 }"""
 
 
+#: Tables of which a part is out of sight, until somebody moves them.
+HIDDEN_TO_THE_RIGHT = """() => [...document.querySelectorAll(".rt-scroll:not(.rt-drawing)")]
+  .filter((each) => each.scrollWidth > each.clientWidth).map((each) => each.innerText.slice(0, 60))"""
+
+
 def test_a_failed_task_is_found_read_and_mended(visit: Callable[..., Any], site: Site) -> None:
     site.door.unlink(missing_ok=True)
     site.enqueue("deliver", "parcel <b>7</b>")
@@ -56,6 +61,8 @@ def test_a_failed_task_is_found_read_and_mended(visit: Callable[..., Any], site:
     page.get_by_role("button", name="Retry").click()
     assert "Done for 1 task." in page.locator(".messagelist").inner_text()
     page.locator("#rt-task-state .rt-good").wait_for()
+    # What can be done to it now is there with its new state.
+    page.get_by_role("button", name="Run again").wait_for()
     page.reload()
     assert "parcel <b>7</b> was delivered" in page.locator("#rt-task-result").inner_text()
     assert page.locator(".rt-attempts > li").count() == 2
@@ -102,10 +109,16 @@ def test_a_schedule_is_made_and_run_now(visit: Callable[..., Any], site: Site) -
     page.get_by_role("link", name="Add a schedule").click()
     page.locator("#rt-name").fill("at tea time")
     page.locator("#rt-task").fill("tests.browser.tasks.deliver")
+    page.locator("#rt-kind").select_option("interval")
+    assert [page.locator(f"#rt-{name}").is_visible() for name in ("expression", "every", "at")] == [False, True, False]
+    page.locator("#rt-kind").select_option("cron")
+    assert [page.locator(f"#rt-{name}").is_visible() for name in ("expression", "every", "at")] == [True, False, False]
     page.locator("#rt-expression").fill("0 17 * * moon")
-    page.locator("#rt-args").fill('["tea"]')
+    page.locator("#rt-args").fill('{"tea": 1}')
     page.get_by_role("button", name="Save").click()
-    assert "the day of the week field 'moon'" in page.locator(".errornote").inner_text()
+    assert "the day of the week field 'moon'" in page.locator("#rt-expression_error").inner_text()
+    assert "JSON list" in page.locator("#rt-args_error").inner_text()
+    page.locator("#rt-args").fill('["tea"]')
     page.locator("#rt-expression").fill("0 17 * * mon")
     page.get_by_role("button", name="Save").click()
     assert "at 17:00 on Monday" in page.locator("#content").inner_text()
@@ -124,6 +137,9 @@ def test_a_workflow_is_seen_to_go_on_and_cancelled(visit: Callable[..., Any], si
     page.get_by_role("button", name="Cancel…").click()
     page.get_by_role("button", name="Cancel").click()
     page.locator("#rt-flow-state .rt-off").wait_for()
+    # The step that ran then ends a moment later, and nobody reloads the page for that.
+    page.locator(".rt-node-run").wait_for(state="detached")
+    assert page.locator("#rt-flow-steps .rt-run").count() == 0
 
 
 def test_updates_can_be_paused(visit: Callable[..., Any], site: Site) -> None:
@@ -174,6 +190,7 @@ def test_every_page_can_be_read(
             continue
         assert page.evaluate(CONTRASTS) == [], (name, title)
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), (name, title)
+        assert page.evaluate(HIDDEN_TO_THE_RIGHT) == [], (name, title)
         assert page.locator("html").get_attribute("lang") == ("ja" if name == "japanese" else "en")
         if name == "dark":
             assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(18, 18, 18)"

@@ -13,6 +13,11 @@
         return Boolean(active && active.closest("form")) || Boolean(selection && !selection.isCollapsed);
     }
 
+    // A token of a form is written anew for each answer, and is no news.
+    function news(part) {
+        return part.innerHTML.replace(/name="csrfmiddlewaretoken" value="[^"]*"/g, "");
+    }
+
     function exchange(fresh) {
         const parts = fresh.querySelectorAll("[data-rt-part]");
         const known = new Map([...place.querySelectorAll("[data-rt-part]")].map((part) => [part.id, part]));
@@ -23,7 +28,7 @@
         }
         for (const part of parts) {
             const old = known.get(part.id);
-            if (old.innerHTML === part.innerHTML) {
+            if (news(old) === news(part)) {
                 continue;
             }
             const opened = [...old.querySelectorAll("details")].map((each) => each.open);
