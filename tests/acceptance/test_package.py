@@ -10,6 +10,7 @@ import tarfile
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from email import message_from_string
 from pathlib import Path
 
 import pytest
@@ -96,6 +97,20 @@ def test_the_package_index_would_take_both(built: Built) -> None:
     ran(sys.executable, "-m", "twine", "check", "--strict", built.wheel, built.archive)
 
 
+def test_on_the_package_index_the_readme_leads_to_the_repository(built: Built) -> None:
+    with zipfile.ZipFile(built.wheel) as wheel:
+        (name,) = [name for name in wheel.namelist() if name.endswith(".dist-info/METADATA")]
+        metadata = message_from_string(wheel.read(name).decode())
+    urls = dict(url.split(", ") for url in metadata.get_all("Project-URL", []))
+    home = urls["Source"]
+    assert [url for url in urls.values() if not url.startswith(home)] == []
+    links = re.findall(r"(!?)\[[^\]]*\]\(([^)\s]+)\)", metadata.get_payload())
+    assert len(links) == len(re.findall(r"\]\(", (ROOT / "README.md").read_text())) > 10
+    for picture, target in links:
+        place = re.fullmatch(rf"{re.escape(home)}/(?:{'raw' if picture else 'blob'})/main/([^#]+)(?:#.*)?", target)
+        assert place and (ROOT / place[1]).exists(), target
+
+
 def test_the_wheel_has_the_whole_package_and_nothing_else(built: Built) -> None:
     packed = {name for name in zipfile.ZipFile(built.wheel).namelist() if ".dist-info/" not in name}
     there = {path.relative_to(ROOT).as_posix() for path in PACKAGE.rglob("*") if path.is_file()}
@@ -116,6 +131,12 @@ def test_every_module_needs_the_wheel_and_nothing_else(lonely_site: Site) -> Non
     lonely_site.write("mysite/settings.py", "INSTALLED_APPS += ['reinhardt_tasks']")
     printed = lonely_site.python(IMPORT_ALL)
     assert dict(re.findall(r"^wanting (\S+) (\S+)$", printed, flags=re.MULTILINE)) == WANTING
+
+
+def test_the_demo_needs_the_package_and_nothing_else(lonely_programs: Path, tmp_path: Path) -> None:
+    (tmp_path / "house.py").write_text("import os\n")
+    demo = [ROOT / "example_project" / "demo.py", "--root", tmp_path, "--port", "0"]
+    assert "Every check held." in ran("env", "DEMO_EXIT=1", lonely_programs / "python", *demo)
 
 
 def test_the_source_archive_has_all_tests(unpacked: Path) -> None:
