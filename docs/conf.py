@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ django.setup()
 
 import reinhardt_tasks  # noqa: E402
 
-REPOSITORY = "https://github.com/reinhardt-tasks/reinhardt-tasks"
+REPOSITORY = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["urls"]["Source"]
 
 project = "reinhardt_tasks"
 author = copyright = "The reinhardt_tasks authors"
