@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import io
+import inspect
 import os
 import secrets
 import signal
@@ -107,6 +107,10 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def demonstrate(options: argparse.Namespace, folder: Path, stack: contextlib.ExitStack) -> None:
+    say(f"""
+        A small Django site that counts the Python files of a source tree every night, each file in a task of its own.
+        It is set up in {folder}, which is deleted at the end.
+        """)
     password = prepare_site(folder, options.root)
     refuse_an_empty_tree()
     due = declare_schedules()
@@ -118,18 +122,36 @@ def demonstrate(options: argparse.Namespace, folder: Path, stack: contextlib.Exi
         worker = Child("worker", folder, "runworker", "--with-scheduler", "--concurrency", str(options.concurrency))
         stack.callback(worker.stop)
         wait_for_site(site, server)
-        print(f"Admin         {site}/admin/   user: admin   password: {password}")
-        print(f"The nightly census is due at {due:%H:%M:%S} UTC: the scheduler in the worker begins it.")
+        say(f"""
+            The site   {site}/
+            The admin  {site}/admin/reinhardt_tasks/jobrow/
+                       log in as admin, password {password}
+
+            The nightly census is due at {due:%H:%M:%S} UTC; tonight that is in a few seconds. Then a scheduler enqueues
+            its task, which starts a workflow: scan the tree, count each file, merge, write a headline, mail it.
+            """)
         run = wait_for_night(due, server, worker)
-        page = f"{site}{run.get_absolute_url()}"
-        print(f"Begun at {run.started_at:%H:%M:%S} UTC, for {run.root}\nWatch it at   {page}")
         watch(run, options.patience, server, worker)
-        print(report(run, folder))
-        check_page(run, page, site)
-        print(f"Every check held. Look at it: {page}")
+        print(f"{report(run, folder)}\n")
+        check_pages(run, site)
+        say(f"""
+            Every check held. Have a look:
+
+            what was counted            {site}{run.get_absolute_url()}
+            the workflow, as a drawing  {site}/admin/reinhardt_tasks/workflowrow/{run.workflow_id}/change/
+            the task that failed        {site}/admin/reinhardt_tasks/jobrow/failures/
+            run the night once more     {site}/admin/reinhardt_tasks/schedulerow/
+            """)
         if os.environ.get("DEMO_EXIT") == "1":
             return
-        print("The site stays up until Ctrl-C.", flush=True)
+        python, here = os.path.relpath(sys.executable), os.path.relpath(HERE)
+        say(f"""
+            The same from a shell:  CENSUS_DB={folder}/census.sqlite3 {python} {here}/manage.py tasks status
+            The code of its tasks:  {here}/census/tasks.py
+            Your own first task:    {os.path.relpath(HERE.parent)}/docs/quickstart.md
+
+            The site stays up until Ctrl-C.
+            """)
         stay(server, worker)
 
 
@@ -184,7 +206,7 @@ def declare_schedules() -> datetime:
 
     from reinhardt_tasks.scheduling.people import list_schedules
 
-    call_command("runscheduler", "--once", stdout=io.StringIO())
+    call_command("runscheduler", "--once", "--verbosity", "0")
     (nightly,) = list_schedules(1)
     if nightly.row.next_slot is None:
         raise DemoFailed(f"The nightly census is {nightly.state}: {nightly.row.last_error}")
@@ -245,7 +267,7 @@ def watch(run: Any, patience: float, server: Child, worker: Child) -> None:
         raise DemoFailed(f"{exc}\n{worker.last_lines()}") from exc
     finally:
         bar.end()
-    print(f"All tasks have ended after {time.monotonic() - began:.1f} s.")
+    print(f"All tasks have ended after {time.monotonic() - began:.1f} s.\n")
 
 
 def report(run: Any, folder: Path) -> str:
@@ -265,21 +287,27 @@ def report(run: Any, folder: Path) -> str:
     counted = ", ".join(f"{number:,} {name}" for name, number in totals.items())
     return (
         f"{run.headline}\n{counted}: the same as a direct count.\n"
-        "Every letter was refused at first and sent once in the end; one task failed for good, as it must.\n"
+        "Every letter was refused at first, tried again, and sent once; one task failed for good, as it is meant to.\n"
         f"The schedule was fired once; its next slot is {nightly.row.next_slot:%Y-%m-%d %H:%M:%S} UTC."
     )
 
 
-def check_page(run: Any, page: str, site: str) -> None:
-    """Raise DemoFailed unless the run's page is there, with its totals, its style, and its expected failure."""
+def check_pages(run: Any, site: str) -> None:
+    """Raise DemoFailed unless the run's page is there, with its totals and its expected failure, and the others are."""
     from census.verification import totals_of
 
+    page = f"{site}{run.get_absolute_url()}"
     text = fetch(page)
     needed = [f"{number:,}" for number in totals_of(run).values()] + ["FileNotFoundError", "All tasks have ended"]
     if missing := [words for words in needed if words not in text]:
         raise DemoFailed(f"{page} does not mention: {', '.join(missing)}")
     for path in ("/", "/static/census/census.css", "/admin/login/", f"{run.get_absolute_url()}live.json"):
         fetch(f"{site}{path}")
+
+
+def say(text: str) -> None:
+    """Print what is written as an indented block, with an empty line after it."""
+    print(inspect.cleandoc(text), end="\n\n", flush=True)
 
 
 def fetch(url: str) -> str:

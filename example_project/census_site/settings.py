@@ -40,6 +40,8 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
+    # The admin speaks Japanese to a browser that asks for it; the site's own pages are English.
+    "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -95,5 +97,6 @@ DEFAULT_FROM_EMAIL = "census@example.org"
 STATIC_URL = "static/"
 LOGIN_URL = "admin:login"
 LANGUAGE_CODE = "en-us"
+LANGUAGES = [("en-us", "English"), ("ja", "日本語")]
 TIME_ZONE = "UTC"
 USE_TZ = True

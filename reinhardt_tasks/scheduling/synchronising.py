@@ -17,6 +17,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import connections
+from django.utils import translation
 from django.utils.translation import gettext as _
 
 from .._compat import task_backends
@@ -24,7 +25,7 @@ from ..brokers.database.session import Session
 from ..models import ScheduleRow
 from ..schedules import Declaration, ScheduleRegistry, declared, declared_in_settings
 from ..schedules.declarations import PEOPLE
-from .rows import COLUMNS, TIMES, begin_at, columns_of, set_next
+from .rows import COLUMNS, TIMES, begin_at, columns_of, schedule_in_words, set_next
 
 logger = logging.getLogger("reinhardt_tasks")
 
@@ -61,7 +62,9 @@ def synchronise(
         known = set(table.filter(name__in=by_name).values_list("name", flat=True))
         new = [_new_row(by_name[name], now, version) for name in by_name if name not in known]
         table.bulk_create(new, ignore_conflicts=True, batch_size=200)
-        notes = [f"Schedule {row.name} is new: {row.schedule}" for row in new]
+        # The log is English, whatever language is active.
+        with translation.override("en"):
+            notes = [f"Schedule {row.name} is new: {schedule_in_words(row)}." for row in new]
         rows = table.order_by("pk")
         if connections[session.alias].features.has_select_for_update:
             rows = rows.select_for_update()

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from django.utils import translation
 
 from reinhardt_tasks._compat import task_backends
 from reinhardt_tasks.exceptions import InvalidSchedule
@@ -404,6 +405,14 @@ def test_an_older_release_that_starts_again_takes_nothing_back(
     back = Release(simulation, settings, 9, **old.schedules)
     back.starts()
     assert set(expressions(simulation)) == {"kept", "changed", "removed"}
+
+
+def test_the_log_tells_in_english_words_what_is_new(simulation: Simulation, caplog: pytest.LogCaptureFixture) -> None:
+    simulation.declare(CronSchedule("0 3 * * *", tz="UTC"), "nightly")
+    caplog.set_level("INFO", "reinhardt_tasks")
+    with translation.override("ja"):
+        simulation.new_scheduler().synchronise()
+    assert "Schedule nightly is new: at 03:00 every day, UTC time." in caplog.text
 
 
 @pytest.mark.parametrize(("first", "second"), [(None, None), (8, None), (None, 7), (8, 8)])
