@@ -216,7 +216,7 @@ def test_w003_the_tables_are_not_there(settings: Any, path: Path) -> None:
         found = messages("other")
         assert list(found) == ["W003"]
         assert "'other' of TASKS['default'] has no table reinhardt_tasks_job" in found["W003"].msg
-        assert found["W003"].hint == "Run `manage.py migrate --database other`."
+        assert found["W003"].hint == "Run `manage.py migrate --database other`, unless that is what runs just now."
         call_command("migrate", database="other", verbosity=0)
         assert messages("other") == {}
 

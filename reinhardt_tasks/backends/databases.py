@@ -127,7 +127,10 @@ def server_messages(alias: str, database: str) -> list[checks.CheckMessage]:
                 _("The database {database} of TASKS[{alias}] has no table {db_table}.").format(
                     database=repr(database), alias=repr(alias), db_table=JobRow._meta.db_table
                 ),
-                hint=_("Run `manage.py migrate --database {database}`.").format(database=database),
+                # `migrate` itself asks for these checks before it begins.
+                hint=_("Run `manage.py migrate --database {database}`, unless that is what runs just now.").format(
+                    database=database
+                ),
                 id="reinhardt_tasks.W003",
             )
         )
