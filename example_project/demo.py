@@ -144,11 +144,11 @@ def demonstrate(options: argparse.Namespace, folder: Path, stack: contextlib.Exi
             """)
         if os.environ.get("DEMO_EXIT") == "1":
             return
-        python, here = os.path.relpath(sys.executable), os.path.relpath(HERE)
+        python, here, manual = map(os.path.relpath, (sys.executable, HERE, HERE.parent / "docs"))
         say(f"""
             The same from a shell:  CENSUS_DB={folder}/census.sqlite3 {python} {here}/manage.py tasks status
             The code of its tasks:  {here}/census/tasks.py
-            Your own first task:    {os.path.relpath(HERE.parent)}/docs/quickstart.md
+            Your own first task:    {manual}/quickstart.md
 
             The site stays up until Ctrl-C.
             """)

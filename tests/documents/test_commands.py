@@ -24,7 +24,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 TARGETS = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
 #: Programs of others: nothing here knows their flags.
 OTHERS = {"curl", "systemctl", "redis-cli", "django-admin", ".", "env"}
-OTHERS_FLAGS = {"--basetemp", "--batch", "--init", "--queue-name"}
+OTHERS_FLAGS = {"--batch", "--init", "--queue-name"}
 #: Commands of apps that no test has installed.
 OF_THE_EXAMPLE_SITE = {"census"}
 CONSOLES = [(block, command) for block in all_blocks("console") for command, _ in commands(block.text)]
