@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     )
     from .jobs import Progress, TaskId, TaskPriority, TaskStatus
     from .limits import Concurrency, Debounce, RateLimit, Unique
+    from .log_lines import LogLine
     from .queues import QueueConfig, TaskQueue
     from .registry import TaskRegistry
     from .results import MemoryResultBackend, ResultBackend, TaskOutput, TaskResult, TaskResultMetadata
@@ -77,6 +78,7 @@ _PLACES = {
     ],
     "jobs": ["Progress", "TaskId", "TaskPriority", "TaskStatus"],
     "limits": ["Concurrency", "Debounce", "RateLimit", "Unique"],
+    "log_lines": ["LogLine"],
     "queues": ["QueueConfig", "TaskQueue"],
     "registry": ["TaskRegistry"],
     "results": ["MemoryResultBackend", "ResultBackend", "TaskOutput", "TaskResult", "TaskResultMetadata"],
@@ -118,6 +120,7 @@ __all__ = [
     "IntervalSchedule",
     "InvalidSchedule",
     "InvalidWorkflow",
+    "LogLine",
     "MaxRetriesExceeded",
     "MemoryResultBackend",
     "Progress",

@@ -32,12 +32,13 @@ from .exceptions import (
     WorkerLost,
 )
 from .jobs import Attempt, Cancelled, Claim, Failed, Job, Outcome, Progress, Released, Retrying, Succeeded, TaskStatus
+from .log_capture import KeptLines
 from .options import BackendOptions
 from .registry import registry
 from .results import TaskResult, fill_result
 from .retries import RetryStrategy
 from .schedules.slots import scheduled_for
-from .serialization import decode_call, dumps
+from .serialization import decode_call, dumps, storable
 from .tasks import TaskContext, in_context
 
 logger = logging.getLogger("reinhardt_tasks")
@@ -89,6 +90,8 @@ class Execution:
         self._propagate = propagate
         #: Set by whoever has to commit a success first, and calls `tell_success` when that is done.
         self.holds_success_back = False
+        #: Set by whoever settles its outcome in a store that others look into, and is `listening`: what the task logs goes along.
+        self.keeps_log = False
         #: What travelled with the call, unseen by the task; known once it is prepared.
         self.headers: dict[str, Any] = {}
         #: Set by whoever runs it in a transaction together with the record of its success, and unset afterwards.
@@ -100,6 +103,7 @@ class Execution:
         self._given: CoreTask | None = None
         self._found: CoreTask | None = None
         self._surroundings: AbstractContextManager[Any] = nullcontext()
+        self._lines: KeptLines | nullcontext[None] = nullcontext()
 
     @property
     def timeout(self) -> float | None:
@@ -129,8 +133,9 @@ class Execution:
         self._tell(signals.task_started)
         self._begin()
         try:
-            self._restore()
-            value = self.task.call(*self._args, **self._kwargs)
+            with self._lines:
+                self._restore()
+                value = self.task.call(*self._args, **self._kwargs)
         except self._propagate:
             raise
         except BaseException as exc:
@@ -156,8 +161,9 @@ class Execution:
         await self._atell(signals.task_started)
         self._begin()
         try:
-            await self._arestore()
-            value = await self.task.acall(*self._args, **self._kwargs)
+            with self._lines:
+                await self._arestore()
+                value = await self.task.acall(*self._args, **self._kwargs)
         except BaseException as exc:
             return await self._aend(self._failed(exc))
         return await self._aend(self._succeeded(value))
@@ -219,7 +225,8 @@ class Execution:
         if not self.headers or self.in_transaction and not isinstance(outcome, Succeeded):
             # A failure is rolled back, and would take what was recorded of it along: it is told afterwards.
             return outcome
-        return followers.ended(self.headers, outcome, in_transaction=self.in_transaction)
+        told = followers.ended(self.headers, outcome, in_transaction=self.in_transaction)
+        return told if told is outcome else self._with_log(told)
 
     def _follow_early(self, outcome: Outcome) -> Outcome:
         # By its payload: it may not have been read as far as its headers.
@@ -262,6 +269,8 @@ class Execution:
         )
         if self.task.takes_context:
             self._args = [self._context, *self._args]
+        if self.keeps_log and (most := self._options.log_lines):
+            self._lines = KeptLines(len(self.claim.job.history) + 1, most, self._options.log_level)
 
     def _succeeded(self, value: Any) -> _Ending:
         job = self.claim.job
@@ -319,13 +328,19 @@ class Execution:
         self._save_changes()
         if not (self.holds_success_back and isinstance(ending.outcome, Succeeded)):
             self._tell(ending.signal, **ending.facts)
-        return self.follow(ending.outcome)
+        return self.follow(self._with_log(ending.outcome))
 
     async def _aend(self, ending: _Ending) -> Outcome:
         if self._has_changes():
             await sync_to_async(self._save_changes)()
         await self._atell(ending.signal, **ending.facts)
-        return await sync_to_async(self.follow)(ending.outcome) if self.headers else ending.outcome
+        outcome = self._with_log(ending.outcome)
+        return await sync_to_async(self.follow)(outcome) if self.headers else outcome
+
+    def _with_log(self, outcome: Outcome) -> Outcome:
+        """Return an outcome with what the task has logged so far."""
+        text = self._lines.text() if isinstance(self._lines, KeptLines) else None
+        return outcome if text is None or isinstance(outcome, Released) else replace(outcome, log=text)
 
     def _tell(self, signal: Signal, **facts: Any) -> None:
         try:
@@ -452,8 +467,7 @@ def traceback_text(exc: BaseException) -> str:
     if len(text) > TRACEBACK_LIMIT:
         half = TRACEBACK_LIMIT // 2
         text = f"{text[:half]}\n… {len(text) - 2 * half} letters left out …\n{text[-half:]}"
-    # What no database takes as text: halves of surrogate pairs, and NUL.
-    return text.encode("utf-8", "backslashreplace").decode().replace("\x00", "\\x00")
+    return storable(text)
 
 
 def _because(reason: BaseException, exc: BaseException) -> BaseException:

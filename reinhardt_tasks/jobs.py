@@ -206,6 +206,8 @@ class Job:
     first_started_at: datetime | None = None
     finished_at: datetime | None = None
     result: str | None = None
+    #: What its attempts logged, see `log_lines`. `Broker.get` reads it; claims and searches may leave it out.
+    log: str | None = field(default=None, repr=False)
     progress: Progress | None = None
     cancel_requested: bool = False
 
@@ -260,6 +262,8 @@ class Succeeded:
     claim: Claim
     result: str = "null"
     then: tuple[Job, ...] = ()
+    #: What this attempt logged, as `log_lines` writes it; a store adds it to that of the attempts before. So it is below.
+    log: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -268,6 +272,7 @@ class Failed:
 
     claim: Claim
     attempt: Attempt
+    log: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -277,6 +282,7 @@ class Retrying:
     claim: Claim
     attempt: Attempt
     delay: float = 0.0
+    log: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -293,6 +299,7 @@ class Cancelled:
 
     claim: Claim
     attempt: Attempt
+    log: str | None = field(default=None, repr=False)
 
 
 Outcome = Succeeded | Failed | Retrying | Released | Cancelled

@@ -8,6 +8,7 @@ the rest of the sentence "OPTIONS['LEASE'] …". Nothing here raises for bad set
 from __future__ import annotations
 
 import difflib
+import logging
 import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, fields
@@ -119,6 +120,20 @@ def a_backoff(value: Any) -> Backoff:
     return backoff
 
 
+def a_log_level(value: Any) -> int:
+    """Read the name or the number of a level of `logging`."""
+    levels = logging.getLevelNamesMapping()
+    if isinstance(value, str) and value.upper() in levels:
+        return levels[value.upper()]
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError(
+            _("must be a level of logging, as in 'INFO', not {value}{hint}").format(
+                value=repr(value), hint=did_you_mean(str(value).upper(), levels)
+            )
+        )
+    return value
+
+
 def queue_configs(value: Any) -> dict[str, QueueConfig]:
     if not isinstance(value, Mapping):
         raise ValueError(
@@ -192,6 +207,10 @@ class BackendOptions:
     max_lost: int = option(3, a_number(1))
     #: Seconds that a finished task is kept; None keeps it for ever.
     result_ttl: float | None = option(7 * DAY, a_duration(none=True))
+    #: Lines that are kept of what each attempt of a task logs, the newest; 0 keeps none.
+    log_lines: int = option(100, a_number(0))
+    #: The least level of these lines.
+    log_level: int = option(logging.INFO, a_log_level)
     #: Schedules that this alias runs: {"nightly": {"task": "shop.tasks.close", "schedule": "0 3 * * *"}}.
     schedules: Mapping[str, Any] = option(dict, a_mapping_of_schedules)
     #: Which release this is, for schedules: of two that say so, the lower one does not change what the higher has declared.

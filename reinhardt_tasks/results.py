@@ -20,6 +20,7 @@ from ._compat import TaskResult as CoreTaskResult
 from .arguments import converter_of
 from .exceptions import SerializationFailed
 from .jobs import Job, Progress, TaskStatus
+from .log_lines import LogLine, decode_log
 from .redaction import redacted_call
 from .serialization import decode_call
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 
-_REFRESHED = (*TASK_REFRESH_ATTRS, "state", "metadata", "progress", "losses")
+_REFRESHED = (*TASK_REFRESH_ATTRS, "state", "metadata", "progress", "losses", "log")
 #: Seconds between two looks of `wait()`: short at first, since most results are near.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.005, 0.25
 
@@ -44,6 +45,8 @@ class TaskResult(CoreTaskResult, Generic[R]):  # type: ignore[misc, unused-ignor
     progress: Progress | None = None
     #: Attempts that ended because their worker was lost; the other errors are the task's own failures.
     losses: int = 0
+    #: What its attempts have logged, oldest first, as their workers kept it: see the option LOG_LINES.
+    log: tuple[LogLine, ...] = ()
 
     def __repr__(self) -> str:
         """Show the task's id, name, state and arguments, redacted ones as nobody is to see them."""
@@ -162,6 +165,7 @@ def fill_result(job: Job, task: CoreTask, args: Any, kwargs: Any) -> TaskResult[
         metadata=copy.deepcopy(dict(job.metadata)) if job.metadata else {},
         progress=job.progress,
         losses=job.losses,
+        log=tuple(line for attempt in decode_log(job.log) for line in attempt.lines),
     )
     if job.result is not None and job.status is TaskStatus.SUCCESS:
         object.__setattr__(result, "_return_value", json.loads(job.result))

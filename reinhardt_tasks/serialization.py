@@ -138,6 +138,11 @@ def decode_or(text: str | None, kind: type[T], default: T) -> T:
     return value if isinstance(value, kind) else default
 
 
+def storable(text: str) -> str:
+    """Return a text as every database takes it: without halves of surrogate pairs, and without NUL."""
+    return text.encode("utf-8", "backslashreplace").decode().replace("\x00", "\\x00")
+
+
 def _moment(micros: Any) -> datetime | None:
     try:
         return None if micros is None else from_micros(micros)

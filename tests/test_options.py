@@ -17,6 +17,7 @@ from reinhardt_tasks.options import (
     a_backoff,
     a_duration,
     a_flag,
+    a_log_level,
     a_number,
     a_text,
     a_text_or_none,
@@ -91,6 +92,22 @@ def test_a_flag_is_true_or_false_and_nothing_like_it() -> None:
     for value in (1, 0, "yes", None):
         with pytest.raises(ValueError, match="must be True or False, not "):
             a_flag(value)
+
+
+def test_a_log_level_is_a_name_or_a_number_of_logging() -> None:
+    assert [a_log_level(value) for value in ("INFO", "warning", 25, 0)] == [20, 30, 25, 0]
+    for value in ("LOUD", -1, True, None, 1.5, []):
+        with pytest.raises(ValueError, match="must be a level of logging, as in 'INFO', not "):
+            a_log_level(value)
+    with pytest.raises(ValueError, match=r"not 'WARNIN' \(did you mean 'WARNING'\?\)"):
+        a_log_level("WARNIN")
+
+
+def test_the_options_of_logs_are_checked_like_all_others() -> None:
+    options, found = read({"OPTIONS": {"LOG_LINES": 0, "LOG_LEVEL": "ERROR"}})
+    assert (options.log_lines, options.log_level, found) == (0, 40, [])
+    assert "TASKS['default']['OPTIONS']['LOG_LINES'] must be a whole number from 0 on" in wrong(LOG_LINES=-1)
+    assert "must be a level of logging" in wrong(LOG_LEVEL="LOUD")
 
 
 def test_a_text_is_not_empty() -> None:

@@ -10,7 +10,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ..exceptions import QueueError
-from ..jobs import Cancelled, Claim, Failed, Job, Outcome, Progress, Retrying, Succeeded, TaskStatus
+from ..jobs import Cancelled, Claim, Failed, Job, Outcome, Progress, Released, Succeeded, TaskStatus
+from ..log_lines import joined_log
 from .base import (
     BOTH,
     Advice,
@@ -217,8 +218,15 @@ class ArchivingBroker(Broker):
 
 def _ended(job: Job, outcome: Outcome) -> Job | None:
     """Return the job as it is after this outcome, or None where it goes on."""
-    attempts = (outcome.attempt,) if isinstance(outcome, (Failed, Cancelled, Retrying)) else ()
-    ended = replace(job, finished_at=datetime.now(UTC), history=(*job.history, *attempts))
+    if isinstance(outcome, Released):
+        return None
+    attempts = () if isinstance(outcome, Succeeded) else (outcome.attempt,)
+    ended = replace(
+        job,
+        finished_at=datetime.now(UTC),
+        history=(*job.history, *attempts),
+        log=joined_log(job.log, outcome.log),
+    )
     match outcome:
         case Failed():
             return replace(ended, status=TaskStatus.FAILURE)

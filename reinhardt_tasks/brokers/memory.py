@@ -27,6 +27,7 @@ from ..jobs import (
     as_enqueued,
     debounced_to,
 )
+from ..log_lines import joined_log
 from ..timestamps import from_micros
 from .base import (
     BOTH,
@@ -383,6 +384,8 @@ class MemoryBroker(Broker):
         if not self._is_ours(outcome.claim):
             return False
         job, now = self._jobs[outcome.claim.job.id], self._now()
+        if not isinstance(outcome, Released):
+            job = replace(job, log=joined_log(job.log, outcome.log))
         match outcome:
             case Succeeded(result=result, then=then):
                 cancelled = job.cancel_requested

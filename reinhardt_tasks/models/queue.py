@@ -50,6 +50,7 @@ class JobRow(models.Model):
     progress = ExactCharField(_("progress"), max_length=1400, null=True)
     history = models.TextField(_("failed attempts"), null=True)
     result = models.TextField(_("result"), null=True)
+    log = models.TextField(_("log"), null=True)
     cancel_requested = models.BooleanField(_("cancellation requested"), default=False)
     worker = ExactCharField(_("worker"), max_length=150, null=True)
     run_after = InstantField(_("run after"), null=True)

@@ -14,6 +14,7 @@ from ..brokers.base import WorkerInfo
 from ..exceptions import ExecutionFailed, TaskNotFound
 from ..execution import Execution, task_of
 from ..jobs import Claim, Failed, Outcome, TaskStatus
+from ..log_capture import listening
 from ..redaction import redacted_call
 from ..results import TaskResult, result_of
 from ..worker.slots import run_atomically
@@ -92,7 +93,7 @@ class Drain:
         if (early := execution.prepare()) is not None:
             return early
         is_atomic = getattr(execution.task, "atomic", False)
-        with savepoints(lambda: execution.error):
+        with savepoints(lambda: execution.error), listening():
             if is_atomic and kind is not None:
                 outcome = self._run_and_die(delivery)
             elif is_atomic:
@@ -111,7 +112,8 @@ class Drain:
             return await sync_to_async(self.run)(delivery)
         around = savepoints(lambda: execution.error)
         await sync_to_async(around.__enter__)()
-        outcome = await execution.arun()
+        with listening():
+            outcome = await execution.arun()
         await sync_to_async(around.__exit__)(None, None, None)
         if kind is None:
             return outcome
@@ -152,6 +154,7 @@ class Drain:
         self._count(claim)
         self._seen.setdefault(claim.job.id, broker)
         execution = _Watched(claim, options, type(broker.backend), broker.annotate, propagate=(KeyboardInterrupt,))
+        execution.keeps_log = True
         return Delivery(broker, claim, execution, worker, fault_for(claim, self._faults))
 
     def _count(self, claim: Claim) -> None:

@@ -6,11 +6,13 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 from ..brokers.base import BOTH, Broker, Kinds, Pulse, Queues, Room
 from ..exceptions import PartlySettled, QueueError, TaskCancelled, TaskTimeout
 from ..execution import Execution
 from ..jobs import Claim, Outcome, Released
+from ..log_capture import listening
 from ..options import BackendOptions
 from .child import SupervisedHeartbeat
 from .config import WorkerConfig, worker_info
@@ -95,6 +97,10 @@ class Worker:
 
     def run(self) -> None:
         """Work until `stop()`, or as long as `burst` and `max_tasks` say; then end what runs, or give it back."""
+        with listening() if self.options.log_lines else nullcontext():
+            self._run()
+
+    def _run(self) -> None:
         self._listener.start()
         self._heartbeat.start()
         self._maintenance.start()
@@ -305,6 +311,7 @@ class Worker:
         for claim in self._admitted(self._fitting(claims, free)):
             self._ledger.hold([claim])
             execution = Execution(claim, self.options, self._sender, self.broker.annotate)
+            execution.keeps_log = True
             (coroutines if kind_of(claim) else ordinary).append(execution)
             if (former := self._running.get(claim.job.id)) is not None:
                 # Lost while this worker was suspended, and now it is here again.

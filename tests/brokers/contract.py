@@ -20,6 +20,7 @@ from .promises.kinds import KindPromises
 from .promises.leases import Leases
 from .promises.limits import Limits
 from .promises.lives import Lives
+from .promises.logs import Logs
 from .promises.lookups import Lookups
 from .promises.orders import Orders
 from .promises.outcomes import Outcomes
@@ -41,6 +42,7 @@ class BrokerContract(
     Fencing,
     Outcomes,
     Retries,
+    Logs,
     Interventions,
     Lookups,
     Limits,

@@ -19,6 +19,7 @@ from tests.databases import emptied
 
 from .contract import BrokerContract
 from .promises.base import attempt_of, new_job, new_worker, stored_job
+from .promises.logs import log_of, messages_of
 
 
 class TestArchivingRedis(BrokerContract):
@@ -57,7 +58,10 @@ class TestArchivingRedis(BrokerContract):
         (failed, succeeded) = broker.enqueue([new_job(queue="a"), new_job(queue="a")])
         claims = {claim.job.id: claim for claim in broker.claim(["a"], 2, worker)}
         attempt = attempt_of(claims[failed.id])
-        broker.settle([Failed(claim=claims[failed.id], attempt=attempt), Succeeded(claim=claims[succeeded.id])])
+        log = log_of(claims[failed.id], "before")
+        broker.settle(
+            [Failed(claim=claims[failed.id], attempt=attempt, log=log), Succeeded(claim=claims[succeeded.id])]
+        )
         assert broker.broker.prune(datetime.now(UTC) + timedelta(hours=1), 10) == 2
         assert broker.broker.get([failed.id, succeeded.id]) == {}
 
@@ -68,7 +72,8 @@ class TestArchivingRedis(BrokerContract):
         assert [item.exception for item in again.job.history] == [attempt.exception]
         # The first claim of it is as late as it was.
         assert broker.settle([Succeeded(claim=claims[failed.id])]) == [claims[failed.id]]
-        assert broker.settle([Succeeded(claim=again)]) == []
+        assert broker.settle([Succeeded(claim=again, log=log_of(again, "after"))]) == []
+        assert messages_of(broker, again) == messages_of(broker.archived, again) == [(1, "before"), (2, "after")]
 
     def test_arguments_are_rewritten_wherever_a_job_lies(self, broker: Any) -> None:
         worker, (job,) = new_worker(), broker.enqueue([new_job()])

@@ -37,7 +37,7 @@ from .fronts import Fronts
 from .inserts import insert_sql
 from .lanes import ready_lanes
 from .news import News
-from .rows import COLUMNS, is_uuid, job_of, uuid_text
+from .rows import COLUMNS, WHOLE, is_uuid, job_of, uuid_text
 from .session import Session
 
 T = TypeVar("T")
@@ -99,7 +99,8 @@ class DatabaseBroker(Broker):
         wanted = [id_ for id_ in ids if is_uuid(id_)]
         if not wanted:
             return {}
-        found = self._run(lambda cursor: self._select(cursor, "id", [self._dialect.id_param(id_) for id_ in wanted]))
+        params = [self._dialect.id_param(id_) for id_ in wanted]
+        found = self._run(lambda cursor: self._select(cursor, "id", params, WHOLE))
         return {job.id: job for job in found}
 
     def wait(self, queues: Queues, timeout: float, kinds: Kinds = BOTH) -> bool:
@@ -299,12 +300,12 @@ class DatabaseBroker(Broker):
             answer.append(first)
         return answer
 
-    def _select(self, cursor: Any, column: str, values: Sequence[Any]) -> list[Job]:
+    def _select(self, cursor: Any, column: str, values: Sequence[Any], columns: Sequence[str] = COLUMNS) -> list[Job]:
         found: list[Row] = []
         for start in range(0, len(values), 1000):
             some = values[start : start + 1000]
             marks = ", ".join(["%s"] * len(some))
-            cursor.execute(f"SELECT {', '.join(COLUMNS)} FROM {JOBS} WHERE {column} IN ({marks})", some)
+            cursor.execute(f"SELECT {', '.join(columns)} FROM {JOBS} WHERE {column} IN ({marks})", some)
             found += cursor.fetchall()
         return [job_of(row) for row in found]
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from ...log_lines import LOG_LETTERS
 from .rows import COLUMNS, RATED
 
 JOBS = "reinhardt_tasks_job"
@@ -33,7 +34,7 @@ class Stretch(NamedTuple):
 
 
 #: The columns that an outcome brings, see `Dialect.settle`.
-OUTCOME_COLUMNS = ("id", "token", "status", "result", "history", "lane", "delay")
+OUTCOME_COLUMNS = ("id", "token", "status", "result", "history", "lane", "delay", "log")
 
 Row = Sequence[Any]
 
@@ -55,6 +56,8 @@ class Dialect:
     #: Parameters whose type the database cannot guess where they stand.
     text_mark, whole_mark = "%s", "%s"
     lane_expression = "alias || ':' || queue"
+    #: See `log_lines.joined_log`.
+    joined_log = f"COALESCE(substr(j.log, -{LOG_LETTERS}), '') || v.log"
     #: What `settle` gives back. SQLite knows no table's name there, PostgreSQL must have it.
     written = "id, status"
     #: Written behind a SELECT that locks what it reads.
@@ -158,6 +161,7 @@ class Dialect:
             "status": f"CASE WHEN {_CANCELS} THEN 'CANCELLED' ELSE v.status END",
             "result": f"CASE WHEN {_CANCELS} THEN NULL ELSE v.result END",
             "history": "COALESCE(v.history, j.history)",
+            "log": f"CASE WHEN v.log IS NULL THEN j.log ELSE {self.joined_log} END",
             "finished_at": f"CASE WHEN {_CANCELS} OR {final} THEN {self.now} END",
             "lane": f"CASE WHEN v.status = 'PENDING' AND j.limits IS NULL AND NOT {_CANCELS} THEN v.lane END",
             "wakes_at": f"CASE WHEN j.limits IS NOT NULL THEN {self.now} "

@@ -9,6 +9,7 @@ from typing import Any
 from django.db import IntegrityError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from ...log_lines import LOG_LETTERS
 from .dialects import JOBS, OUTCOME_COLUMNS, WORKERS, Dialect, Row, Stretch
 from .rows import COLUMNS
 
@@ -20,6 +21,7 @@ class Mysql(Dialect):
 
     now = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01 00:00:00', UTC_TIMESTAMP(6))"
     lane_expression = "CONCAT(alias, ':', queue)"
+    joined_log = f"CONCAT(COALESCE(RIGHT(j.log, {LOG_LETTERS}), ''), v.log)"
     lock = "FOR UPDATE"
     skip_locked = "FOR UPDATE SKIP LOCKED"
     is_single = False

@@ -18,25 +18,25 @@ ROWS = 500
 
 
 def row_of(outcome: Outcome, dialect: Dialect) -> list[Any]:
-    """Return (id, token, status, result, history, lane, delay in microseconds); a delay of None keeps the due time."""
+    """Return (id, token, status, result, history, lane, delay in microseconds, log); a delay of None keeps the due time."""
     claim = outcome.claim
     head = [dialect.id_param(claim.job.id), claim.token]
     lane = lane_of(claim.job.backend, claim.job.queue)
     match outcome:
-        case Succeeded(result=result):
-            return [*head, TaskStatus.SUCCESS.value, result, None, None, None]
-        case Failed(attempt=attempt):
-            return [*head, TaskStatus.FAILURE.value, None, _history(claim, attempt), None, None]
-        case Cancelled(attempt=attempt):
-            return [*head, TaskStatus.CANCELLED.value, None, _history(claim, attempt), None, None]
-        case Retrying(attempt=attempt, delay=delay):
+        case Succeeded(result=result, log=log):
+            return [*head, TaskStatus.SUCCESS.value, result, None, None, None, log]
+        case Failed(attempt=attempt, log=log):
+            return [*head, TaskStatus.FAILURE.value, None, _history(claim, attempt), None, None, log]
+        case Cancelled(attempt=attempt, log=log):
+            return [*head, TaskStatus.CANCELLED.value, None, _history(claim, attempt), None, None, log]
+        case Retrying(attempt=attempt, delay=delay, log=log):
             status = TaskStatus.RETRY if delay > 0 else TaskStatus.PENDING
-            return [*head, status.value, None, _history(claim, attempt), lane, int(delay * 1_000_000)]
+            return [*head, status.value, None, _history(claim, attempt), lane, int(delay * 1_000_000), log]
         case Released(delay=delay) if delay > 0:
-            return [*head, TaskStatus.SCHEDULED.value, None, None, lane, int(delay * 1_000_000)]
+            return [*head, TaskStatus.SCHEDULED.value, None, None, lane, int(delay * 1_000_000), None]
         case Released():
             # As if it had never been claimed: it keeps its due time, and so its place in the queue.
-            return [*head, TaskStatus.PENDING.value, None, None, lane, None]
+            return [*head, TaskStatus.PENDING.value, None, None, lane, None, None]
 
 
 def _history(claim: Claim, attempt: Attempt) -> str:

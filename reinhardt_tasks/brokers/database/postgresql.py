@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from ...log_lines import LOG_LETTERS
 from .dialects import JOBS, OUTCOME_COLUMNS, Dialect, Front, Row, Stretch
 from .rows import COLUMNS
 
@@ -21,6 +22,7 @@ class Postgresql(Dialect):
     has_arrays = True
     look_factor = 2.0
     text_mark, whole_mark = "%s::text", "%s::bigint"
+    joined_log = f"COALESCE(right(j.log, {LOG_LETTERS}), '') || v.log"
     written = "j.id, j.status"
     lock = "FOR UPDATE"
     skip_locked = "FOR UPDATE SKIP LOCKED"
@@ -46,7 +48,7 @@ class Postgresql(Dialect):
         # One array for each column: thousands of single parameters cost more to read than the statement takes to run.
         cursor.execute(
             f"UPDATE {JOBS} AS j SET {self.settle_sets()} FROM unnest(%s::uuid[], %s::integer[], %s::text[], %s::text[], "
-            f"%s::text[], %s::text[], %s::bigint[]) AS v({', '.join(OUTCOME_COLUMNS)}) "
+            f"%s::text[], %s::text[], %s::bigint[], %s::text[]) AS v({', '.join(OUTCOME_COLUMNS)}) "
             f"WHERE j.id = v.id AND j.token = v.token AND j.held_by IS NOT NULL RETURNING {self.written}",
             [list(column) for column in zip(*rows, strict=True)],
         )

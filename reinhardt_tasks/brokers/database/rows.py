@@ -40,6 +40,8 @@ COLUMNS = (
     "limits",
     "is_async",
 )
+#: With what is read of a single job only: it is long, and neither a claim nor a list has a use for it.
+WHOLE = (*COLUMNS, "log")
 
 #: Stands before the limits of a job that has a rate among them: such a job knocks when it is claimed.
 RATED = "r"
@@ -50,8 +52,8 @@ _FIRST, _LAST = (to_micros(datetime(year, 1, 1, tzinfo=UTC)) for year in (1900, 
 
 
 def job_of(row: Sequence[Any]) -> Job:
-    """Return the job that a row of COLUMNS holds."""
-    values = dict(zip(COLUMNS, row, strict=True))
+    """Return the job that a row of COLUMNS, or of WHOLE, holds."""
+    values = dict(zip(WHOLE, row, strict=False))
     return Job(
         id=uuid_text(values["id"]),
         backend=values["alias"],
@@ -70,6 +72,7 @@ def job_of(row: Sequence[Any]) -> Job:
         progress=decode_progress(values["progress"]),
         history=decode_history(values["history"]),
         result=values["result"],
+        log=values.get("log"),
         cancel_requested=bool(values["cancel_requested"]),
         worker=values["worker"],
         run_after=_moment(values["run_after"]),

@@ -1,4 +1,4 @@
-"""Outcomes as six values for the exchanging script: id, token, status, result, history, delay (µs)."""
+"""Outcomes as seven values for the exchanging script: id, token, status, result, history, delay (µs), log."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ def values_of(outcome: Outcome) -> list[Any]:
     claim = outcome.claim
     head = [claim.job.id, claim.token]
     match outcome:
-        case Succeeded(result=result):
-            return [*head, TaskStatus.SUCCESS.value, result, "", ""]
-        case Failed(attempt=attempt):
-            return [*head, TaskStatus.FAILURE.value, "", _history(claim, attempt), ""]
-        case Cancelled(attempt=attempt):
-            return [*head, TaskStatus.CANCELLED.value, "", _history(claim, attempt), ""]
-        case Retrying(attempt=attempt, delay=delay):
+        case Succeeded(result=result, log=log):
+            return [*head, TaskStatus.SUCCESS.value, result, "", "", log or ""]
+        case Failed(attempt=attempt, log=log):
+            return [*head, TaskStatus.FAILURE.value, "", _history(claim, attempt), "", log or ""]
+        case Cancelled(attempt=attempt, log=log):
+            return [*head, TaskStatus.CANCELLED.value, "", _history(claim, attempt), "", log or ""]
+        case Retrying(attempt=attempt, delay=delay, log=log):
             status = TaskStatus.RETRY if delay > 0 else TaskStatus.PENDING
-            return [*head, status.value, "", _history(claim, attempt), int(delay * 1_000_000)]
+            return [*head, status.value, "", _history(claim, attempt), int(delay * 1_000_000), log or ""]
         case Released(delay=delay) if delay > 0:
-            return [*head, TaskStatus.SCHEDULED.value, "", "", int(delay * 1_000_000)]
+            return [*head, TaskStatus.SCHEDULED.value, "", "", int(delay * 1_000_000), ""]
         case Released():
-            return [*head, TaskStatus.PENDING.value, "", "", ""]
+            return [*head, TaskStatus.PENDING.value, "", "", "", ""]
 
 
 def _history(claim: Claim, attempt: Attempt) -> str:

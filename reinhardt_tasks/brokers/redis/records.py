@@ -1,10 +1,10 @@
 """Jobs as hashes. A field that is not there is None; a damaged one spoils only itself.
 
 n name, q queue, p priority, a arguments, st state, tk token, mx attempts at most, once its once key, md metadata, pg
-progress, hs history, rs result, cr cancellation requested, wk worker, hb the worker that holds it ('' for none), ra run after, en
-enqueued, du due, s1 first started, sa last started, fi finished. Where it is limited: lm limits, gt how many of them it has
-passed, op when it may go on, un until when it has its once key, fk the once key that it had, sk what its arguments are
-signed for, other than its id; co 1 for a coroutine.
+progress, hs history, rs result, lg log, cr cancellation requested, wk worker, hb the worker that holds it ('' for none), ra
+run after, en enqueued, du due, s1 first started, sa last started, fi finished. Where it is limited: lm limits, gt how many of
+them it has passed, op when it may go on, un until when it has its once key, fk the once key that it had, sk what its arguments
+are signed for, other than its id; co 1 for a coroutine.
 """
 
 from __future__ import annotations
@@ -60,11 +60,12 @@ def _sealed_for(job: Job) -> str:
 
 
 def past_values(job: Job) -> list[Any]:
-    """Return what a job has behind it as three values: token, history, when it first started."""
+    """Return what a job has behind it as four values: token, history, when it first started, log."""
     return [
         job.token,
         encode_history(job.history) if job.history else "",
         "" if job.first_started_at is None else to_micros(job.first_started_at),
+        job.log or "",
     ]
 
 
@@ -93,6 +94,7 @@ def job_of(id_: str, pairs: Sequence[str] | Mapping[str, str], backend: str, sea
         progress=decode_progress(get("pg")),
         history=decode_history(get("hs")),
         result=get("rs"),
+        log=get("lg") or None,
         cancel_requested=get("cr") is not None,
         worker=get("wk"),
         run_after=moment_of(get("ra")),

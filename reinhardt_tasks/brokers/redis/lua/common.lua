@@ -174,6 +174,22 @@ local function is_queue_sound(queue)
   return nil
 end
 
+-- A job's log with what another attempt adds, see joined_log in log_lines.py.
+local LOG_LETTERS = 100000
+local function joined_log(job, more)
+  return string.sub(redis.call('HGET', job, 'lg') or '', -LOG_LETTERS) .. more
+end
+
+-- A job's fields and values without its log, which is long, and of no use to a claim or a list.
+local function without_log(fields)
+  for at = 1, #fields, 2 do
+    if fields[at] == 'lg' then
+      fields[at + 1] = ''
+    end
+  end
+  return fields
+end
+
 -- A table inside a table, made when it is first asked for.
 local function part(whole, name)
   local found = whole[name]

@@ -1,14 +1,14 @@
 -- Settles outcomes, then claims.
 -- ARGV: worker, lease (µs), ttl of finished jobs (ms, 0: none), number of outcomes, number of followers, room (functions,
---       coroutines, both together), number of queues (-1: all), queues, outcomes (eight values each: id, token, status, result, history, delay in µs ('' keeps
---       the due time), number of followers, number of those that other shards store), followers (see store, in the order
---       of their outcomes, those of other shards last).
+--       coroutines, both together), number of queues (-1: all), queues, outcomes (nine values each: id, token, status,
+--       result, history, delay in µs ('' keeps the due time), what it logged ('' for nothing), number of followers, number of
+--       those that other shards store), followers (see store, in the order of their outcomes, those of other shards last).
 -- Returns {indexes of lost outcomes, claimed jobs}, a job being {id, fields and values}.
 local worker, lease, ttl = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local outcomes, followers = tonumber(ARGV[4]), tonumber(ARGV[5])
 local rooms = {[false] = tonumber(ARGV[6]), [true] = tonumber(ARGV[7])}
 local limit, count = tonumber(ARGV[8]), tonumber(ARGV[9])
-local OUTCOME_WIDTH = 8
+local OUTCOME_WIDTH = 9
 local first_outcome = 10 + math.max(count, 0)
 local follower = first_outcome + outcomes * OUTCOME_WIDTH
 
@@ -46,6 +46,10 @@ local function settle(at)
     fields[#fields + 1] = 'hs'
     fields[#fields + 1] = ARGV[at + 4]
   end
+  if ARGV[at + 6] ~= '' then
+    fields[#fields + 1] = 'lg'
+    fields[#fields + 1] = joined_log(job, ARGV[at + 6])
+  end
   if status == 'SUCCESS' or status == 'FAILURE' or status == 'CANCELLED' then
     if status == 'SUCCESS' then
       fields[#fields + 1] = 'rs'
@@ -77,7 +81,7 @@ local lost = {}
 for number = 0, outcomes - 1 do
   local at = first_outcome + number * OUTCOME_WIDTH
   local status = settle(at)
-  local mine, foreign = tonumber(ARGV[at + 6]), tonumber(ARGV[at + 7])
+  local mine, foreign = tonumber(ARGV[at + 7]), tonumber(ARGV[at + 8])
   if not status then
     lost[#lost + 1] = number
   elseif status == 'SUCCESS' then
@@ -163,6 +167,9 @@ for _, head in ipairs(chosen) do
   local fields, known = try('HGETALL', job) or {}, {}
   for at = 1, #fields, 2 do
     known[fields[at]] = fields[at + 1]
+  end
+  if known.lg then
+    without_log(fields)
   end
   if known.a then
     local token = string.format('%.0f', (tonumber(known.tk) or 0) + 1)

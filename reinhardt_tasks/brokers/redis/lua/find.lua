@@ -33,7 +33,7 @@ for _, id in ipairs(ids) do
       and (worker == '' or found[4] == worker)
       and is_within(found[5], ARGV[10], ARGV[11])
       and is_within(found[6], ARGV[12], ARGV[13]) then
-    answer[#answer + 1] = {id, redis.call('HGETALL', job)}
+    answer[#answer + 1] = {id, without_log(redis.call('HGETALL', job))}
   end
 end
 return {last, (#ids == number or last ~= (ids[#ids] or '')) and 1 or 0, answer}

@@ -15,7 +15,7 @@ for _, dead in ipairs(redis.call('ZRANGEBYSCORE', base .. 'workers', '-inf', now
         local token = redis.call('HINCRBY', job, 'tk', 1)
         redis.call('HSET', job, 'hb', rescuer)
         redis.call('HSET', key('held', rescuer), id, token)
-        claims[#claims + 1] = {id, redis.call('HGETALL', job)}
+        claims[#claims + 1] = {id, without_log(redis.call('HGETALL', job))}
       end
     end
     if redis.call('EXISTS', key('held', dead)) == 0 then

@@ -1,0 +1,164 @@
+"""Keeping what a task logs: a worker listens to `logging`, and each task that runs keeps its own newest lines.
+
+Listening is a wrapper around `Logger.callHandlers`, the one place that every record passes which a logger's level and filters
+let through. A handler at the root would miss loggers with `propagate: False`, which most of Django's LOGGING have, would be taken
+away by a later dictConfig, and would have Python believe that somebody prints: `logging.lastResort` and `basicConfig` do nothing
+where the root has a handler.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import threading
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar, Token
+from datetime import UTC, datetime
+
+from .exceptions import TaskCancelled, TaskTimeout
+from .log_lines import AttemptLog, LogLine, encode_log
+from .serialization import storable
+
+#: Letters that are kept of a message (its beginning), of a traceback beneath it (its end), and of a logger's name.
+MESSAGE_LETTERS, TRACEBACK_LETTERS, NAME_LETTERS = 500, 1500, 100
+#: Letters of one attempt's lines together, with so many for what each line has besides.
+ATTEMPT_LETTERS, LINE_LETTERS = 16_000, 30
+
+#: What stops a task from outside, wherever in its thread that is.
+_STOPS = (TaskTimeout, TaskCancelled, KeyboardInterrupt)
+
+
+class KeptLines:
+    """The newest lines of one attempt, kept while it is entered. Never raises, but for what is to stop the task."""
+
+    __slots__ = ("_attempt", "_is_over", "_kept", "_level", "_numbers", "_token")
+
+    def __init__(self, attempt: int, most: int, level: int) -> None:
+        self._attempt = attempt
+        self._level = level
+        self._kept: deque[tuple[int, LogLine]] = deque(maxlen=most)
+        # A counter that threads may share: code that the task runs in other threads logs here too.
+        self._numbers = itertools.count(1)
+        self._is_over = False
+        self._token: Token[KeptLines | None] | None = None
+
+    def __enter__(self) -> None:
+        self._token = _listener.set(self)
+
+    def __exit__(self, *exc_info: object) -> None:
+        # What it has left running in the background logs for nobody.
+        self._is_over = True
+        if self._token is not None:
+            _listener.reset(self._token)
+
+    def hear(self, record: logging.LogRecord) -> None:
+        """Keep a record, if it is for us."""
+        if self._is_over or record.levelno < self._level:
+            return
+        # What is logged while a message is put together is no line of the task's, and may never end.
+        token = _listener.set(None)
+        try:
+            line = _line_of(record, self._attempt)
+        except _STOPS:
+            raise
+        except BaseException as exc:
+            line = _in_place_of(exc, self._attempt)
+        finally:
+            _listener.reset(token)
+        self._kept.append((next(self._numbers), line))
+
+    def text(self) -> str | None:
+        """Return what was kept as it is stored; None where nothing was."""
+        if not self._kept:
+            return None
+        newest_first: list[LogLine] = []
+        numbers, letters = [], 0
+        for number, line in sorted(self._kept, reverse=True):
+            letters += len(line.message) + len(line.logger) + LINE_LETTERS
+            if letters > ATTEMPT_LETTERS and newest_first:
+                break
+            newest_first.append(line)
+            numbers.append(number)
+        return encode_log(AttemptLog(self._attempt, tuple(reversed(newest_first)), dropped=max(numbers) - len(numbers)))
+
+
+_listener: ContextVar[KeptLines | None] = ContextVar("reinhardt_tasks_lines", default=None)
+
+
+@contextmanager
+def listening() -> Iterator[None]:
+    """Let tasks hear what they log while this lasts; several may at once."""
+    _ears.lend()
+    try:
+        yield
+    finally:
+        _ears.give_back()
+
+
+class _Ears:
+    """Puts the wrapper around `Logger.callHandlers` for the first that listens, and takes it away after the last."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._listeners = 0
+        self._wrapped: Callable[[logging.Logger, logging.LogRecord], None] | None = None
+        self._wrapper: Callable[[logging.Logger, logging.LogRecord], None] | None = None
+
+    def lend(self) -> None:
+        with self._lock:
+            self._listeners += 1
+            if self._wrapper is None:
+                self._wrapped = logging.Logger.callHandlers
+                self._wrapper = logging.Logger.callHandlers = _wrapper_of(self._wrapped)  # type: ignore[method-assign]
+
+    def give_back(self) -> None:
+        with self._lock:
+            self._listeners -= 1
+            # Where somebody else has wrapped it since, ours stays beneath: it hears no task, since none runs, and is used again.
+            if not self._listeners and logging.Logger.callHandlers is self._wrapper and self._wrapped is not None:
+                logging.Logger.callHandlers = self._wrapped  # type: ignore[method-assign]
+                self._wrapped = self._wrapper = None
+
+
+_ears = _Ears()
+
+
+def _wrapper_of(
+    wrapped: Callable[[logging.Logger, logging.LogRecord], None],
+) -> Callable[[logging.Logger, logging.LogRecord], None]:
+    def call_handlers(self: logging.Logger, record: logging.LogRecord) -> None:
+        if (lines := _listener.get()) is not None:
+            lines.hear(record)
+        wrapped(self, record)
+
+    return call_handlers
+
+
+def _line_of(record: logging.LogRecord, attempt: int) -> LogLine:
+    message = _beginning(record.getMessage(), MESSAGE_LETTERS)
+    if isinstance(record.exc_info, tuple) and record.exc_info[1] is not None:
+        message += f"\n{_end(''.join(traceback.format_exception(record.exc_info[1])).rstrip(), TRACEBACK_LETTERS)}"
+    return LogLine(
+        at=datetime.fromtimestamp(record.created, UTC),
+        level=storable(_beginning(record.levelname, NAME_LETTERS)),
+        logger=storable(_beginning(record.name, NAME_LETTERS)),
+        message=storable(message),
+        attempt=attempt,
+    )
+
+
+def _in_place_of(exc: BaseException, attempt: int) -> LogLine:
+    """Return a line that says why there is no other."""
+    words = f"(This line could not be kept: {type(exc).__module__}.{type(exc).__qualname__})"
+    return LogLine(datetime.now(UTC), "WARNING", "reinhardt_tasks", words, attempt)
+
+
+def _beginning(text: str, letters: int) -> str:
+    return text if len(text) <= letters else f"{text[: letters - 1]}…"
+
+
+def _end(text: str, letters: int) -> str:
+    return text if len(text) <= letters else f"…{text[1 - letters :]}"
