@@ -13,10 +13,11 @@ import logging
 import threading
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from datetime import UTC, datetime
+from typing import Any
 
 from .exceptions import TaskCancelled, TaskTimeout
 from .log_lines import AttemptLog, LogLine, encode_log
@@ -104,21 +105,22 @@ class _Ears:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._listeners = 0
-        self._wrapped: Callable[[logging.Logger, logging.LogRecord], None] | None = None
-        self._wrapper: Callable[[logging.Logger, logging.LogRecord], None] | None = None
+        self._wrapped: Any = None
+        self._wrapper: Any = None
 
     def lend(self) -> None:
         with self._lock:
             self._listeners += 1
             if self._wrapper is None:
                 self._wrapped = logging.Logger.callHandlers
-                self._wrapper = logging.Logger.callHandlers = _wrapper_of(self._wrapped)  # type: ignore[method-assign]
+                self._wrapper = _wrapper_of(self._wrapped)
+                logging.Logger.callHandlers = self._wrapper  # type: ignore[method-assign]
 
     def give_back(self) -> None:
         with self._lock:
             self._listeners -= 1
             # Where somebody else has wrapped it since, ours stays beneath: it hears no task, since none runs, and is used again.
-            if not self._listeners and logging.Logger.callHandlers is self._wrapper and self._wrapped is not None:
+            if not self._listeners and logging.Logger.callHandlers is self._wrapper:
                 logging.Logger.callHandlers = self._wrapped  # type: ignore[method-assign]
                 self._wrapped = self._wrapper = None
 
@@ -126,9 +128,7 @@ class _Ears:
 _ears = _Ears()
 
 
-def _wrapper_of(
-    wrapped: Callable[[logging.Logger, logging.LogRecord], None],
-) -> Callable[[logging.Logger, logging.LogRecord], None]:
+def _wrapper_of(wrapped: Any) -> Any:
     def call_handlers(self: logging.Logger, record: logging.LogRecord) -> None:
         if (lines := _listener.get()) is not None:
             lines.hear(record)

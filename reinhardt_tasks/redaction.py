@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,8 @@ from .serialization import decode_call
 
 #: What stands in the place of an argument that nobody is to see.
 REDACTED = "[redacted]"
+#: What stands where a text was cut.
+CUT = "…"
 #: Letters that a redacted text has at least for its being looked for elsewhere: a shorter one would blot out anything.
 _LEAST = 4
 
@@ -88,31 +90,53 @@ def secret_places(task: CoreTask, args: Sequence[Any], kwargs: Mapping[str, Any]
 
 def without_secrets(job: Job, text: str) -> str:
     """Return a text about a job, such as a traceback, without the values of its redacted arguments."""
+    return cleaner(job)(text)
+
+
+def cleaner(job: Job, *, everything: bool = False) -> Callable[[str], str]:
+    """Return what does so for many texts about one job; with `everything`, it takes out the values of all arguments."""
     try:
         args, kwargs, _ = decode_call(job.payload)
     except (SerializationFailed, RecursionError):
-        return text
-    places = (
-        secret_places(registry.get(job.name), args, kwargs) if registry.has(job.name) else set(_places(args, kwargs))
-    )
-    return _without(text, args, kwargs, places)
-
-
-def without_arguments(job: Job, text: str) -> str:
-    """Return a text about a job without the values of any of its arguments."""
-    try:
-        args, kwargs, _ = decode_call(job.payload)
-    except (SerializationFailed, RecursionError):
-        return text
-    return _without(text, args, kwargs, set(_places(args, kwargs)))
-
-
-def _without(text: str, args: Sequence[Any], kwargs: Mapping[str, Any], places: set[int | str]) -> str:
+        return str
+    places = set(_places(args, kwargs))
+    if not everything and registry.has(job.name):
+        places = secret_places(registry.get(job.name), args, kwargs)
     values = {leaf for place in places for leaf in _leaves(_value(args, kwargs, place))}
-    for value in sorted(values, key=len, reverse=True):
-        for form in (value, repr(value)[1:-1], json.dumps(value)[1:-1]):
-            text = text.replace(form, REDACTED)
-    return text
+    forms = [
+        form
+        for value in sorted(values, key=len, reverse=True)
+        for form in (value, repr(value)[1:-1], json.dumps(value)[1:-1])
+    ]
+    return lambda text: _without(text, forms) if forms else text
+
+
+def _without(text: str, forms: Sequence[str]) -> str:
+    for form in forms:
+        text = text.replace(form, REDACTED)
+    if CUT not in text:
+        return text
+    # The cut may have gone through a value, and have left a part of it at the edge.
+    pieces = text.split(CUT)
+    for number, piece in enumerate(pieces[:-1]):
+        if letters := _begun(piece, forms):
+            pieces[number] = piece[:-letters] + REDACTED
+    turned = [form[::-1] for form in forms]
+    for number, piece in enumerate(pieces[1:], start=1):
+        if letters := _begun(piece[::-1], turned):
+            pieces[number] = REDACTED + piece[letters:]
+    return CUT.join(pieces)
+
+
+def _begun(text: str, forms: Sequence[str]) -> int:
+    """Return how many letters at the end of a text begin one of the forms."""
+    for form in forms:
+        at = text.find(form[:_LEAST], max(0, len(text) - len(form)))
+        while at >= 0:
+            if form.startswith(text[at:]):
+                return len(text) - at
+            at = text.find(form[:_LEAST], at + 1)
+    return 0
 
 
 def restored_call(

@@ -6,6 +6,7 @@ What is run of them is run in `documents`.
 from __future__ import annotations
 
 import inspect
+import logging
 import os
 import re
 from dataclasses import MISSING, fields
@@ -103,7 +104,10 @@ def test_the_two_readmes_name_each_other() -> None:
 
 @pytest.mark.parametrize(("kind", "page", "heading"), OPTIONS, ids=lambda value: getattr(value, "__name__", ""))
 def test_options_are_told_with_their_defaults(kind: type, page: str, heading: str) -> None:
-    told = {name: eval(cells[2].strip("`"), {"RetryStrategy": RetryStrategy}) for name, cells in _rows(page, heading)}
+    told = {
+        name: eval(cells[2].strip("`"), {"RetryStrategy": RetryStrategy, "logging": logging})
+        for name, cells in _rows(page, heading)
+    }
     assert told == _added_options(kind)
 
 

@@ -82,6 +82,22 @@ def test_values_of_redacted_arguments_are_taken_out_of_texts() -> None:
     assert without_secrets(Job(id=new_id(), name="x", payload="damaged", backend="default"), "text") == "text"
 
 
+@pytest.mark.parametrize(
+    ("text", "seen"),
+    [
+        ("logged in with swordf…", f"logged in with {REDACTED}…"),
+        ("swor…\n…-fish of ada", f"{REDACTED}…\n…{REDACTED} of ada"),
+        # Fewer letters than are looked for elsewhere, or other ones.
+        ("swo…fis sword …swordfish", f"swo…fis sword …{REDACTED[:0]}swordfish"),
+        ("sword-fish…sword", f"{REDACTED}…sword"),
+        ("…d-fish…", f"…{REDACTED}…"),
+    ],
+)
+def test_what_a_cut_has_left_of_a_redacted_value_is_taken_out_too(text: str, seen: str) -> None:
+    job = job_of(chores.log_in.module_path, "ada", "sword-fish")
+    assert without_secrets(job, text.replace("swordf…", "sword-f…")) == seen
+
+
 def test_an_edit_keeps_what_was_not_seen() -> None:
     stored = (["ada", "secret"], {"remember": False})
     assert restored_call(chores.log_in, stored, ["bob", REDACTED], {"remember": True}) == (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ from reinhardt_tasks import CronSchedule, RetryStrategy, scheduled, task
 from .counting import count_source, in_batches, package_of, python_files
 from .models import FileCount, Letter, Run
 from .postoffice import LETTER_HEADER
+
+#: What is logged here is kept with each task: see its page. LOGGING in the settings lets INFO through.
+logger = logging.getLogger(__name__)
 
 #: Steps that a census is made of at most, the few that are not for files among them: a workflow takes 10,000.
 MOST_BATCHES = 9_000
@@ -43,7 +47,9 @@ async def scan_tree(run_id: int) -> list[list[str]]:
         raise NothingToCount(f"There is no Python file below {root}.")
     sizes = await asyncio.gather(*(asyncio.to_thread(_size, root / path) for path in paths))
     await Run.objects.filter(pk=run_id).aupdate(size=sum(sizes))
-    return in_batches(paths, MOST_BATCHES)
+    batches = in_batches(paths, MOST_BATCHES)
+    logger.info("%d Python files of %d bytes below %s, in %d batches", len(paths), sum(sizes), root, len(batches))
+    return batches
 
 
 @task(queue_name="files")
@@ -96,7 +102,9 @@ def send_letter(letter_id: int, headline: str) -> str:
         to=[letter.recipient],
         headers={LETTER_HEADER: str(letter.pk)},
     )
+    logger.info("Handing in letter %d", letter.pk)
     message.send()
+    logger.info("The post office took it")
     Letter.objects.filter(pk=letter_id).update(sent_at=timezone.now())
     return "sent"
 
@@ -117,6 +125,10 @@ def begin_nightly_census(context: Any) -> str:
 
 def _count_file(run: Run, path: str) -> int:
     count = count_source((Path(run.root) / path).read_bytes())
+    if count.problem:
+        logger.warning("%s cannot be parsed: %s", path, count.problem)
+    else:
+        logger.info("%s has %d lines", path, count.lines)
     FileCount.objects.update_or_create(
         run=run,
         path=path,

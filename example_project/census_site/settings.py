@@ -90,6 +90,9 @@ if redis_url := os.environ.get("CENSUS_REDIS_URL"):
         "OPTIONS": {"URL": redis_url},
     }
 
+# What the tasks log from INFO on is kept with them. Where it is printed is another matter: here, nowhere but for warnings.
+LOGGING = {"version": 1, "disable_existing_loggers": False, "loggers": {"census": {"level": "INFO"}}}
+
 EMAIL_BACKEND = "census.postoffice.GreylistingBackend"
 EMAIL_FILE_PATH = DATABASE_FILE.parent / "mail"
 DEFAULT_FROM_EMAIL = "census@example.org"

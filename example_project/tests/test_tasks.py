@@ -40,9 +40,15 @@ def test_a_letter_that_is_refused_is_sent_later(
     result.refresh()
     assert (result.state, result.attempts) == ("RETRY", 1)
     reinhardt_tasks.travel(timedelta(seconds=1))
-    reinhardt_tasks.drain()
+    [result] = reinhardt_tasks.drain()
     letter.refresh_from_db()
     assert letter.sent_at is not None
+    handing_in = f"Handing in letter {letter.pk}"
+    assert [(line.attempt, line.message) for line in result.log] == [
+        (1, handing_in),
+        (2, handing_in),
+        (2, "The post office took it"),
+    ]
 
 
 def test_a_file_that_is_not_there_fails_for_good(run: Run, reinhardt_tasks: CapturedTasks) -> None:

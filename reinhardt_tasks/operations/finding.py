@@ -56,7 +56,9 @@ def find_task(id_: str, *, of: Sequence[Store] | None = None) -> tuple[Store, Jo
                 found.setdefault(job.id, (store, job))
         except STORE_ERRORS as exc:
             missing = exc
-    exact = [pair for known, pair in found.items() if known.replace("-", "") == id_.strip().lower().replace("-", "")]
+    exact = [
+        _whole(*pair) for known, pair in found.items() if known.replace("-", "") == id_.strip().lower().replace("-", "")
+    ]
     if exact:
         return exact[0]
     if missing is not None:
@@ -69,7 +71,12 @@ def find_task(id_: str, *, of: Sequence[Store] | None = None) -> tuple[Store, Jo
             _("Several tasks have an id that begins with {id}: {some}.").format(id=repr(id_), some=some)
         )
     (pair,) = found.values()
-    return pair
+    return _whole(*pair)
+
+
+def _whole(store: Store, job: Job) -> tuple[Store, Job]:
+    """Return what a search has found with all that is kept of it."""
+    return store, store.broker.get([job.id]).get(job.id, job)
 
 
 def task_view(id_: str, *, of: Sequence[Store] | None = None) -> TaskView:

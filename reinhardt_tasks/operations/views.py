@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -13,7 +13,8 @@ from django.utils.translation import gettext as _
 
 from ..gates import Limit
 from ..jobs import Job, Progress, TaskPriority, TaskStatus
-from ..redaction import ShownCall, shown_call, without_arguments, without_secrets
+from ..log_lines import AttemptLog, LogLine, decode_log
+from ..redaction import ShownCall, cleaner, shown_call
 from ..registry import registry
 from .tracebacks import exception_line
 
@@ -29,6 +30,9 @@ class AttemptView:
     exception: str = ""
     traceback: str = ""
     lost: bool = False
+    #: What it has logged, oldest first, and how many lines before these were dropped.
+    log: Sequence[LogLine] = ()
+    dropped: int = 0
 
     @property
     def duration(self) -> float | None:
@@ -111,7 +115,7 @@ class TaskView:
         progress = self._job.progress
         if progress is None or progress.message is None:
             return progress
-        message = without_secrets(self._job, progress.message) if self.with_arguments else None
+        message = self._cleaned(progress.message) if self.with_arguments else None
         return Progress(progress.done, progress.total, message)
 
     @property
@@ -165,7 +169,7 @@ class TaskView:
         """What it returned, as JSON text; None where it has not succeeded."""
         if self._job.result is None or not self.with_arguments:
             return None
-        return without_secrets(self._job, self._job.result)
+        return self._cleaned(self._job.result)
 
     @property
     def exception(self) -> str:
@@ -176,7 +180,6 @@ class TaskView:
     def attempts(self) -> Sequence[AttemptView]:
         """All attempts in their order, with the one that runs or succeeded."""
         job = self._job
-        cleaned = without_secrets if self.with_arguments else without_arguments
         found = [
             AttemptView(
                 number=number,
@@ -184,18 +187,22 @@ class TaskView:
                 started_at=attempt.started_at,
                 finished_at=attempt.finished_at,
                 exception=attempt.exception,
-                traceback=cleaned(job, attempt.traceback),
+                traceback=self._cleaned(attempt.traceback),
                 lost=attempt.lost,
+                **self._logged(number),
             )
             for number, attempt in enumerate(job.history, start=1)
         ]
-        if job.status in (TaskStatus.RUNNING, TaskStatus.SUCCESS):
+        last = self._logged(len(found) + 1)
+        # One that came to its end and was cancelled all the same is told by its lines alone.
+        if job.status in (TaskStatus.RUNNING, TaskStatus.SUCCESS) or last:
             found.append(
                 AttemptView(
                     number=len(found) + 1,
                     worker=job.worker or "",
                     started_at=job.started_at,
                     finished_at=job.finished_at,
+                    **last,
                 )
             )
         return found
@@ -204,6 +211,29 @@ class TaskView:
     def exception_line(self) -> str:
         """The last attempt's exception and its message on one line; '' where none failed."""
         return next((attempt.exception_line for attempt in reversed(self.attempts) if attempt.exception), "")
+
+    @property
+    def log(self) -> Sequence[LogLine]:
+        """What its attempts have logged, oldest first; nothing in a list of tasks, which does not read it."""
+        return [line for attempt in self.attempts for line in attempt.log]
+
+    @property
+    def dropped(self) -> int:
+        """How many lines were dropped, since there were too many."""
+        return sum(attempt.dropped for attempt in self.attempts)
+
+    def _logged(self, number: int) -> dict[str, Any]:
+        its_own = [log for log in self._logs if log.attempt == number]
+        lines = [line._replace(message=self._cleaned(line.message)) for log in its_own for line in log.lines]
+        return {"log": lines, "dropped": sum(log.dropped for log in its_own)} if its_own else {}
+
+    @cached_property
+    def _logs(self) -> Sequence[AttemptLog]:
+        return decode_log(self._job.log)
+
+    @cached_property
+    def _cleaned(self) -> Callable[[str], str]:
+        return cleaner(self._job, everything=not self.with_arguments)
 
     @cached_property
     def timeline(self) -> Sequence[Event]:
@@ -261,6 +291,21 @@ class TaskView:
                 for attempt in self.attempts
             ],
         }
+
+
+def log_as_json(task: TaskView) -> dict[str, Any]:
+    """Return what a task has logged as JSON has it, beside `as_json`."""
+    lines = [
+        {
+            "attempt": line.attempt,
+            "at": moment_text(line.at),
+            "level": line.level,
+            "logger": line.logger,
+            "message": line.message,
+        }
+        for line in task.log
+    ]
+    return {"log": lines, "log_dropped": task.dropped}
 
 
 def view(job: Job, *, with_arguments: bool = True) -> TaskView:

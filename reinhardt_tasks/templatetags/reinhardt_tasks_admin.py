@@ -38,6 +38,8 @@ _TONES: dict[str, str] = {
     StepStatus.SKIPPED: "off",
 }
 
+_LEVEL_TONES = {"WARNING": "warn", "ERROR": "bad", "CRITICAL": "bad"}
+
 
 @register.filter
 def span(seconds: float | timedelta | None) -> str:
@@ -62,6 +64,12 @@ def age(moment: datetime | None) -> str:
 def tone(status: str) -> str:
     """Return the end of a state's class in the style sheet."""
     return _TONES[status]
+
+
+@register.filter
+def level_tone(level: str) -> str:
+    """Return the same for a level of logging; the project's own levels have that of the quiet ones."""
+    return _LEVEL_TONES.get(level, "off")
 
 
 @register.filter

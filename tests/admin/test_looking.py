@@ -18,13 +18,15 @@ from django.utils import translation
 
 from reinhardt_tasks.admin import register
 from reinhardt_tasks.exceptions import QueueError
-from reinhardt_tasks.jobs import Failed, Progress, Succeeded, TaskStatus, new_id
+from reinhardt_tasks.execution import lost_outcome
+from reinhardt_tasks.jobs import Failed, Progress, Retrying, Succeeded, TaskStatus, new_id
 from reinhardt_tasks.models import JobRow
 from reinhardt_tasks.operations import Store
+from reinhardt_tasks.options import BackendOptions
 from reinhardt_tasks.templatetags.reinhardt_tasks_admin import label
 from tests import databases
 from tests.operations import chores
-from tests.operations.stores import attempt, claim, fail, put_off, succeed, worker
+from tests.operations.stores import attempt, claim, fail, logged, put_off, succeed, worker
 from tests.settings import sqlite
 
 from .pages import Page, read, url
@@ -39,9 +41,11 @@ def busy(store: Store) -> dict[str, str]:
     """A store with a task in each state, all fed with what must be escaped: state → id."""
     found = {}
     chores.log_in.enqueue(EVIL, password="geheim-123")
-    found["failure"] = fail(
-        store, "emails", exception=EVIL, traceback=f'  File "{EVIL}", line 3, in x\n{EVIL}: geheim-123'
-    )
+    failing = claim(store, "emails")
+    trace = attempt(failing, exception=EVIL, traceback=f'  File "{EVIL}", line 3, in x\n{EVIL}: geheim-123')
+    log = logged(failing, EVIL, "with geheim-123", "and geheim…", level="ERROR")
+    store.broker.settle([Failed(claim=failing, attempt=trace, log=log)])
+    found["failure"] = failing.job.id
     chores.log_in.enqueue(EVIL, password="geheim-123")
     found["success"] = succeed(store, "emails", result=f'"{EVIL}"')
     chores.add.enqueue(7)
@@ -71,7 +75,7 @@ def test_a_tasks_page_shows_all_of_it_and_escapes_that(busy: dict[str, str], chi
     assert page.complaints == []
     assert busy[state] in page.text and "geheim" not in page.text
     shown = {
-        "failure": [EVIL, "[redacted]", f"Traceback of {EVIL}", "failed for good"],
+        "failure": [EVIL, "[redacted]", f"Traceback of {EVIL}", "failed for good", f"ERROR shop.orders {EVIL}"],
         "success": [f'"{EVIL}"', "succeeded"],
         "retry": ["Waiting to be retried", "ValueError: no"],
         "running": ["30 %", f"at {EVIL}", '"<b>"'],
@@ -80,6 +84,39 @@ def test_a_tasks_page_shows_all_of_it_and_escapes_that(busy: dict[str, str], chi
     }
     for words in shown[state]:
         assert words in page.text
+
+
+def test_each_attempt_has_its_log_beneath_it(store: Store, chief: Client) -> None:
+    id_ = chores.add.enqueue(1).id
+    one = claim(store)
+    first = logged(one, "counting", "slowly", level="WARNING", dropped=3)
+    store.broker.settle([Retrying(claim=one, attempt=attempt(one), log=first)])
+    two = claim(store)
+    assert "What it logs is shown when it has ended." in read(chief.get(url("jobrow_change", id_))).text
+    store.broker.settle([Succeeded(claim=two, log=logged(two, "done"))])
+    text = read(chief.get(url("jobrow_change", id_))).text
+    later, earlier = text.split("Attempt 2")[1].split("Attempt 1")
+    assert "Log: 1 line " in later and "INFO shop.orders done" in later
+    assert "Log: 2 lines 3 older lines were dropped." in earlier
+    assert "WARNING shop.orders counting" in earlier and "WARNING shop.orders slowly" in earlier
+
+
+def test_an_attempt_without_lines_says_so(store: Store, chief: Client) -> None:
+    id_ = chores.add.enqueue(1).id
+    lost = claim(store, by=worker("lost"))
+    store.broker.settle([lost_outcome(lost, BackendOptions())])
+    succeed(store)
+    later, earlier = read(chief.get(url("jobrow_change", id_))).text.split("Attempt 1")
+    assert "No lines of its log are kept." in later and "What it had logged went with its worker." in earlier
+
+
+def test_a_success_that_was_cancelled_is_seen_by_its_lines(store: Store, chief: Client) -> None:
+    id_ = chores.add.enqueue(1).id
+    one = claim(store)
+    store.broker.cancel([id_])
+    store.broker.settle([Succeeded(claim=one, log=logged(one, "done all the same"))])
+    text = read(chief.get(url("jobrow_change", id_))).text
+    assert "Attempt 1 cancelled" in text and "INFO shop.orders done all the same" in text
 
 
 def test_the_overview_tells_each_queues_numbers_and_what_to_look_at(busy: dict[str, str], chief: Client) -> None:
@@ -243,7 +280,7 @@ def test_whoever_may_only_look_gets_no_button_and_no_arguments(store: Store, som
     one = claim(store)
     store.broker.annotate(one, {"order": "20261126"}, None)
     trace = '  File "x.py", line 9, in y\nValueError: 20261126'
-    store.broker.settle([Failed(claim=one, attempt=attempt(one, traceback=trace))])
+    store.broker.settle([Failed(claim=one, attempt=attempt(one, traceback=trace), log=logged(one, "at 20261126"))])
     chores.add.enqueue(20_261_126)
     other = claim(store)
     store.broker.settle([Succeeded(claim=other, result="20261126")])

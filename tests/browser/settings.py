@@ -15,6 +15,7 @@ MIDDLEWARE = [
     *MIDDLEWARE[1:],
 ]
 LANGUAGES = [("en", "English"), ("ja", "日本語")]
+LOGGING = {"version": 1, "disable_existing_loggers": False, "loggers": {"tests.browser": {"level": "INFO"}}}
 TASKS = {
     "default": {
         "BACKEND": "reinhardt_tasks.backends.DatabaseBackend",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from pathlib import Path
@@ -9,9 +10,16 @@ from typing import Any
 
 from reinhardt_tasks import task
 
+logger = logging.getLogger(__name__)
+
 
 @task(queue_name="parcels")
 def deliver(parcel: str) -> str:
+    logger.info(
+        "Leaving with %s for a house whose address is long enough to need a second line on a narrow screen", parcel
+    )
+    logger.warning("No light behind the window")
+    logger.error("Rang %d times", 3)
     if not Path(os.environ["BROWSER_DOOR"]).exists():
         raise LookupError(f"Nobody opens the door for {parcel}.")
     return f"{parcel} was delivered"

@@ -15,7 +15,7 @@ import pytest
 from django.core.management import call_command
 
 from reinhardt_tasks.brokers.base import Query, WorkerInfo
-from reinhardt_tasks.jobs import Job, Progress, TaskStatus, new_id
+from reinhardt_tasks.jobs import Failed, Job, Progress, Retrying, Succeeded, TaskStatus, new_id
 from reinhardt_tasks.management.commands.tasks import SUBCOMMANDS, Command
 from reinhardt_tasks.management.tasks_cli import output
 from reinhardt_tasks.management.tasks_cli.groups import Group
@@ -23,7 +23,19 @@ from reinhardt_tasks.operations import Store, actions
 from reinhardt_tasks.redaction import REDACTED
 from reinhardt_tasks.registry import registry
 from tests.operations import chores
-from tests.operations.stores import claim, database_store, fail, put_off, redis_store, status_of, store, succeed, worker
+from tests.operations.stores import (
+    attempt,
+    claim,
+    database_store,
+    fail,
+    logged,
+    put_off,
+    redis_store,
+    status_of,
+    store,
+    succeed,
+    worker,
+)
 from tests.servers.ports import ReservedPort
 from tests.test_docs import ROOT, table
 
@@ -523,14 +535,48 @@ def test_failures_are_grouped(store: Store) -> None:
     assert [group["count"] for group in data("failures", "--queue", "emails")["groups"]] == [1]
 
 
+def test_show_tells_what_each_attempt_logged(store: Store) -> None:
+    id_ = chores.add.enqueue(1).id
+    one = claim(store)
+    first = logged(one, "counting", dropped=1200)
+    store.broker.settle([Retrying(claim=one, attempt=attempt(one), log=first)])
+    two = claim(store)
+    store.broker.settle([Succeeded(claim=two, log=logged(two, "slow\nvery slow", level="WARNING"))])
+    code, out, _ = told("show", id_)
+    assert code == 0
+    assert re.search(
+        r"Log of attempt 1:\n… 1,200 older lines were dropped\n\S+ \S+ \S+  INFO     shop.orders  counting\n", out
+    )
+    assert re.search(r"Log of attempt 2:\n\S+ \S+ \S+  WARNING  shop.orders  slow\nvery slow\n", out)
+
+    found = data("show", id_[:-1])
+    assert found["log_dropped"] == 1200
+    assert all(datetime.fromisoformat(line.pop("at")) for line in found["log"])
+    assert found["log"] == [
+        {"attempt": 1, "level": "INFO", "logger": "shop.orders", "message": "counting"},
+        {"attempt": 2, "level": "WARNING", "logger": "shop.orders", "message": "slow\nvery slow"},
+    ]
+    assert "log" not in data("list")["tasks"][0]
+
+
+def test_show_says_nothing_of_a_log_that_is_not_there(database_store: Store) -> None:
+    id_ = chores.add.enqueue(1).id
+    succeed(database_store)
+    assert "Log of" not in told("show", id_)[1]
+    assert (data("show", id_)["log"], data("show", id_)["log_dropped"]) == ([], 0)
+
+
 # What is printed
 
 
 def test_redacted_arguments_are_printed_nowhere(store: Store, caplog: pytest.LogCaptureFixture) -> None:
     secret = "swordfish-Ä'\"1"
     words = f'Traceback\n  File "x", line 1, in y\nValueError: {secret!r} and {secret} in {json.dumps(secret)}\n'
+    lines = [f"with {secret}", f"cut in {secret[:-2]}…"]
     ids = [chores.log_in.enqueue("ada", secret).id, chores.log_in.enqueue("bob", password=secret).id]
-    assert fail(store, "emails", traceback=words) == ids[0]
+    one = claim(store, "emails")
+    store.broker.settle([Failed(claim=one, attempt=attempt(one, traceback=words), log=logged(one, *lines))])
+    assert one.job.id == ids[0]
     unknown = Job(id=new_id(), name="gone.tasks.none", payload=json.dumps([[secret], {"b": secret}]), backend="default")
     store.broker.enqueue([unknown])
     with caplog.at_level("DEBUG", logger="reinhardt_tasks"):
@@ -554,13 +600,16 @@ def test_redacted_arguments_are_printed_nowhere(store: Store, caplog: pytest.Log
     assert "ada" in text and REDACTED in text
     assert data("list", "--text", "swordfish")["tasks"] == []
     assert data("show", ids[1])["kwargs"] == {"password": REDACTED}
+    assert [line["message"] for line in data("show", ids[0])["log"]] == [f"with {REDACTED}", f"cut in {REDACTED}…"]
     # The task itself gets what was enqueued.
     assert secret in json.loads(store.broker.get([ids[1]])[ids[1]].payload)[1]["password"]
 
 
 def test_what_would_move_a_terminal_is_spelled_out(database_store: Store) -> None:
     chores.add.enqueue("\x1b[2J\x07", "line\nbreak‮")
-    fail(database_store, traceback="Traceback\n\x1b]0;title\x07ValueError: a\rb\n")
+    one = claim(database_store)
+    trace = attempt(one, traceback="Traceback\n\x1b]0;title\x07ValueError: a\rb\n")
+    database_store.broker.settle([Failed(claim=one, attempt=trace, log=logged(one, "\x1b[31mred\x1b[0m\r"))])
     for words in (["list"], ["show", database_store.broker.find(Query())[0].id], ["failures"]):
         code, out, _ = told(*words)
         assert code == 0

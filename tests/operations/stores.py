@@ -11,6 +11,7 @@ from reinhardt_tasks import operations
 from reinhardt_tasks._compat import task_backends
 from reinhardt_tasks.brokers.base import WorkerInfo
 from reinhardt_tasks.jobs import Attempt, Claim, Failed, Retrying, Succeeded, TaskStatus, new_id
+from reinhardt_tasks.log_lines import AttemptLog, LogLine, encode_log
 from reinhardt_tasks.operations import Store
 from tests import databases
 
@@ -71,6 +72,14 @@ def fail(store: Store, queue: str = "default", **values: Any) -> str:
     one = claim(store, queue)
     assert store.broker.settle([Failed(claim=one, attempt=attempt(one, **values))]) == []
     return one.job.id
+
+
+def logged(one: Claim, *messages: str, level: str = "INFO", dropped: int = 0) -> str:
+    """Return what an attempt has logged, as its worker hands it in with the outcome."""
+    number, at = len(one.job.history) + 1, one.job.started_at or one.job.enqueued_at
+    assert at is not None
+    lines = tuple(LogLine(at, level, "shop.orders", message, number) for message in messages)
+    return encode_log(AttemptLog(number, lines, dropped))
 
 
 def put_off(store: Store, queue: str = "default") -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from reinhardt_tasks.jobs import Failed, Progress, Succeeded, TaskStatus
 from reinhardt_tasks.operations import RETRY, Store, act_on_group, view
+from reinhardt_tasks.operations.views import log_as_json
 
 from . import chores
-from .stores import attempt, claim, fail, status_of
+from .stores import attempt, claim, fail, logged, status_of
 
 SECRET = "20261126"
 
@@ -15,13 +16,16 @@ def test_without_arguments_nothing_is_told_that_is_made_of_them(store: Store) ->
     chores.add.using(metadata={"order": SECRET}).enqueue(int(SECRET), b=int(SECRET))
     one = claim(store)
     store.broker.annotate(one, {"order": SECRET}, Progress(1, 2, f"at {SECRET}"))
-    store.broker.settle([Failed(claim=one, attempt=attempt(one, traceback=f"ValueError: {SECRET}"))])
+    trace = attempt(one, traceback=f"ValueError: {SECRET}")
+    store.broker.settle([Failed(claim=one, attempt=trace, log=logged(one, f"at {SECRET}", f"cut in {SECRET[:5]}…"))])
     failed = view(store.broker.get([one.job.id])[one.job.id], with_arguments=False)
-    assert SECRET not in str(failed.as_json()) + repr(failed)
+    assert SECRET not in str(failed.as_json()) + str(log_as_json(failed)) + repr(failed)
+    assert [line.message for line in failed.log] == ["at [redacted]", "cut in [redacted]…"]
     assert failed.progress == (1, 2) and failed.call.args == ["[redacted]"]
     assert "ValueError: [redacted]" in failed.attempts[0].traceback
     seen = str(view(store.broker.get([one.job.id])[one.job.id]).as_json())
     assert seen.count(SECRET) >= 4
+    assert view(store.broker.get([one.job.id])[one.job.id]).log[0].message == f"at {SECRET}"
 
 
 def test_without_arguments_no_result_is_told(store: Store) -> None:

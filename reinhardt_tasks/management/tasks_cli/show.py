@@ -6,11 +6,11 @@ import json
 
 from django.core.management.base import CommandParser
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
 from ... import operations
 from ...operations import LineView, TaskView
-from ...operations.views import moment_text
+from ...operations.views import AttemptView, log_as_json, moment_text
 from .base import OK, Options, Subcommand, chosen_stores
 from .limits import line_facts, next_start
 from .output import Output
@@ -33,7 +33,8 @@ class Show(Subcommand):
         timeline = [
             {"at": moment_text(event.at), "what": event.what, "detail": event.detail or None} for event in task.timeline
         ]
-        out.data({**task.as_json(), "timeline": timeline, "held_back_by": line and line_facts(line)})
+        facts = {"timeline": timeline, "held_back_by": line and line_facts(line)}
+        out.data({**task.as_json(), **log_as_json(task), **facts})
         return OK
 
 
@@ -69,6 +70,18 @@ def _tell(task: TaskView, line: LineView | None, out: Output) -> None:
                 )
             )
             out.say(attempt.traceback.rstrip())
+        if attempt.log:
+            _tell_log(attempt, out)
+
+
+def _tell_log(attempt: AttemptView, out: Output) -> None:
+    out.say()
+    out.say(_("Log of attempt {number}:").format(number=attempt.number))
+    if attempt.dropped:
+        words = ngettext("{number} older line was dropped", "{number} older lines were dropped", attempt.dropped)
+        out.say(f"… {words.format(number=f'{attempt.dropped:,}')}")
+    for line in attempt.log:
+        out.say(f"{at_local(line.at)}  {line.level:<7}  {line.logger}  {line.message}")
 
 
 def _progress(task: TaskView) -> str | None:
