@@ -35,14 +35,14 @@ _STOPS = (TaskTimeout, TaskCancelled, KeyboardInterrupt)
 class KeptLines:
     """The newest lines of one attempt, kept while it is entered. Never raises, but for what is to stop the task."""
 
-    __slots__ = ("_attempt", "_is_over", "_kept", "_level", "_numbers", "_token")
+    __slots__ = ("_attempt", "_is_over", "_kept", "_level", "_most", "_token")
 
     def __init__(self, attempt: int, most: int, level: int) -> None:
         self._attempt = attempt
         self._level = level
-        self._kept: deque[tuple[int, LogLine]] = deque(maxlen=most)
-        # A counter that threads may share: code that the task runs in other threads logs here too.
-        self._numbers = itertools.count(1)
+        self._most = most
+        # Most tasks log nothing: made for the first line.
+        self._kept: _Newest | None = None
         self._is_over = False
         self._token: Token[KeptLines | None] | None = None
 
@@ -69,23 +69,47 @@ class KeptLines:
             line = _in_place_of(exc, self._attempt)
         finally:
             _listener.reset(token)
-        self._kept.append((next(self._numbers), line))
+        if self._kept is None:
+            with _making:
+                if self._kept is None:
+                    self._kept = _Newest(self._most)
+        self._kept.add(line)
 
     def text(self) -> str | None:
         """Return what was kept as it is stored; None where nothing was."""
-        if not self._kept:
+        # Whoever stops a task may do so between these two.
+        if self._kept is None or not len(self._kept):
             return None
-        newest_first: list[LogLine] = []
-        numbers, letters = [], 0
-        for number, line in sorted(self._kept, reverse=True):
-            letters += len(line.message) + len(line.logger) + LINE_LETTERS
-            if letters > ATTEMPT_LETTERS and newest_first:
+        lines, dropped = self._kept.within(ATTEMPT_LETTERS)
+        return encode_log(AttemptLog(self._attempt, lines, dropped))
+
+
+class _Newest:
+    """The newest of numbered lines. Threads may share it: what a task runs in other threads logs here too."""
+
+    def __init__(self, most: int) -> None:
+        self._numbers = itertools.count(1)
+        self._lines: deque[tuple[int, LogLine]] = deque(maxlen=most)
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    def add(self, line: LogLine) -> None:
+        self._lines.append((next(self._numbers), line))
+
+    def within(self, letters: int) -> tuple[tuple[LogLine, ...], int]:
+        """Return as many of the newest as have so many letters together, one at least, and how many there were before."""
+        newest_first = sorted(self._lines, reverse=True)
+        found: list[LogLine] = []
+        for _, line in newest_first:
+            letters -= len(line.message) + len(line.logger) + LINE_LETTERS
+            if letters < 0 and found:
                 break
-            newest_first.append(line)
-            numbers.append(number)
-        return encode_log(AttemptLog(self._attempt, tuple(reversed(newest_first)), dropped=max(numbers) - len(numbers)))
+            found.append(line)
+        return tuple(reversed(found)), newest_first[0][0] - len(found)
 
 
+_making = threading.Lock()
 _listener: ContextVar[KeptLines | None] = ContextVar("reinhardt_tasks_lines", default=None)
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from reinhardt_tasks._compat import task_backends
 from reinhardt_tasks.jobs import Job, TaskStatus
+from reinhardt_tasks.log_lines import decode_log
 from reinhardt_tasks.worker.board import Board
 
 from .processes import tasks_on
@@ -87,6 +88,20 @@ def test_a_task_that_does_not_stop_is_ended_with_its_process(setting: dict[str, 
     assert job.history[0].exception == f"{EXCEPTIONS}.TaskTimeout"
     assert (late.status, late.history) == (TaskStatus.SUCCESS, ())
     assert late.result != str(pid_in(lines))
+
+
+@pytest.mark.parametrize("flags", [(), SPAWN], ids=["fork", "spawn"])
+def test_what_tasks_log_is_kept_by_every_process_and_printed_as_before(
+    setting: dict[str, Any], flags: tuple[str, ...]
+) -> None:
+    with SupervisedProcess(*flags, tasks=setting) as worker:
+        results = tasks.log_process.enqueue_many([((), {}) for _ in range(6)])
+        jobs = finished(*results)
+        worker.stopped()
+        assert worker.stderr.count("in process") == 6 and "the same one" not in worker.stderr
+    for job in jobs:
+        (log,) = decode_log(job.log)
+        assert [line.message for line in log.lines] == [f"in process {job.result}", "and in the same one"]
 
 
 def test_a_task_that_holds_the_global_lock_keeps_its_lease(setting: dict[str, Any], lines: Path, settings: Any) -> None:

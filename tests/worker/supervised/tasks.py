@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
 import resource
 import signal
+from logging.config import dictConfig
 from pathlib import Path
 
 from reinhardt_tasks.tasks import task
 from tests.tasks import append, await_file, note
 
+logger = logging.getLogger(__name__)
 _leaked: list[bytearray] = []
 
 
@@ -38,6 +41,15 @@ def tell_process(path: str, seconds: float = 0.0) -> int:
     append(path, str(os.getpid()))
     if seconds:
         ctypes.CDLL(None).usleep(int(seconds * 1e6))
+    return os.getpid()
+
+
+@task
+def log_process() -> int:
+    """Log a line, which nobody prints but Python itself; then more, under a LOGGING that comes late."""
+    logger.warning("in process %d", os.getpid())
+    dictConfig({"version": 1, "disable_existing_loggers": False, "root": {"level": "INFO", "handlers": []}})
+    logger.info("and in the same one")
     return os.getpid()
 
 
