@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -14,6 +15,8 @@ from reinhardt_tasks.exceptions import QueueError
 from reinhardt_tasks.execution import Execution
 from reinhardt_tasks.followers import FOLLOWERS
 from reinhardt_tasks.jobs import Attempt, Claim, Failed, Job, Outcome, Released, Retrying, Succeeded, TaskStatus, new_id
+from reinhardt_tasks.log_capture import listening
+from reinhardt_tasks.log_lines import decode_log
 from reinhardt_tasks.options import BackendOptions
 from reinhardt_tasks.serialization import encode_call
 from reinhardt_tasks.tasks import task
@@ -32,6 +35,11 @@ def show(context: Any, number: int) -> list[Any]:
 @task
 async def double_later(number: int) -> int:
     return 2 * number
+
+
+@task
+def warn() -> None:
+    logging.getLogger(__name__).warning("once more")
 
 
 @task(max_attempts=1)
@@ -53,6 +61,7 @@ class Watcher:
         self.argument: int | None = None
         self.problem: Exception | None = None
         self.has_joined = False
+        self.recorded: Outcome | None = None
 
     def begin(self, claim: Claim, note: Any, args: list[Any], kwargs: dict[str, Any]) -> Outcome | None:
         if self.problem is not None:
@@ -63,6 +72,8 @@ class Watcher:
 
     def ended(self, note: Any, outcome: Outcome) -> Outcome:
         self.told.append(outcome)
+        if self.recorded is not None:
+            return self.recorded
         return replace(outcome, result="7") if isinstance(outcome, Succeeded) else outcome
 
     def joins(self) -> bool:
@@ -121,6 +132,18 @@ def test_a_followed_coroutine_too(watcher: Watcher) -> None:
     assert isinstance(outcome, Succeeded)
     assert [told.result for told in watcher.told if isinstance(told, Succeeded)] == ["42"]
     assert outcome.result == "7"
+
+
+def test_an_outcome_that_is_on_record_already_has_the_lines_of_this_attempt(watcher: Watcher) -> None:
+    claim = claim_of(warn)
+    watcher.recorded = Succeeded(claim=claim, result="5")
+    execution = execution_of(claim)
+    execution.keeps_log = True
+    with listening():
+        outcome = execution.run()
+    assert isinstance(outcome, Succeeded) and outcome.result == "5"
+    (log,) = decode_log(outcome.log)
+    assert [line.message for line in log.lines] == ["once more"]
 
 
 def test_what_has_ended_does_not_run(watcher: Watcher) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from reinhardt_tasks import LogLine
+from reinhardt_tasks._compat import task_finished
 from reinhardt_tasks.brokers.memory import MemoryBroker
 from reinhardt_tasks.exceptions import Retry, TaskTimeout
 from reinhardt_tasks.jobs import Job, TaskStatus
@@ -21,7 +22,7 @@ from reinhardt_tasks.log_lines import AttemptLog, decode_log
 from reinhardt_tasks.options import BackendOptions
 from reinhardt_tasks.tasks import task
 
-from .running import AT_ONCE, ended, enqueued, run_all, stored, working
+from .running import AT_ONCE, Door, ended, enqueued, run_all, stored, working
 
 logger = logging.getLogger("tests.shop")
 own = logging.getLogger("tests.kitchen")
@@ -287,8 +288,8 @@ def test_a_line_that_cannot_be_written_harms_nobody(broker: MemoryBroker, bare: 
 def test_what_is_to_stop_the_task_goes_through() -> None:
     kept = KeptLines(1, 10, logging.INFO)
     record = logger.makeRecord("x", logging.INFO, "f", 1, Unspeakable(TaskTimeout("over")), (), None)
-    with listening(), kept, pytest.raises(TaskTimeout):
-        logger.callHandlers(record)
+    with kept, pytest.raises(TaskTimeout):
+        kept.hear(record)
 
 
 @task
@@ -400,10 +401,16 @@ _logged = threading.Event()
 
 
 def test_what_a_task_leaves_behind_logs_for_nobody(broker: MemoryBroker) -> None:
-    with working(broker):
-        job = enqueued(broker, leave_something_behind)
-        ended(broker, job)
+    def let_it_log(**facts: Any) -> None:
         assert _logged.wait(30)
+
+    # Told before the outcome is made.
+    task_finished.connect(let_it_log, sender=Door)
+    try:
+        job = enqueued(broker, leave_something_behind)
+        run_all(broker)
+    finally:
+        task_finished.disconnect(let_it_log, sender=Door)
     assert messages(broker, job) == ["in time"]
 
 
