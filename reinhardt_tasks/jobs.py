@@ -7,9 +7,10 @@ import threading
 import time
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from operator import attrgetter
 from typing import Any, ClassVar, Self
 
 from ._compat import DEFAULT_TASK_QUEUE_NAME, TaskResultStatus
@@ -230,12 +231,21 @@ class Job:
         return workers
 
 
+_NAMES = tuple(item.name for item in fields(Job))
+_values_of = attrgetter(*_NAMES)
+
+
+def _changed(job: Job, **changes: Any) -> Job:
+    """`dataclasses.replace`, which takes three times as long, for what happens to every job."""
+    return Job(**{**dict(zip(_NAMES, _values_of(job), strict=True)), **changes})
+
+
 def as_enqueued(job: Job, now: datetime) -> Job:
     """Return a new job as a store whose clock says `now` would keep it: ready, or waiting for its time."""
     if job.debounce is not None:
         job = replace(job, run_after=debounced_to(job, job, now), debounce=None, max_wait=None)
     due = job.run_after or now
-    return replace(job, status=TaskStatus.SCHEDULED if due > now else TaskStatus.PENDING, enqueued_at=now, due_at=due)
+    return _changed(job, status=TaskStatus.SCHEDULED if due > now else TaskStatus.PENDING, enqueued_at=now, due_at=due)
 
 
 def debounced_to(job: Job, first: Job, now: datetime) -> datetime:

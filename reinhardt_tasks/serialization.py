@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import is_dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -31,7 +31,7 @@ def dumps(value: Any, subject: str) -> str:
 
     Tuples become lists, as JSON has no tuples; keys that are not text are refused, since JSON would change them.
     """
-    return _dumps(value, subject, {"": value})
+    return _dumps(value, subject, lambda: {"": value})
 
 
 class StoredCall(NamedTuple):
@@ -53,7 +53,7 @@ def encode_call(
     if not args and not kwargs and not headers:
         return "[[],{}]"
     value = [list(args), dict(kwargs), dict(headers)] if headers else [list(args), dict(kwargs)]
-    return _dumps(value, f"{CALL} {name}", {"args": list(args), **kwargs, "headers": headers})
+    return _dumps(value, f"{CALL} {name}", lambda: {"args": list(args), **kwargs, "headers": headers})
 
 
 #: A payload that begins so was refused by its store; the reason follows. No JSON text begins so.
@@ -150,14 +150,14 @@ def _moment(micros: Any) -> datetime | None:
         return None
 
 
-def _dumps(value: Any, subject: str, parts: Mapping[str, Any]) -> str:
-    """Return JSON text; where that fails, look for the reason in `parts`, under the names that a caller knows them by."""
+def _dumps(value: Any, subject: str, parts: Callable[[], Mapping[str, Any]]) -> str:
+    """Return JSON text; where that fails, look for the reason in `parts()`, under the names that a caller knows them by."""
     try:
         text = _encoder.encode(value)
         if _has_odd_key(value):
             raise TypeError("a key is not text")
     except (TypeError, ValueError, RecursionError) as exc:
-        raise SerializationFailed(_explain(parts, subject, exc)) from exc
+        raise SerializationFailed(_explain(parts(), subject, exc)) from exc
     return text
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import functools
 import inspect
+import sys
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
@@ -306,9 +307,11 @@ def in_context(context: TaskContext) -> Iterator[None]:
 
 def check_call(task: CoreTask, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
     """Raise TypeError, as the call itself would, where the arguments do not fit the task's function."""
-    signature = _signature(task.func)
     if task.takes_context:
         args = (None, *args)
+    if not kwargs and len(args) in _numbers_of_arguments(task.func):
+        return
+    signature = _signature(task.func)
     try:
         signature.bind(*args, **kwargs)
     except TypeError as exc:
@@ -319,6 +322,18 @@ def check_call(task: CoreTask, args: Sequence[Any], kwargs: Mapping[str, Any]) -
 @functools.cache
 def _signature(func: Callable[..., Any]) -> inspect.Signature:
     return inspect.signature(func)
+
+
+@functools.cache
+def _numbers_of_arguments(func: Callable[..., Any]) -> range:
+    """Return how many arguments a function takes where none has a name: most calls are checked by that alone."""
+    parameters = _signature(func).parameters.values()
+    by_position = [each for each in parameters if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)]
+    if any(each.kind is each.KEYWORD_ONLY and each.default is each.empty for each in parameters):
+        return range(0)
+    required = sum(each.default is each.empty for each in by_position)
+    has_rest = any(each.kind is each.VAR_POSITIONAL for each in parameters)
+    return range(required, sys.maxsize if has_rest else len(by_position) + 1)
 
 
 def _read_limit(task: Task[Any, Any], name: str, read: Callable[[Any], Any], value: Any) -> Any:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import pickle
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -22,6 +23,7 @@ from reinhardt_tasks.results import (
     TaskOutput,
     TaskResult,
     TaskResultMetadata,
+    enqueued_result,
     result_of,
 )
 
@@ -178,6 +180,68 @@ def test_a_results_metadata_is_its_own() -> None:
     stored = job(metadata={"user": 1})
     result_of(stored, StubTask(Backend())).metadata["user"] = 2
     assert stored.metadata == {"user": 1}
+
+
+# enqueued_result
+
+NEW = {"enqueued_at": NOON, "due_at": NOON, "metadata": {"user": 1}}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["status", "state", "enqueued_at", "args", "kwargs", "errors", "metadata", "is_finished", "attempts", "losses"],
+)
+def test_what_a_caller_is_given_has_all_that_it_is_asked_for(name: str) -> None:
+    stub = StubTask(Backend())
+    given = enqueued_result(job(**NEW), stub)
+    assert isinstance(given, TaskResult)
+    assert getattr(given, name) == getattr(result_of(job(**NEW), stub), name)
+
+
+@pytest.mark.parametrize("alike", [copy.copy, copy.deepcopy, lambda given: pickle.loads(pickle.dumps(given)), replace])
+def test_what_a_caller_is_given_equals_what_others_read_and_so_do_its_copies(alike: Any) -> None:
+    stub = StubTask(Backend())
+    given = enqueued_result(job(**NEW), stub)
+    other = alike(enqueued_result(job(**NEW), stub))
+    read = result_of(job(**NEW), other.task)
+    assert repr(other) == repr(given) == repr(read)
+    assert {item.name: getattr(other, item.name) for item in fields(other)} == {
+        item.name: getattr(read, item.name) for item in fields(read)
+    }
+    assert given == result_of(job(**NEW), stub)
+
+
+def test_what_a_caller_is_given_has_no_attribute_that_a_result_has_not() -> None:
+    given = enqueued_result(job(**NEW), StubTask(Backend()))
+    assert not hasattr(given, "colour")
+    with pytest.raises(AttributeError, match="colour"):
+        given.colour  # type: ignore[attr-defined]
+
+
+def test_what_a_caller_is_given_is_refreshed_like_any_other() -> None:
+    backend = Backend(job(**NEW, status=TaskStatus.RUNNING, started_at=NOON, worker="w1"))
+    given = enqueued_result(job(**NEW), backend.task)
+    given.refresh()
+    assert (given.args, given.state, given.worker_ids) == ([1], TaskStatus.RUNNING, ["w1"])
+
+
+def test_many_may_ask_at_once() -> None:
+    """One thread fills it in while others ask."""
+    stub = StubTask(Backend())
+    for _ in range(200):
+        given = enqueued_result(job(**NEW), stub)
+        barrier, found = threading.Barrier(4), []
+
+        def ask(given: Any = given, barrier: threading.Barrier = barrier, found: list[Any] = found) -> None:
+            barrier.wait()
+            found.append((given.losses, given.args, given.progress))
+
+        threads = [threading.Thread(target=ask) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert found == [(0, [1], None)] * 4
 
 
 # TaskResult

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import inspect
 import pickle
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -416,6 +417,34 @@ def test_check_call_takes_what_the_function_takes() -> None:
 def test_check_call_says_what_the_call_would(make: Any, args: list[Any], kwargs: dict[str, Any], words: str) -> None:
     with pytest.raises(TypeError, match=words):
         check_call(make(), args, kwargs)
+
+
+def _rest(a: int, *rest: int) -> None: ...
+
+
+def _named(a: int, *, b: int = 0, **others: int) -> None: ...
+
+
+def _named_required(a: int, *, b: int) -> None: ...
+
+
+def _by_position(a: int, b: int = 0, /, c: int = 0) -> None: ...
+
+
+def _nothing() -> None: ...
+
+
+@pytest.mark.parametrize("func", [add, _rest, _named, _named_required, _by_position, _nothing])
+@pytest.mark.parametrize("number", range(5))
+def test_check_call_agrees_with_the_call(func: Any, number: int) -> None:
+    args = [1] * number
+    try:
+        inspect.signature(func).bind(*args)
+    except TypeError:
+        with pytest.raises(TypeError, match="cannot be called with"):
+            check_call(task(func), args, {})
+    else:
+        check_call(task(func), args, {})
 
 
 # enqueue_on_commit()

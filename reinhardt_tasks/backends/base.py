@@ -62,6 +62,8 @@ class ReinhardtBackend(BaseTaskBackend):
         super().__init__(alias, {**params, "QUEUES": queues if are_names(queues) else []})
         self.params = params
         self.settings, self.problems = read_options(self.options_class, alias, params)
+        #: The last one that was found valid. No task changes, nor what is valid here, and most are enqueued more than once.
+        self._valid_task: CoreTask | None = None
 
     @property
     def broker(self) -> Broker:
@@ -70,6 +72,8 @@ class ReinhardtBackend(BaseTaskBackend):
 
     def validate_task(self, task: CoreTask) -> None:
         """Raise InvalidTask, saying what to do, for a task that this backend cannot take."""
+        if task is self._valid_task:
+            return
         func = task.func
         if not isfunction(func) or "<locals>" in func.__qualname__ or func.__name__ == "<lambda>":
             name = getattr(func, "__qualname__", repr(func))
@@ -83,6 +87,7 @@ class ReinhardtBackend(BaseTaskBackend):
                 f"{', '.join(map(repr, sorted(self.queues)))}{did_you_mean(task.queue_name, self.queues)}."
             )
         super().validate_task(task)
+        self._valid_task = task
 
     def enqueue(self, task: CoreTask, args: Sequence[Any], kwargs: Mapping[str, Any]) -> TaskResult[Any]:
         """Store the task, in the caller's transaction where the store takes part in it; return its result.
@@ -95,7 +100,7 @@ class ReinhardtBackend(BaseTaskBackend):
     def enqueue_many(self, task: CoreTask, calls: Sequence[Call]) -> list[TaskResult[Any]]:
         """Store one task for each call, all or none, in one round trip; see enqueue()."""
         with carriers.enqueueing(task, len(calls)):
-            return self._announce(task, self.broker.enqueue(self.jobs_of(task, calls)), calls)
+            return self._announce(task, self.broker.enqueue(self.jobs_of(task, calls)))
 
     def enqueue_jobs(self, jobs: Sequence[Job]) -> None:
         """Store jobs that were made before, under the ids that they have; those whose ids are known are there already."""
@@ -189,7 +194,8 @@ class ReinhardtBackend(BaseTaskBackend):
         headers = self.headers_of(task)
         if stored is None:
             stored = [stored_call(task, args, kwargs) for args, kwargs in calls]
-        return [self._job_of(task, call, headers, as_stored) for call, as_stored in zip(calls, stored, strict=True)]
+        shared = self._shared_by_jobs_of(task)
+        return [self._job_of(task, *each, headers, shared) for each in zip(calls, stored, strict=True)]
 
     def headers_of(self, task: CoreTask) -> dict[str, Any]:
         """Return what travels with a call of `task` from here: what carriers pack, and a timeout of this call's own."""
@@ -205,22 +211,25 @@ class ReinhardtBackend(BaseTaskBackend):
         timeout: float | None = getattr(known, "timeout", None)
         return timeout
 
-    def _job_of(self, task: CoreTask, call: Call, headers: Mapping[str, Any] | None, stored: Call) -> Job:
+    def _shared_by_jobs_of(self, task: CoreTask) -> dict[str, Any]:
+        """Return what all jobs of a task have in common: there may be thousands."""
+        return {
+            "name": task.module_path,
+            "backend": self.alias,
+            "queue": task.queue_name,
+            "priority": int(task.priority),
+            "run_after": task.run_after,
+            "max_attempts": getattr(task, "max_attempts", None),
+            "is_async": iscoroutinefunction(task.func),
+        }
+
+    def _job_of(
+        self, task: CoreTask, call: Call, stored: Call, headers: Mapping[str, Any], shared: Mapping[str, Any]
+    ) -> Job:
         args, kwargs = call
         check_call(task, args, kwargs)
-        metadata = getattr(task, "metadata", {})
-        job = Job(
-            id=new_id(),
-            name=task.module_path,
-            payload=encode_call(task.module_path, *stored, headers),
-            backend=self.alias,
-            queue=task.queue_name,
-            priority=int(task.priority),
-            run_after=task.run_after,
-            max_attempts=getattr(task, "max_attempts", None),
-            metadata=dict(metadata) if metadata else {},
-            is_async=iscoroutinefunction(task.func),
-        )
+        payload = encode_call(shared["name"], *stored, headers)
+        job = Job(id=new_id(), payload=payload, metadata=dict(getattr(task, "metadata", ())), **shared)
         return self._limited(job, task, args, kwargs)
 
     def _limited(self, job: Job, task: CoreTask, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Job:
@@ -231,8 +240,8 @@ class ReinhardtBackend(BaseTaskBackend):
             job = replace(job, **once_of(task, args, kwargs))
         return replace(job, limits=limits) if limits else job
 
-    def _announce(self, task: CoreTask, jobs: Sequence[Job], calls: Sequence[Call]) -> list[TaskResult[Any]]:
-        results = [enqueued_result(job, task, args, kwargs) for job, (args, kwargs) in zip(jobs, calls, strict=True)]
+    def _announce(self, task: CoreTask, jobs: Sequence[Job]) -> list[TaskResult[Any]]:
+        results = [enqueued_result(job, task) for job in jobs]
         for result in results:
             signals.task_enqueued.send_robust(sender=type(self), task_result=result)
         return results

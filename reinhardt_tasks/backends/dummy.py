@@ -30,8 +30,8 @@ class DummyBackend(ReinhardtBackend):
 
     def enqueue_many(self, task: CoreTask, calls: Sequence[Call]) -> list[TaskResult[Any]]:
         results = []
-        for job, (args, kwargs) in zip(self.jobs_of(task, calls), calls, strict=True):
-            result = enqueued_result(job, task, args, kwargs)
+        for job in self.jobs_of(task, calls):
+            result = enqueued_result(job, task)
             self._store(result)
             # What is kept must not change when the caller's copy does.
             results.append(deepcopy(result))

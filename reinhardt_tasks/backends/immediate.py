@@ -65,10 +65,10 @@ class ImmediateBackend(ReinhardtBackend):
     def enqueue(self, task: CoreTask, args: Sequence[Any], kwargs: Mapping[str, Any]) -> TaskResult[Any]:
         with carriers.enqueueing(task, 1):
             job = as_enqueued(self.jobs_of(task, [(args, kwargs)])[0], datetime.now(UTC))
-            signals.task_enqueued.send(sender=type(self), task_result=enqueued_result(job, task, args, kwargs))
+            signals.task_enqueued.send(sender=type(self), task_result=enqueued_result(job, task))
         job = self._run(job, task)
         self._remember(job)
-        return enqueued_result(job, task, args, kwargs)
+        return enqueued_result(job, task)
 
     async def aenqueue(self, task: CoreTask, args: Sequence[Any], kwargs: Mapping[str, Any]) -> TaskResult[Any]:
         return await sync_to_async(self.enqueue, thread_sensitive=True)(task, args, kwargs)

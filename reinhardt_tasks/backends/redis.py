@@ -83,7 +83,7 @@ class RedisBackend(ReinhardtBackend):
     def enqueue_many(self, task: CoreTask, calls: Sequence[Call]) -> list[TaskResult[Any]]:
         """See enqueue()."""
         with carriers.enqueueing(task, len(calls)):
-            return self._send(task, self.jobs_of(task, calls), calls)
+            return self._send(task, self.jobs_of(task, calls))
 
     def enqueue_jobs(self, jobs: Sequence[Job]) -> None:
         if self.settings.outbox:
@@ -107,7 +107,7 @@ class RedisBackend(ReinhardtBackend):
             return await sync_to_async(self.enqueue_many, thread_sensitive=True)(task, calls)
         with carriers.enqueueing(task, len(calls)):
             stored = await self._place.aenqueue(self.jobs_of(task, calls))
-            return await self._aannounce(task, stored, calls)
+            return await self._aannounce(task, stored)
 
     async def aget_result(self, result_id: str) -> TaskResult[Any]:
         """See get_result(); without a thread."""
@@ -125,16 +125,16 @@ class RedisBackend(ReinhardtBackend):
             return "it is sent when the transaction that is open here commits. Wait after the transaction."
         return None
 
-    def _send(self, task: CoreTask, jobs: list[Job], calls: Sequence[Call]) -> list[TaskResult[Any]]:
+    def _send(self, task: CoreTask, jobs: list[Job]) -> list[TaskResult[Any]]:
         if (stand_in := stand_in_of(self)) is not None:
-            return self._announce(task, stand_in.enqueue(jobs), calls)
+            return self._announce(task, stand_in.enqueue(jobs))
         database = self._open_database() if self.settings.enqueue_on_commit else None
         if self.settings.outbox:
-            return self._announce(task, self._place.outbox.send(jobs), calls)
+            return self._announce(task, self._place.outbox.send(jobs))
         if database is None:
-            return self._announce(task, self.broker.enqueue(jobs), calls)
+            return self._announce(task, self.broker.enqueue(jobs))
         now = datetime.now(UTC)
-        results = [_result(as_enqueued(job, now), task, call) for job, call in zip(jobs, calls, strict=True)]
+        results = [enqueued_result(as_enqueued(job, now), task) for job in jobs]
         transaction.on_commit(self._at_commit(jobs, results), using=database)
         return results
 
@@ -152,15 +152,15 @@ class RedisBackend(ReinhardtBackend):
 
         return send
 
-    async def _aannounce(self, task: CoreTask, jobs: Sequence[Job], calls: Sequence[Call]) -> list[TaskResult[Any]]:
-        results = [_result(job, task, call) for job, call in zip(jobs, calls, strict=True)]
+    async def _aannounce(self, task: CoreTask, jobs: Sequence[Job]) -> list[TaskResult[Any]]:
+        results = [enqueued_result(job, task) for job in jobs]
         for result in results:
             await signals.task_enqueued.asend_robust(sender=type(self), task_result=result)
         return results
 
     def _open_database(self) -> str | None:
         """Return the database whose open transaction the caller is in: the named one, else 'default', else any."""
-        named = [self.settings.database] if self.settings.database else ["default", *connections.settings]
+        named = (self.settings.database,) if self.settings.database else {"default": None, **connections.settings}
         for alias in named:
             with suppress(Exception):
                 if connections[alias].in_atomic_block:
@@ -171,7 +171,3 @@ class RedisBackend(ReinhardtBackend):
 def _is_under_sync_code() -> bool:
     """Return whether this coroutine runs under `async_to_sync`, whose caller's thread may hold a transaction."""
     return getattr(AsyncToSync.executors, "current", None) is not None
-
-
-def _result(job: Job, task: CoreTask, call: Call) -> TaskResult[Any]:
-    return enqueued_result(job, task, *call)

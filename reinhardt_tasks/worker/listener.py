@@ -12,8 +12,8 @@ from ..exceptions import QueueError
 
 logger = logging.getLogger("reinhardt_tasks")
 
-#: Seconds of one sleep in the store; it may end earlier.
-NAP = 10.0
+#: Seconds of one sleep in the store; it may end earlier. Each begins with a look at what is there.
+NAP = 60.0
 
 
 class Listener:

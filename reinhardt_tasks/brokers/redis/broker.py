@@ -95,8 +95,7 @@ class RedisBroker(Broker):
         for start in range(0, len(jobs), JOBS_AT_ONCE):
             some = jobs[start : start + JOBS_AT_ONCE]
             stamp, ids = self._store(self._jobs_args(some, stamp))
-            others = [id_ for id_ in ids if id_]
-            answer += _firsts(some, ids, stamp, self.get(others))
+            answer += _firsts(some, ids, stamp, self.get([id_ for id_ in ids if id_]))
         return answer
 
     async def aenqueue(self, jobs: Sequence[Job], stamp: str = "") -> list[Job]:
@@ -364,15 +363,15 @@ class RedisBroker(Broker):
             chore()
 
     def _call(self, name: str, args: Sequence[Any]) -> Any:
-        return faults.guarded(self, lambda: script(name)(self.connections.sender, self.base, args))
+        return faults.guarded(self, lambda: script(name)(self.connections.send, self.base, args))
 
     async def _acall(self, name: str, args: Sequence[Any]) -> Any:
         with faults.translated(self):
-            return await script(name).acall(await self.connections.asender(), self.base, args)
+            return await script(name).acall((await self.connections.asender()).execute_command, self.base, args)
 
     def _take(self, name: str, args: Sequence[Any]) -> Any:
         """Call a script that gives out claims: once, since a second time would give out more."""
-        return faults.guarded(self, lambda: script(name)(self.connections.taker, self.base, args))
+        return faults.guarded(self, lambda: script(name)(self.connections.taker.execute_command, self.base, args))
 
     def _exchange(
         self, given: Sequence[Outcome], queues: Queues, room: Room, worker: WorkerInfo
@@ -415,7 +414,7 @@ class RedisBroker(Broker):
         def store_and_wait() -> Any:
             # WAIT is about what was written on its own connection.
             with self.connections.sender.client() as one:
-                answer = script("enqueue")(one, self.base, args)
+                answer = script("enqueue")(one.execute_command, self.base, args)
                 self._check_replicas(one.wait(self._replicas, int(self._replica_timeout * 1000)))
             return answer
 
@@ -426,7 +425,7 @@ class RedisBroker(Broker):
             return await self._acall("enqueue", args)
         with faults.translated(self):
             async with (await self.connections.asender()).client() as one:
-                answer = await script("enqueue").acall(one, self.base, args)
+                answer = await script("enqueue").acall(one.execute_command, self.base, args)
                 self._check_replicas(await one.wait(self._replicas, int(self._replica_timeout * 1000)))
             return answer
 

@@ -1,9 +1,9 @@
 """Ways to a Redis: standalone, through Sentinels, or a Cluster; for sync and async code, one pool each and process.
 
-There are three kinds of client. `sender` sends again after a lost connection, since what it sends may be done twice.
-`taker` does not: it claims, and a claim that is sent again would take more. `sleeper` waits in BLPOP for longer than any
-timeout for answers would allow. None is shared with django-redis, whose pools are keyed by URL alone and have timeouts
-that end a blocking call.
+There are three kinds of client. `sender` sends again after a lost connection, since what it sends may be done twice; `send`
+does the same with less ado. `taker` does not: it claims, and a claim that is sent again would take more. `sleeper` waits in
+BLPOP for longer than any timeout for answers would allow. None is shared with django-redis, whose pools are keyed by URL
+alone and have timeouts that end a blocking call.
 """
 
 from __future__ import annotations
@@ -57,12 +57,43 @@ class Connections:
         self.target = target
         self._lock = threading.Lock()
         self._clients: dict[tuple[str, int], Any] = {}
+        #: The process whose they are, and its connections that nobody uses just now and that `send` has used before.
+        self._at_hand: tuple[int, list[Any]] = (0, [])
         #: The client of each event loop, and the generator that closes it with the loop.
         self._async: dict[asyncio.AbstractEventLoop, tuple[Any, AsyncGenerator[None]]] = {}
 
     @property
     def sender(self) -> Any:
         return self._client("sender", retries=RETRIES)
+
+    def send(self, *command: Any) -> Any:
+        """Send one command as `sender` does, and return its answer.
+
+        Its connections stay at hand: what redis-py does to lend one, look whether it was closed, and take it back costs as
+        much as a small command. Whether it was closed shows in its use, and then the same is sent over a new one.
+        """
+        if self.target.cluster:
+            return self.sender.execute_command(*command)
+        at_hand = self._connections_at_hand()
+        try:
+            connection = at_hand.pop()
+        except IndexError:
+            connection = self.sender.connection_pool.get_connection()
+        try:
+            connection.send_command(*command)
+            answer = connection.read_response()
+        except redis.ResponseError:
+            at_hand.append(connection)
+            raise
+        except BaseException as exc:
+            # Its answer may come yet, and is nobody else's.
+            connection.disconnect()
+            self.sender.connection_pool.release(connection)
+            if isinstance(exc, _LOST):
+                return self._resender.execute_command(*command)
+            raise
+        at_hand.append(connection)
+        return answer
 
     @property
     def taker(self) -> Any:
@@ -95,10 +126,24 @@ class Connections:
 
     def close(self) -> None:
         with self._lock:
+            at_hand = self._connections_at_hand()
+            while at_hand:
+                at_hand.pop().disconnect()
             for (_, pid), client in self._clients.items():
                 if pid == os.getpid():
                     client.close()
             self._clients.clear()
+
+    @property
+    def _resender(self) -> Any:
+        """What sends again has tried once already."""
+        return self._client("resender", retries=RETRIES - 1)
+
+    def _connections_at_hand(self) -> list[Any]:
+        pid = os.getpid()
+        if self._at_hand[0] != pid:
+            self._at_hand = (pid, [])
+        return self._at_hand[1]
 
     def _client(self, kind: str, *, retries: int, **kwargs: Any) -> Any:
         key = (kind, os.getpid())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -24,18 +24,19 @@ class Script:
         # The name by which Redis knows a script, nothing that keeps a secret.
         self.sha = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
 
-    def __call__(self, client: Any, base: str, args: Sequence[Any]) -> Any:
+    def __call__(self, send: Callable[..., Any], base: str, args: Sequence[Any]) -> Any:
+        """Have it run by `send`, which sends one command and returns its answer."""
         try:
-            return client.evalsha(self.sha, 1, base, *args)
+            return send("EVALSHA", self.sha, 1, base, *args)
         except NoScriptError:
-            return client.eval(self.text, 1, base, *args)
+            return send("EVAL", self.text, 1, base, *args)
 
-    async def acall(self, client: Any, base: str, args: Sequence[Any]) -> Any:
-        """See __call__(), for a client of an event loop."""
+    async def acall(self, send: Callable[..., Awaitable[Any]], base: str, args: Sequence[Any]) -> Any:
+        """See __call__(), on an event loop."""
         try:
-            return await client.evalsha(self.sha, 1, base, *args)
+            return await send("EVALSHA", self.sha, 1, base, *args)
         except NoScriptError:
-            return await client.eval(self.text, 1, base, *args)
+            return await send("EVAL", self.text, 1, base, *args)
 
 
 @cache

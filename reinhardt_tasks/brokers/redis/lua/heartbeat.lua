@@ -3,6 +3,8 @@
 local worker = ARGV[1]
 press_on()
 redis.call('ZADD', base .. 'workers', string.format('%.0f', now + tonumber(ARGV[2])), worker)
-redis.call('HSET', key('worker', worker), 'beat', now_text, unpack(ARGV, 3))
-redis.call('HSETNX', key('worker', worker), 'started', now_text)
+if redis.call('HSET', key('worker', worker), 'beat', now_text, unpack(ARGV, 3)) > 0 then
+  -- Nobody knew it yet.
+  redis.call('HSETNX', key('worker', worker), 'started', now_text)
+end
 return {redis.call('HGETALL', key('held', worker)), redis.call('SMEMBERS', key('stop', worker))}

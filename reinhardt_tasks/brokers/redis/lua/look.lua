@@ -30,9 +30,11 @@ if nearest and nearest <= now then
   return {1, ''}
 end
 -- What was rung for is gone. Whoever sleeps now may trust the next token.
+local bells = {}
 for _, queue in ipairs(#named > 0 and named or {'*'}) do
   for _, bell in ipairs(kinds == 'both' and {'bell', 'chime'} or {kinds}) do
-    redis.call('DEL', key(bell, queue))
+    bells[#bells + 1] = key(bell, queue)
   end
 end
+redis.call('DEL', unpack(bells))
 return {0, nearest and string.format('%.0f', nearest - now) or ''}

@@ -1,0 +1,148 @@
+"""What is sent by a connection that stays at hand: it is used again while it is good, and never with another's answer in it."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import redis
+
+from reinhardt_tasks.brokers.redis import Connections, Target
+from tests.servers import RedisServer, wait_until
+
+from .proxy import Proxy
+from .redis_stage import own_server, proxy
+
+__all__ = ["own_server", "proxy"]
+
+Open = Callable[..., Connections]
+
+
+@pytest.fixture
+def connect() -> Iterator[Open]:
+    opened: list[Connections] = []
+
+    def connect(url: str, **kwargs: Any) -> Connections:
+        opened.append(Connections(Target(url=url, kwargs=kwargs)))
+        return opened[-1]
+
+    yield connect
+    for each in opened:
+        each.close()
+
+
+def test_commands_one_after_the_other_share_a_connection(redis_server: RedisServer, connect: Open) -> None:
+    connections = connect(redis_server.url)
+    ids = {connections.send("CLIENT", "ID") for _ in range(9)}
+    assert len(ids) == 1
+
+
+def test_commands_side_by_side_have_connections_of_their_own(redis_server: RedisServer, connect: Open) -> None:
+    connections = connect(redis_server.url)
+    answers: dict[str, Any] = {}
+
+    def wait(name: str) -> None:
+        answers[name] = connections.send("BLPOP", f"test:side:{name}", 4)
+
+    threads = [threading.Thread(target=wait, args=[name]) for name in ("one", "two")]
+    with redis_server.client() as client:
+        for thread in threads:
+            thread.start()
+        wait_until(lambda: client.info("clients")["blocked_clients"] >= 2, "both wait")
+        for name in ("two", "one"):
+            client.rpush(f"test:side:{name}", f"for {name}")
+        for thread in threads:
+            thread.join()
+    assert answers == {name: [f"test:side:{name}", f"for {name}"] for name in ("one", "two")}
+
+
+def test_a_connection_that_was_closed_meanwhile_costs_nothing(redis_server: RedisServer, connect: Open) -> None:
+    connections = connect(redis_server.url)
+    with redis_server.client() as client:
+        for number in range(1, 4):
+            client.client_kill_filter(_id=connections.send("CLIENT", "ID"))
+            assert connections.send("INCR", "test:closed") == number
+        client.delete("test:closed")
+
+
+def test_what_is_refused_leaves_the_connection_as_it_was(redis_server: RedisServer, connect: Open) -> None:
+    connections = connect(redis_server.url)
+    before = connections.send("CLIENT", "ID")
+    with pytest.raises(redis.ResponseError):
+        connections.send("NO SUCH", "COMMAND")
+    assert connections.send("CLIENT", "ID") == before
+
+
+def test_an_answer_that_comes_too_late_is_nobody_elses(redis_server: RedisServer, connect: Open) -> None:
+    connections = connect(redis_server.url, socket_timeout=0.2)
+    connections.send("PING")
+    with pytest.raises(redis.TimeoutError):
+        connections.send("BLPOP", "test:late", 1)
+    assert [connections.send("ECHO", word) for word in ("one", "two")] == ["one", "two"]
+
+
+class _Stopped(BaseException):
+    pass
+
+
+def test_the_answer_of_a_command_that_was_left_is_nobody_elses(redis_server: RedisServer, connect: Open) -> None:
+    """A task that is stopped may be waiting for an answer just then."""
+    connections = connect(redis_server.url)
+    ended: list[str] = []
+
+    def leave() -> None:
+        try:
+            connections.send("BLPOP", "test:left", 30)
+        except _Stopped:
+            ended.append("stopped")
+
+    thread = threading.Thread(target=leave)
+    with redis_server.client() as client:
+        waiting = client.info("clients")["blocked_clients"]
+        thread.start()
+        wait_until(lambda: client.info("clients")["blocked_clients"] > waiting, "it waits")
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(_Stopped))
+        # Half an answer: the thread looks at what it has, and is stopped there.
+        client.rpush("test:left", "x" * 1_000_000)
+        thread.join()
+    assert ended == ["stopped"]
+    assert [connections.send("ECHO", word) for word in ("one", "two")] == ["one", "two"]
+
+
+def test_it_is_tried_four_times_in_all(proxy: Proxy, connect: Open) -> None:
+    connections = connect(proxy.url)
+    connections.send("PING")
+    proxy.lose("test:tries", times=3)
+    assert connections.send("INCR", "test:tries") == 4
+    proxy.lose("test:tries", times=4)
+    with pytest.raises(redis.ConnectionError):
+        connections.send("INCR", "test:tries")
+    assert connections.send("GETDEL", "test:tries") == "8"
+
+
+def test_a_forked_child_has_connections_of_its_own(redis_server: RedisServer, connect: Open) -> None:
+    connections = connect(redis_server.url)
+    before = connections.send("CLIENT", "ID")
+    reader, writer = os.pipe()
+    if not os.fork():
+        os.write(writer, str(connections.send("CLIENT", "ID")).encode())
+        os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as pipe:
+        childs = int(pipe.read())
+    os.wait()
+    assert childs != before
+    assert connections.send("CLIENT", "ID") == before
+
+
+def test_closing_leaves_none_open(own_server: RedisServer, connect: Open) -> None:
+    connections = connect(own_server.url)
+    connections.send("CLIENT", "SETNAME", "mine")
+    with own_server.client() as client:
+        assert "mine" in {each["name"] for each in client.client_list()}
+        connections.close()
+        wait_until(lambda: "mine" not in {each["name"] for each in client.client_list()}, "it is closed")
