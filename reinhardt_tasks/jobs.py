@@ -6,7 +6,7 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -231,13 +231,19 @@ class Job:
         return workers
 
 
-_NAMES = tuple(item.name for item in fields(Job))
-_values_of = attrgetter(*_NAMES)
+#: Sets one field of a Job, frozen as it is: field → setter.
+_SETTERS: dict[str, Callable[[Job, Any], None]] = {item.name: vars(Job)[item.name].__set__ for item in fields(Job)}
+_values_of = attrgetter(*_SETTERS)
 
 
-def _changed(job: Job, **changes: Any) -> Job:
-    """`dataclasses.replace`, which takes three times as long, for what happens to every job."""
-    return Job(**{**dict(zip(_NAMES, _values_of(job), strict=True)), **changes})
+def changed(job: Job, **changes: Any) -> Job:
+    """Do as `dataclasses.replace`, in less than half of the time: every task is copied on its way into its store."""
+    new = object.__new__(Job)
+    for put, value in zip(_SETTERS.values(), _values_of(job), strict=True):
+        put(new, value)
+    for name, value in changes.items():
+        _SETTERS[name](new, value)
+    return new
 
 
 def as_enqueued(job: Job, now: datetime) -> Job:
@@ -245,7 +251,7 @@ def as_enqueued(job: Job, now: datetime) -> Job:
     if job.debounce is not None:
         job = replace(job, run_after=debounced_to(job, job, now), debounce=None, max_wait=None)
     due = job.run_after or now
-    return _changed(job, status=TaskStatus.SCHEDULED if due > now else TaskStatus.PENDING, enqueued_at=now, due_at=due)
+    return changed(job, status=TaskStatus.SCHEDULED if due > now else TaskStatus.PENDING, enqueued_at=now, due_at=due)
 
 
 def debounced_to(job: Job, first: Job, now: datetime) -> datetime:

@@ -31,6 +31,7 @@ from ..jobs import (
     Succeeded,
     TaskId,
     TaskStatus,
+    changed,
     new_id,
 )
 from ..limits import limits_of, once_of
@@ -62,8 +63,10 @@ class ReinhardtBackend(BaseTaskBackend):
         super().__init__(alias, {**params, "QUEUES": queues if are_names(queues) else []})
         self.params = params
         self.settings, self.problems = read_options(self.options_class, alias, params)
-        #: The last one that was found valid. No task changes, nor what is valid here, and most are enqueued more than once.
+        #: The last task that was found valid, and the last one with the pattern of its jobs: no task changes, nor what is valid
+        #: here, and most are enqueued more than once.
         self._valid_task: CoreTask | None = None
+        self._pattern: tuple[CoreTask | None, Job] = (None, Job(id="", name="", payload="", backend=alias))
 
     @property
     def broker(self) -> Broker:
@@ -194,8 +197,8 @@ class ReinhardtBackend(BaseTaskBackend):
         headers = self.headers_of(task)
         if stored is None:
             stored = [stored_call(task, args, kwargs) for args, kwargs in calls]
-        shared = self._shared_by_jobs_of(task)
-        return [self._job_of(task, *each, headers, shared) for each in zip(calls, stored, strict=True)]
+        pattern = self._pattern_of(task)
+        return [self._job_of(pattern, task, *each, headers) for each in zip(calls, stored, strict=True)]
 
     def headers_of(self, task: CoreTask) -> dict[str, Any]:
         """Return what travels with a call of `task` from here: what carriers pack, and a timeout of this call's own."""
@@ -211,25 +214,27 @@ class ReinhardtBackend(BaseTaskBackend):
         timeout: float | None = getattr(known, "timeout", None)
         return timeout
 
-    def _shared_by_jobs_of(self, task: CoreTask) -> dict[str, Any]:
-        """Return what all jobs of a task have in common: there may be thousands."""
-        return {
-            "name": task.module_path,
-            "backend": self.alias,
-            "queue": task.queue_name,
-            "priority": int(task.priority),
-            "run_after": task.run_after,
-            "max_attempts": getattr(task, "max_attempts", None),
-            "is_async": iscoroutinefunction(task.func),
-        }
+    def _pattern_of(self, task: CoreTask) -> Job:
+        """Return a job with all that the jobs of a task have in common."""
+        known, pattern = self._pattern
+        if known is not task:
+            pattern = changed(
+                pattern,
+                name=task.module_path,
+                queue=task.queue_name,
+                priority=int(task.priority),
+                run_after=task.run_after,
+                max_attempts=getattr(task, "max_attempts", None),
+                is_async=iscoroutinefunction(task.func),
+            )
+            self._pattern = task, pattern
+        return pattern
 
-    def _job_of(
-        self, task: CoreTask, call: Call, stored: Call, headers: Mapping[str, Any], shared: Mapping[str, Any]
-    ) -> Job:
+    def _job_of(self, pattern: Job, task: CoreTask, call: Call, stored: Call, headers: Mapping[str, Any]) -> Job:
         args, kwargs = call
         check_call(task, args, kwargs)
-        payload = encode_call(shared["name"], *stored, headers)
-        job = Job(id=new_id(), payload=payload, metadata=dict(getattr(task, "metadata", ())), **shared)
+        payload = encode_call(pattern.name, *stored, headers)
+        job = changed(pattern, id=new_id(), payload=payload, metadata=dict(getattr(task, "metadata", ())))
         return self._limited(job, task, args, kwargs)
 
     def _limited(self, job: Job, task: CoreTask, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Job:

@@ -65,18 +65,19 @@ local function try(...)
   return answer
 end
 
-local TOKENS = {}
-for number = 1, 16 do
-  TOKENS[number] = '1'
-end
+local MOST_TOKENS = 16
 local function ring(queue, count, is_async)
-  count = math.min(count, #TOKENS)
+  count = math.min(count, MOST_TOKENS)
   for _, name in ipairs({queue, '*'}) do
     local bell = key(is_async and 'chime' or 'bell', name)
     -- What lies under its name and is no bell is cleared away by whoever looks before it sleeps.
     local missing = count - (try('LLEN', bell) or count)
     if missing > 0 then
-      redis.call('RPUSH', bell, unpack(TOKENS, 1, missing))
+      local tokens = {}
+      for number = 1, missing do
+        tokens[number] = '1'
+      end
+      redis.call('RPUSH', bell, unpack(tokens))
     end
   end
 end
@@ -162,16 +163,11 @@ local function is_queue_sound(queue)
     return base .. 'job'
   end
   for _, kind in ipairs({'ready', 'later', 'retry'}) do
-    local found = redis.call('TYPE', key(kind, queue)).ok
-    if found ~= 'none' and found ~= 'zset' then
+    if not try('ZCARD', key(kind, queue)) then
       return key(kind, queue)
     end
   end
-  local bell = redis.call('TYPE', key('bell', queue)).ok
-  if bell ~= 'none' and bell ~= 'list' then
-    return key('bell', queue)
-  end
-  return nil
+  return not try('LLEN', key('bell', queue)) and key('bell', queue) or nil
 end
 
 -- A job's log with what another attempt adds, see joined_log in log_lines.py.

@@ -71,6 +71,14 @@ local function put_off(id, at, rules, batch)
   end
 end
 
+-- Adds a field of a job that not all jobs have.
+local function add(fields, name, value)
+  if value and value ~= '' then
+    fields[#fields + 1] = name
+    fields[#fields + 1] = value
+  end
+end
+
 -- The jobs at ARGV[first] and after, ten values each: id, name, queue, priority, payload, run_after, max_attempts,
 -- once_key, metadata, rules ('' is none). `stamp` is the time at which they count as enqueued, now by default. Returns for each '',
 -- or the id of the job that was there first and stands for it.
@@ -114,21 +122,15 @@ local function store(first, count, stamp)
       end
       local fields = {'n', ARGV[at + 1], 'q', queue, 'p', ARGV[at + 3], 'a', ARGV[at + 4], 'st', status,
                       'en', stamped, 'du', due_text}
-      local function also(name, value)
-        if value ~= '' then
-          fields[#fields + 1] = name
-          fields[#fields + 1] = value
-        end
-      end
-      also('ra', run_after)
-      also('mx', ARGV[at + 6])
-      also('once', once)
-      also('md', ARGV[at + 8])
+      add(fields, 'ra', run_after)
+      add(fields, 'mx', ARGV[at + 6])
+      add(fields, 'once', once)
+      add(fields, 'md', ARGV[at + 8])
       if rules then
-        also('lm', rules.limits or '')
-        also('un', rules.till or '')
-        also('sk', rules.seal or '')
-        also('co', rules.co or '')
+        add(fields, 'lm', rules.limits)
+        add(fields, 'un', rules.till)
+        add(fields, 'sk', rules.seal)
+        add(fields, 'co', rules.co)
       end
       batch.jobs[id] = fields
       if once ~= '' then
