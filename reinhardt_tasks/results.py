@@ -132,7 +132,6 @@ class TaskResult(CoreTaskResult, Generic[R]):  # type: ignore[misc, unused-ignor
         return bool(await self.task.get_backend().acancel([self.id]))
 
     def _take(self, fresh: CoreTaskResult) -> None:
-        self._fill()
         for name in _REFRESHED:
             if hasattr(fresh, name):
                 object.__setattr__(self, name, getattr(fresh, name))
