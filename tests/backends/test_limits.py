@@ -75,6 +75,12 @@ def test_a_unique_task_is_there_once_until_it_has_finished(backend: DatabaseBack
     assert sorted(seen) == [1, 2]
 
 
+def test_a_result_shows_the_arguments_that_run(backend: DatabaseBackend) -> None:
+    alike = index.using(unique=Unique(key="all"))
+    first, second = alike.enqueue(1), alike.enqueue(2)
+    assert (second.id, second.args) == (first.id, [1])
+
+
 def test_many_unique_calls_in_one_are_one_each(backend: DatabaseBackend) -> None:
     results = index.enqueue_many([((number % 2,), {}) for number in range(6)])
     assert len({result.id for result in results}) == 2
