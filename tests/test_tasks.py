@@ -1,10 +1,9 @@
-"""`@task` and what it makes: options, copies, enqueueing by one, by many and on commit, and passage through pickle."""
+"""`@task` and what it makes: options, copies, and passage through pickle."""
 
 from __future__ import annotations
 
 import asyncio
 import copy
-import inspect
 import pickle
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -12,42 +11,18 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from django.db import transaction
-from django.db.utils import ConnectionDoesNotExist
 from django.utils import timezone
 
-from reinhardt_tasks._compat import (
-    BaseTaskBackend,
-    CoreTask,
-    InvalidTask,
-    InvalidTaskBackend,
-    TaskResultStatus,
-    task_backends,
-)
-from reinhardt_tasks._compat import TaskResult as CoreTaskResult
-from reinhardt_tasks.exceptions import DuplicateTask, SerializationFailed
-from reinhardt_tasks.jobs import Progress, TaskPriority, TaskStatus
+from reinhardt_tasks._compat import CoreTask, InvalidTask, InvalidTaskBackend
+from reinhardt_tasks.exceptions import DuplicateTask
+from reinhardt_tasks.jobs import TaskPriority
 from reinhardt_tasks.registry import registry
-from reinhardt_tasks.results import TaskResult
 from reinhardt_tasks.retries import RetryStrategy
-from reinhardt_tasks.tasks import Task, TaskContext, check_call, task
+from reinhardt_tasks.tasks import Task, task
 
-OURS = "reinhardt_tasks.backends.DummyBackend"
-#: Django's own dummy, or the backport's: a backend that knows nothing of us.
-FOREIGN = BaseTaskBackend.__module__.removesuffix(".base") + ".dummy.DummyBackend"
+from .doors_without_store import add, add_later, alias, aliases, double, no_context, tell
 
-
-@pytest.fixture(autouse=True)
-def aliases(settings: Any) -> None:
-    settings.TASKS = {
-        "default": {"BACKEND": OURS, "QUEUES": ["default", "emails"]},
-        "foreign": {"BACKEND": FOREIGN, "QUEUES": ["default", "emails"]},
-    }
-
-
-@pytest.fixture(params=["default", "foreign"])
-def alias(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
+__all__ = ["alias", "aliases"]
 
 
 @pytest.fixture
@@ -59,35 +34,8 @@ def names() -> Iterator[None]:
         registry.unregister(name)
 
 
-def enqueued(alias: str = "default") -> list[Any]:
-    return list(task_backends[alias].results)
-
-
-def add(a: int, b: int = 1) -> int:
-    return a + b
-
-
-async def add_later(a: int, b: int) -> int:
-    await asyncio.sleep(0)
-    return a + b
-
-
-def tell(context: TaskContext, *, rows: int) -> int:
-    return rows
-
-
-def no_context(rows: int) -> int:
-    return rows
-
-
 def wait_longer(exception: BaseException, result: Any) -> int:
     return 60
-
-
-@task(max_attempts=2, backoff=RetryStrategy.fixed_delay(5), retry_on=OSError, timeout=3, metadata={"team": "a"})
-def double(a: int) -> int:
-    """Return twice `a`."""
-    return 2 * a
 
 
 class Shop:
@@ -105,7 +53,7 @@ def test_a_bare_decorator_makes_a_task_with_the_defaults() -> None:
     assert isinstance(made, Task)
     assert isinstance(made, CoreTask)
     assert made.func is add
-    assert (made.name, made.module_path) == ("add", f"{__name__}.add")
+    assert (made.name, made.module_path) == ("add", "tests.doors_without_store.add")
     assert (made.priority, made.queue_name, made.backend) == (0, "default", "default")
     assert (made.run_after, made.takes_context, made.atomic) == (None, False, False)
     assert (made.max_attempts, made.backoff, made.timeout, made.metadata) == (None, None, None, {})
@@ -151,7 +99,7 @@ def test_ordinary_and_coroutine_functions_are_called_from_either_side() -> None:
 
 
 def test_the_decorator_registers_the_task() -> None:
-    assert registry.get(f"{__name__}.double") is double
+    assert registry.get("tests.doors_without_store.double") is double
     assert double.call(4) == 8
 
 
@@ -192,7 +140,7 @@ def test_a_function_inside_a_function_is_no_task() -> None:
 def test_a_refused_function_is_not_registered() -> None:
     with pytest.raises(InvalidTask):
         task(max_attempts=0)(no_context)
-    assert not registry.has(f"{__name__}.no_context")
+    assert not registry.has("tests.doors_without_store.no_context")
 
 
 def test_an_unknown_option_is_answered_with_the_nearest() -> None:
@@ -326,181 +274,6 @@ def test_a_copy_is_checked_like_its_original() -> None:
         double.using(backend="nowhere")
 
 
-# Enqueueing
-
-
-def test_what_was_enqueued_is_a_result_that_is_ready(alias: str) -> None:
-    result = double.using(backend=alias).enqueue(4)
-    assert isinstance(result, CoreTaskResult)
-    assert (result.status, result.args, result.kwargs) == (TaskResultStatus.READY, [4], {})
-    assert [stored.id for stored in enqueued(alias)] == [result.id]
-
-
-def test_on_our_backend_the_result_is_the_wider_one() -> None:
-    result = double.enqueue(a=4)
-    assert isinstance(result, TaskResult)
-    assert (result.state, result.metadata) == (TaskStatus.PENDING, {"team": "a"})
-
-
-def test_a_coroutine_enqueues_too(alias: str) -> None:
-    result = asyncio.run(double.using(backend=alias).aenqueue(4))
-    assert [stored.id for stored in enqueued(alias)] == [result.id]
-
-
-def test_a_result_is_found_again_by_its_id(alias: str) -> None:
-    mine = double.using(backend=alias)
-    result = mine.enqueue(4)
-    assert mine.get_result(result.id).id == asyncio.run(mine.aget_result(result.id)).id == result.id
-
-
-def test_many_are_enqueued_in_order(alias: str) -> None:
-    calls = [((n,), {}) for n in range(3)] + [((), {"a": 3})]
-    results = double.using(backend=alias).enqueue_many(iter(calls))
-    assert [result.args for result in results] == [[0], [1], [2], []]
-    assert results[-1].kwargs == {"a": 3}
-    assert [stored.id for stored in enqueued(alias)] == [result.id for result in results]
-
-
-def test_many_are_enqueued_by_a_coroutine(alias: str) -> None:
-    results = asyncio.run(double.using(backend=alias).aenqueue_many(((n,), {}) for n in range(3)))
-    assert [stored.id for stored in enqueued(alias)] == [result.id for result in results]
-
-
-def test_none_are_enqueued_where_there_are_none(alias: str) -> None:
-    assert double.using(backend=alias).enqueue_many([]) == enqueued(alias) == []
-
-
-def test_of_many_calls_one_that_cannot_be_stored_leaves_nothing_behind() -> None:
-    with pytest.raises(SerializationFailed):
-        double.enqueue_many([((1,), {}), ((datetime(2026, 1, 1),), {})])
-    assert enqueued() == []
-
-
-@pytest.mark.parametrize(("args", "kwargs"), [((), {}), ((1, 2), {}), ((1,), {"b": 2}), ((1,), {"a": 2})])
-def test_arguments_that_do_not_fit_are_refused_at_the_door(args: Any, kwargs: Any) -> None:
-    with pytest.raises(
-        TypeError, match=r"tests\.test_tasks\.double\(a: .*\) .* cannot be called with what was enqueued"
-    ):
-        double.enqueue(*args, **kwargs)
-    with pytest.raises(TypeError, match="cannot be called with"):
-        double.enqueue_many([((1,), {}), (args, kwargs)])
-    assert enqueued() == []
-
-
-def test_arguments_that_json_cannot_hold_are_refused_at_the_door() -> None:
-    with pytest.raises(SerializationFailed, match=r"tests\.test_tasks\.double .* is a datetime"):
-        double.enqueue(datetime(2026, 1, 1))
-    assert enqueued() == []
-
-
-def test_check_call_takes_what_the_function_takes() -> None:
-    check_call(task(add), [1], {})
-    check_call(task(add), [1], {"b": 2})
-    check_call(task(takes_context=True)(tell), [], {"rows": 1})
-
-
-@pytest.mark.parametrize(
-    ("make", "args", "kwargs", "words"),
-    [
-        (lambda: task(add), [], {}, "missing a required argument: 'a'"),
-        (lambda: task(add), [1, 2, 3], {}, "too many positional arguments"),
-        (lambda: task(add), [1], {"c": 2}, "unexpected keyword argument 'c'"),
-        (lambda: task(takes_context=True)(tell), [1], {"rows": 1}, "too many positional arguments"),
-        (
-            lambda: task(takes_context=True)(tell),
-            [],
-            {"rows": 1, "context": 1},
-            "multiple values for argument 'context'",
-        ),
-    ],
-)
-def test_check_call_says_what_the_call_would(make: Any, args: list[Any], kwargs: dict[str, Any], words: str) -> None:
-    with pytest.raises(TypeError, match=words):
-        check_call(make(), args, kwargs)
-
-
-def _rest(a: int, *rest: int) -> None: ...
-
-
-def _named(a: int, *, b: int = 0, **others: int) -> None: ...
-
-
-def _named_required(a: int, *, b: int) -> None: ...
-
-
-def _by_position(a: int, b: int = 0, /, c: int = 0) -> None: ...
-
-
-def _nothing() -> None: ...
-
-
-@pytest.mark.parametrize("func", [add, _rest, _named, _named_required, _by_position, _nothing])
-@pytest.mark.parametrize("number", range(5))
-def test_check_call_agrees_with_the_call(func: Any, number: int) -> None:
-    args = [1] * number
-    try:
-        inspect.signature(func).bind(*args)
-    except TypeError:
-        with pytest.raises(TypeError, match="cannot be called with"):
-            check_call(task(func), args, {})
-    else:
-        check_call(task(func), args, {})
-
-
-# enqueue_on_commit()
-
-
-@pytest.mark.django_db(transaction=True)
-def test_outside_of_a_transaction_on_commit_is_now(alias: str) -> None:
-    double.using(backend=alias).enqueue_on_commit(4)
-    assert [result.args for result in enqueued(alias)] == [[4]]
-
-
-@pytest.mark.django_db(transaction=True)
-def test_inside_of_a_transaction_on_commit_is_at_its_end(alias: str) -> None:
-    with transaction.atomic():
-        double.using(backend=alias).enqueue_on_commit(4)
-        with transaction.atomic():
-            double.using(backend=alias).enqueue_on_commit(a=5)
-        assert enqueued(alias) == []
-    assert [(result.args, result.kwargs) for result in enqueued(alias)] == [([4], {}), ([], {"a": 5})]
-
-
-@pytest.mark.django_db(transaction=True)
-def test_a_rollback_enqueues_nothing(alias: str) -> None:
-    with transaction.atomic():
-        double.using(backend=alias).enqueue_on_commit(1)
-        with pytest.raises(ZeroDivisionError), transaction.atomic():
-            double.using(backend=alias).enqueue_on_commit(2)
-            raise ZeroDivisionError
-    assert [result.args for result in enqueued(alias)] == [[1]]
-    with pytest.raises(ZeroDivisionError), transaction.atomic():
-        double.using(backend=alias).enqueue_on_commit(3)
-        raise ZeroDivisionError
-    assert len(enqueued(alias)) == 1
-
-
-@pytest.mark.django_db
-def test_the_database_whose_commit_counts_may_be_named(django_capture_on_commit_callbacks: Any) -> None:
-    with django_capture_on_commit_callbacks(using="default", execute=True) as callbacks:
-        double.enqueue_on_commit(4, using="default")
-        assert enqueued() == []
-    assert len(callbacks) == 1
-    assert [result.args for result in enqueued()] == [[4]]
-    with pytest.raises(ConnectionDoesNotExist, match="nowhere"):
-        double.enqueue_on_commit(4, using="nowhere")
-
-
-@pytest.mark.django_db
-def test_what_cannot_be_enqueued_is_told_before_the_commit(django_capture_on_commit_callbacks: Any) -> None:
-    with django_capture_on_commit_callbacks() as callbacks:
-        with pytest.raises(SerializationFailed, match="is a set"):
-            double.enqueue_on_commit({1})
-        with pytest.raises(TypeError, match="missing a required argument"):
-            double.enqueue_on_commit()
-    assert callbacks == []
-
-
 # Pickling and copying
 
 
@@ -525,7 +298,7 @@ def test_a_copy_of_a_task_is_equal_to_it() -> None:
 
 def test_what_is_no_task_where_it_was_pickled_from_is_an_error_that_says_so() -> None:
     undecorated = pickle.dumps(task(add))
-    with pytest.raises(ValueError, match=r"Expected 'tests\.test_tasks\.add' to point to a Task instance"):
+    with pytest.raises(ValueError, match=r"Expected 'tests\.doors_without_store\.add' to point to a Task instance"):
         pickle.loads(undecorated)
 
 
@@ -535,62 +308,3 @@ def test_a_result_goes_through_pickle(alias: str) -> None:
     assert type(copied) is type(result)
     assert copied == result
     assert (copied.id, copied.args, copied.task) == (result.id, [4], result.task)
-
-
-# TaskContext
-
-
-def a_context(annotate: Any = None) -> TaskContext:
-    return TaskContext(task_result=double.enqueue(4), annotate=annotate)
-
-
-def test_a_context_shows_and_saves_the_metadata() -> None:
-    written: list[Any] = []
-    context = a_context(lambda metadata, progress: written.append((dict(metadata), progress)))
-    assert context.metadata == {"team": "a"}
-    context.metadata["row"] = 7
-    assert written == []
-    context.save_metadata()
-    assert written == [({"team": "a", "row": 7}, None)]
-
-
-def test_a_context_tells_of_progress() -> None:
-    written: list[Any] = []
-    context = a_context(lambda metadata, progress: written.append((dict(metadata), progress)))
-    context.progress(1, 3)
-    assert context.task_result.progress == (1, 3)
-    asyncio.run(context.aprogress(2, 3))
-    asyncio.run(context.asave_metadata())
-    assert [progress for _, progress in written] == [(1, 3), (2, 3), (2, 3)]
-
-
-def test_progress_is_a_pair_with_a_message_beside_it() -> None:
-    context = a_context()
-    context.progress(1, 3, "Fetching")
-    progress = context.task_result.progress
-    done, total = progress
-    assert (done, total) == (progress.done, progress.total) == (1, 3)
-    assert progress.message == "Fetching"
-    asyncio.run(context.aprogress(2, 3, message=7))
-    assert context.task_result.progress.message == "7"
-    context.progress(3, 3)
-    assert context.task_result.progress.message is None
-
-
-def test_progress_is_copied_and_pickled_with_its_message() -> None:
-    progress = Progress(1, 3, "Fetching")
-    for copied in (pickle.loads(pickle.dumps(progress)), copy.deepcopy(progress)):
-        assert (type(copied), copied, copied.message) == (Progress, (1, 3), "Fetching")
-
-
-def test_a_long_message_is_cut() -> None:
-    message = Progress(1, 3, "🚆" * 201).message
-    assert message == "🚆" * (Progress.MESSAGE_LIMIT - 1) + "…"
-    assert Progress(1, 3, "🚆" * 200).message == "🚆" * 200
-
-
-def test_a_context_that_nobody_listens_to_is_no_error() -> None:
-    context = a_context()
-    context.progress(1, 3)
-    context.save_metadata()
-    assert context.task_result.progress == (1, 3)

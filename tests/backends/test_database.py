@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import math
 import pickle
 import threading
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
 from asgiref.sync import async_to_sync
-from django.contrib.auth.models import User
 from django.db import DatabaseError, connections, transaction
 
-from reinhardt_tasks._compat import InvalidTask, TaskResultDoesNotExist, TaskResultMismatch, task_backends
+from reinhardt_tasks._compat import TaskResultDoesNotExist, TaskResultMismatch, task_backends
 from reinhardt_tasks.backends import DatabaseBackend
 from reinhardt_tasks.exceptions import QueueError, SerializationFailed
 from reinhardt_tasks.jobs import TaskStatus, new_id
@@ -25,64 +22,17 @@ from tests.servers import wait_until
 
 from . import chores
 from .chores import CORE_TAKES_MORE, aadd, add, fail, note, report
+from .database_doors import BACKEND, backend, backend_on, chosen, number_seen_by_others
 from .original_words import UNKNOWN, OriginalWords
 from .working import work_off
 
-BACKEND = "reinhardt_tasks.backends.DatabaseBackend"
-
-
-class Router:
-    """Sends the tables of this app to a database that is not the default."""
-
-    database: str | None = None
-
-    def db_for_read(self, model: Any, **hints: Any) -> str | None:
-        return self.database if model._meta.app_label == "reinhardt_tasks" else None
-
-    db_for_write = db_for_read
-
-
-@pytest.fixture
-def backend(database_alias: str, settings: Any) -> Iterator[DatabaseBackend]:
-    yield from _backend_on(database_alias, settings)
-
-
-@pytest.fixture(params=["option", "router"])
-def chosen(
-    request: pytest.FixtureRequest, database_alias: str, settings: Any, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[DatabaseBackend]:
-    """A backend whose database is not the default: its option says so, or the project's router."""
-    if request.param == "option":
-        yield from _backend_on(database_alias, settings)
-        return
-    monkeypatch.setattr(Router, "database", database_alias)
-    settings.DATABASE_ROUTERS = [f"{Router.__module__}.Router"]
-    yield from _backend_on(None, settings)
-
-
-def _backend_on(database: str | None, settings: Any) -> Iterator[DatabaseBackend]:
-    settings.TASKS = {"default": {"BACKEND": BACKEND, "QUEUES": [], "OPTIONS": {"DATABASE": database}}}
-    chores.noted.clear()
-    backend: DatabaseBackend = task_backends["default"]
-    yield backend
-    backend.broker.close()
-
-
-def number_seen_by_others(database: str) -> int:
-    """Return how many tasks another connection sees."""
-    other = connections[database].copy()
-    try:
-        with other.cursor() as cursor:
-            cursor.execute(f"SELECT COUNT(*) FROM {JobRow._meta.db_table}")
-            return int(cursor.fetchone()[0])
-    finally:
-        other.close()
+__all__ = ["backend", "chosen"]
 
 
 class TestOriginalWords(OriginalWords):
     @pytest.fixture
     def backend(self, database_alias: str, settings: Any) -> Iterator[DatabaseBackend]:
-        yield from _backend_on(database_alias, settings)
+        yield from backend_on(database_alias, settings)
 
 
 # The caller's transaction
@@ -311,166 +261,6 @@ def test_tasks_and_results_pickle(backend: DatabaseBackend) -> None:
         again.refresh()
         assert again == result
     assert pickle.loads(pickle.dumps(good)).return_value == 2
-
-
-# What is refused
-
-
-def _deep() -> Any:
-    value: Any = []
-    for _ in range(100_000):
-        value = [value]
-    return value
-
-
-def _ring() -> Any:
-    value: Any = []
-    value.append(value)
-    return value
-
-
-@pytest.mark.parametrize(
-    ("value", "words"),
-    [
-        pytest.param(datetime(2026, 1, 1, tzinfo=UTC), "datetime.*isoformat", id="datetime"),
-        pytest.param(date(2026, 1, 1), "date.*isoformat", id="date"),
-        pytest.param({1, 2}, "set.*list", id="set"),
-        pytest.param(User(pk=1), "User.*primary key", id="model instance"),
-        pytest.param(math.nan, "nan", id="NaN"),
-        pytest.param(math.inf, "inf", id="infinity"),
-        pytest.param(b"bytes", "bytes.*base64", id="bytes"),
-        pytest.param(Decimal(1), "Decimal.*str", id="Decimal"),
-        pytest.param(object(), "object", id="object"),
-        pytest.param({1: "a"}, "key.*text", id="key that is a number"),
-        pytest.param([{"a": [{None: 1}]}], "key.*text", id="key that is None"),
-        pytest.param(_deep(), "nested too deeply", id="deep"),
-        pytest.param(_ring(), "contain themselves", id="ring"),
-    ],
-)
-@pytest.mark.parametrize("place", ["args", "kwargs", "inside"])
-def test_what_json_cannot_hold_is_refused_and_nothing_is_stored(
-    value: Any, words: str, place: str, sqlite_backend: DatabaseBackend
-) -> None:
-    args, kwargs = {"args": ((value,), {}), "kwargs": ((1,), {"more": value}), "inside": (([{"a": value}],), {})}[place]
-    with pytest.raises(SerializationFailed, match=words):
-        note.enqueue(*args, **kwargs)
-    with pytest.raises(SerializationFailed, match=words):
-        note.enqueue_many([((1,), {}), (args, kwargs)])
-    assert number_seen_by_others("sqlite") == 0
-
-
-@pytest.mark.parametrize("step", ["list", "dict"])
-def test_how_deep_arguments_may_be_is_decided_before_they_are_stored(
-    step: str, sqlite_backend: DatabaseBackend
-) -> None:
-    """Whatever gives up first, the encoder or what is done with the result, gives up before there is a row."""
-    value: Any = 1
-    stored = 0
-    for _ in range(1200):
-        value = [value] if step == "list" else {"a": value}
-        try:
-            note.enqueue(value)
-        except SerializationFailed:
-            break
-        stored += 1
-    else:
-        pytest.fail("There was no limit.")
-    assert number_seen_by_others("sqlite") == stored > 50
-    JobRow.objects.using("sqlite").order_by("-id").filter(
-        pk__lt=JobRow.objects.using("sqlite").latest("pk").pk
-    ).delete()
-    work_off(sqlite_backend)
-    assert JobRow.objects.using("sqlite").get().status == "SUCCESS"
-
-
-@pytest.mark.parametrize(("args", "kwargs"), [((), {}), ((1, 2, 3), {}), ((1,), {"c": 2}), ((1,), {"a": 2})])
-def test_arguments_that_do_not_fit_are_refused_and_nothing_is_stored(
-    args: Any, kwargs: Any, sqlite_backend: DatabaseBackend
-) -> None:
-    with pytest.raises(TypeError, match="add"):
-        add.enqueue(*args, **kwargs)
-    assert number_seen_by_others("sqlite") == 0
-
-
-def test_an_unknown_queue_is_answered_with_the_nearest(sqlite_database: str, settings: Any) -> None:
-    letters = add.using(queue_name="emials")
-    settings.TASKS = {
-        "default": {
-            "BACKEND": BACKEND,
-            "QUEUES": ["default", "emails"],
-            "OPTIONS": {"DATABASE": sqlite_database},
-        }
-    }
-    for attempt in (letters.enqueue, lambda _: add.using(queue_name="emials")):
-        with pytest.raises(InvalidTask, match="Queue 'emials' is not valid for backend.*did you mean 'emails'"):
-            attempt(1)
-
-
-@pytest.fixture
-def sqlite_backend(sqlite_database: str, settings: Any, django_db_blocker: Any) -> Iterator[DatabaseBackend]:
-    """For what does not reach the database, or should not."""
-    from tests.databases import emptied
-
-    with django_db_blocker.unblock():
-        emptied(sqlite_database)
-        yield from _backend_on(sqlite_database, settings)
-
-
-# Rows that somebody damaged
-
-DAMAGES = {
-    "payload is no JSON": {"payload": "add(1)"},
-    "payload is empty": {"payload": ""},
-    "payload is of another shape": {"payload": '{"a": 1}'},
-    "payload is two numbers": {"payload": "[1, 2]"},
-    # What Python's decoder, Django's copy of arguments and nobody at all can take, in other words for each Python.
-    "payload is nested deeply": {"payload": f"[[{'[' * 900}{']' * 900}],{{}}]", "max_attempts": 1},
-    "payload is nested more deeply": {"payload": f"[[{'[' * 3000}{']' * 3000}],{{}}]", "max_attempts": 1},
-    "payload is nested without end": {"payload": f"[[{'[' * 100_000}{']' * 100_000}],{{}}]"},
-    "arguments do not fit": {"payload": '[[],{"c":1}]', "max_attempts": 1},
-    "unknown state": {"status": "WAITING"},
-    "state of something that runs": {"status": "RUNNING"},
-    "history is no JSON": {"history": "none"},
-    "history of another shape": {"history": '{"worker": 1}'},
-    "history of numbers": {"history": "[1, null]"},
-    "history with words for moments": {"history": '[{"started_at": "yesterday", "finished_at": []}]'},
-    "history with a moment beyond all years": {"history": '[{"started_at": 9000000000000000000}]'},
-    "metadata is no JSON": {"metadata": "{"},
-    "metadata is a list": {"metadata": "[1]"},
-    "progress is no JSON": {"progress": "half"},
-    "progress of another shape": {"progress": "[1]"},
-    "a moment beyond all years": {"enqueued_at": 9_000_000_000_000_000_000},
-    "a moment before all years": {"due_at": -9_000_000_000_000_000_000},
-    "another name": {"name": "no.such.task", "enqueued_at": 0},
-}
-
-
-@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
-def test_a_damaged_row_costs_itself_only(backend: DatabaseBackend, database_alias: str, damage: dict[str, Any]) -> None:
-    before, damaged, after = [add.enqueue(number) for number in range(3)]
-    JobRow.objects.using(database_alias).filter(pk=damaged.id).update(**damage)
-    if "name" not in damage:
-        assert backend.get_result(damaged.id).id == damaged.id
-
-    work_off(backend)
-
-    assert [add.get_result(result.id).return_value for result in (before, after)] == [1, 3]
-    status = backend.get_status(damaged.id)
-    assert status.is_finished
-    if {"payload", "name"} & damage.keys():
-        assert status is TaskStatus.FAILURE
-    assert backend.broker.counts() == []
-    if "name" not in damage:
-        assert backend.get_result(damaged.id).is_finished
-
-
-def test_a_worker_outlives_a_batch_of_damaged_rows(backend: DatabaseBackend, database_alias: str) -> None:
-    results = [add.enqueue(number) for number in range(len(DAMAGES) * 2)]
-    for result, damage in zip(results, DAMAGES.values(), strict=False):
-        JobRow.objects.using(database_alias).filter(pk=result.id).update(**damage)
-    worker = work_off(backend)
-    assert worker.succeeded + worker.failed == len(results)
-    assert backend.broker.counts() == []
 
 
 # Django's own decorator

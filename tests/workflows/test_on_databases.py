@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,7 @@ from django.test.utils import CaptureQueriesContext
 
 from reinhardt_tasks import ChainStatus, TaskChain, get_workflow, group, previous_result, step
 from reinhardt_tasks._compat import task_backends
-from reinhardt_tasks.exceptions import TaskCancelled
-from reinhardt_tasks.execution import Execution
-from reinhardt_tasks.jobs import Cancelled, Failed, Retrying, Succeeded, TaskStatus
+from reinhardt_tasks.jobs import Cancelled, Failed, Succeeded, TaskStatus
 from reinhardt_tasks.models import StepRow, WorkflowRow
 from reinhardt_tasks.registry import registry
 from reinhardt_tasks.worker.maintenance import Maintenance
@@ -41,6 +38,7 @@ from .tasks import (
 )
 
 NOW = timedelta(0)
+
 SLOW = [
     pytest.mark.slow,
     pytest.mark.skipif(os.environ.get("REINHARDT_TESTS_SLOW") != "1", reason="slow: set REINHARDT_TESTS_SLOW=1"),
@@ -143,130 +141,6 @@ def test_starting_costs_statements_in_chunks(database_alias: str) -> None:
 
     # Django itself cuts what it inserts into SQLite into parts of fewer rows.
     assert statements(2000) < 2000 / 10
-
-
-def test_a_recorded_success_is_settled_without_a_second_run(database_alias: str) -> None:
-    run = TaskChain("crash", [step(say, 1), step(say, 2)]).start()
-    dead, next_one = ByHand("dead"), ByHand("next")
-    (claim,) = dead.claim()
-    assert isinstance(dead.run(claim), Succeeded)
-    assert ran == [1]
-    dead.dies()
-    assert Maintenance(broker(), next_one.info, task_backends["default"].settings).rescue() == 1
-    worked_off(run)
-    assert run.status is ChainStatus.COMPLETED
-    assert ran == [1, 2]
-    assert {job.status for job in broker().get([each.job_id for each in run.steps()]).values()} == {TaskStatus.SUCCESS}
-    is_sound(run)
-
-
-def test_a_success_on_record_stands_when_the_workers_lost_were_too_many(database_alias: str, settings: Any) -> None:
-    settings.TASKS["default"]["OPTIONS"]["MAX_LOST"] = 1
-    settings.TASKS = dict(settings.TASKS)
-    run = TaskChain("crash", [step(say, 1), step(say, 2)]).start()
-    dead, next_one = ByHand("dead"), ByHand("next")
-    dead.run(dead.claim()[0])
-    dead.dies()
-    Maintenance(broker(), next_one.info, task_backends["default"].settings).rescue()
-    assert broker().get([run.steps()[0].job_id]).popitem()[1].status is TaskStatus.SUCCESS
-    assert worked_off(run).status is ChainStatus.COMPLETED
-
-
-def test_a_step_that_took_its_workers_down_has_failed(database_alias: str, settings: Any) -> None:
-    settings.TASKS["default"]["OPTIONS"]["MAX_LOST"] = 1
-    settings.TASKS = dict(settings.TASKS)
-    run = TaskChain("poison", [step(say, 1), step(say, 2)]).start()
-    dead, next_one = ByHand("dead"), ByHand("next")
-    dead.claim()
-    dead.dies()
-    Maintenance(broker(), next_one.info, task_backends["default"].settings).rescue()
-    assert run.refresh().status is ChainStatus.FAILED
-    assert "WorkerLost" in run.steps()[0].error
-
-
-def test_a_late_workers_second_end_changes_nothing(database_alias: str) -> None:
-    run = TaskChain("late", [step(say, 1), step(say, 2), step(say, 3)]).start()
-    late, other = ByHand("late"), ByHand("other")
-    (claim,) = late.claim()
-    late.dies()
-    for rescued in broker().rescue(10, other.info):
-        other.settle(Retrying(claim=rescued, attempt=_attempt()))
-    (again,) = other.claim()
-    assert other.settle(other.run(again)) == []
-    assert late.settle(late.run(claim)) == [claim]
-    assert ran == [1], "the late one found the end on record"
-    worked_off(run)
-    assert ran == [1, 2, 3]
-    is_sound(run)
-
-
-@pytest.mark.parametrize("ending", ["failed", "halted"])
-def test_a_late_workers_failure_is_not_the_steps(database_alias: str, tmp_path: Path, ending: str) -> None:
-    obstacle = tmp_path / "obstacle"
-    obstacle.touch()
-    run = TaskChain("late", [step(fail_if, str(obstacle)), step(say, 2)]).start()
-    late, other = ByHand("late"), ByHand("other")
-    (claim,) = late.claim()
-    late.dies()
-    for rescued in broker().rescue(10, other.info):
-        other.settle(Retrying(claim=rescued, attempt=_attempt()))
-    if ending == "failed":
-        assert isinstance(late.run(claim), Failed)
-    else:
-        # As the worker does it that hears that its lease ran out.
-        execution = Execution(claim, late.backend.settings, object)
-        assert execution.prepare() is None
-        assert isinstance(execution.stopped(TaskCancelled("The worker's lease ran out.")), Cancelled)
-    assert run.progress() == (0, 2)
-    obstacle.unlink()
-    assert worked_off(run).status is ChainStatus.COMPLETED
-    is_sound(run)
-
-
-def test_both_ends_of_a_race_agree_on_the_first(database_alias: str) -> None:
-    """Two workers that both hold a step (one lost its lease) end at one moment: it is counted once."""
-    run = group(step(say, 1), step(say, 2)).then(total, previous_result).start()
-    workers = [ByHand(f"racer {number}") for number in range(2)]
-    (claim,) = workers[0].claim()
-    barrier = threading.Barrier(2)
-
-    def race(worker: ByHand) -> None:
-        try:
-            barrier.wait()
-            worker.run(claim)
-        finally:
-            connections[database_alias].close()
-
-    threads = [threading.Thread(target=race, args=(worker,)) for worker in workers]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    is_sound(run)
-    assert get_workflow(run.id).progress() == (1, 3)
-
-
-def test_many_members_that_end_at_once_open_the_gate_once(database_alias: str) -> None:
-    run = group(step(say, number) for number in range(12)).then(total, previous_result).start()
-    worker = ByHand("all")
-    claims = worker.claim(12)
-    barrier = threading.Barrier(len(claims))
-
-    def end(claim: Any) -> None:
-        try:
-            barrier.wait()
-            worker.settle(worker.run(claim))
-        finally:
-            connections[database_alias].close()
-
-    threads = [threading.Thread(target=end, args=(claim,)) for claim in claims]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    is_sound(run)
-    assert worked_off(run).return_value == sum(range(12))
-    assert ran.count("total") == 1
 
 
 def test_an_atomic_step_and_its_record_commit_together(database_alias: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -493,12 +367,6 @@ def test_workflows_are_listed_newest_first_in_pages(database_alias: str) -> None
     done = TaskChain("other", []).start()
     assert [run.id for run in list_workflows(name="other", statuses=[ChainStatus.COMPLETED])] == [done.id]
     assert list_workflows(statuses=[ChainStatus.FAILED]) == []
-
-
-def _attempt() -> Any:
-    from reinhardt_tasks.jobs import Attempt
-
-    return Attempt(worker="", started_at=None, finished_at=None, exception="x.Lost", traceback="", lost=True)
 
 
 @pytest.mark.parametrize("database_alias", ["sqlite"], indirect=True)

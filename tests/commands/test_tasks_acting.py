@@ -1,0 +1,288 @@
+"""`manage.py tasks`: what is done to tasks and queues, and what is refused, on a database and on Redis."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from reinhardt_tasks.brokers.base import Query, WorkerInfo
+from reinhardt_tasks.jobs import Job, Retrying, Succeeded, TaskStatus, new_id
+from reinhardt_tasks.management.tasks_cli import output
+from reinhardt_tasks.operations import Store, actions
+from reinhardt_tasks.redaction import REDACTED
+from reinhardt_tasks.registry import registry
+from tests.operations import chores
+from tests.operations.stores import (
+    attempt,
+    claim,
+    database_store,
+    fail,
+    logged,
+    put_off,
+    redis_store,
+    status_of,
+    store,
+    succeed,
+    worker,
+)
+
+from .telling import data, told
+
+__all__ = ["database_store", "redis_store", "store"]
+
+LATER = timedelta(hours=1)
+
+
+# retry, cancel, discard, run-now, change
+
+
+@pytest.mark.parametrize(
+    ("words", "make", "after"),
+    [
+        (["retry"], fail, TaskStatus.PENDING),
+        (["cancel"], None, TaskStatus.CANCELLED),
+        (["discard", "--yes"], fail, None),
+        (["run-now"], put_off, TaskStatus.PENDING),
+        (["change", "--to-priority", "7"], None, TaskStatus.PENDING),
+        (["change", "--at", "2h"], None, TaskStatus.SCHEDULED),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_tasks_are_acted_on_by_id(
+    store: Store, words: list[str], make: Callable[[Store], str] | None, after: TaskStatus | None
+) -> None:
+    ids = [chores.add.enqueue(number).id for number in range(2)]
+    if make is not None:
+        ids = [make(store), make(store)]
+    # Whole, and by the beginning.
+    code, out, err = told(*words, ids[0], ids[1][:-1])
+    assert (code, out, err) == (0, "Done with 2 of 2.\n", "")
+    assert [None if job is None else job.status for job in map(store.broker.get(ids).get, ids)] == [after, after]
+
+
+def test_what_could_not_be_done_is_told_with_its_reason(store: Store) -> None:
+    id_ = chores.add.enqueue(1).id
+    code, out, err = told("retry", id_)
+    assert (code, out, err) == (1, "Done with 0 of 1.\n", f"{id_}: It is PENDING.\n")
+    assert data("retry", id_, code=1) == {
+        "action": "retry",
+        "count": 0,
+        "took": [],
+        "left": {id_: "It is PENDING."},
+        "after": None,
+    }
+
+
+def test_all_that_match_are_acted_on(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(actions, "BATCH", 2)
+    ids = [chores.add.enqueue(number).id for number in range(5)]
+    other = chores.log_in.enqueue("ada", "secret").id
+    code, out, _ = told("cancel", "--all", "--name", chores.add.module_path, "--yes")
+    assert (code, out) == (0, "Done with 5 tasks.\n")
+    assert {status_of(store, id_) for id_ in ids} == {TaskStatus.CANCELLED}
+    assert status_of(store, other) is TaskStatus.PENDING
+    assert data("retry", "--all", "--limit", "3", "--yes") == {
+        "action": "retry",
+        "count": 3,
+        "took": None,
+        "left": None,
+        "after": None,
+    }
+    assert [status_of(store, id_) is TaskStatus.PENDING for id_ in ids] == [False, False, True, True, True]
+    assert data("change", "--all", "--queue", "default", "--to-queue", "reports", "--yes")["count"] == 3
+
+
+def test_a_part_of_several_names_is_refused_and_nothing_done(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    id_ = chores.add.enqueue(1).id
+    monkeypatch.setitem(registry._tasks, "shop.tasks.add", chores.add)
+    code, out, err = told("cancel", "--all", "--name", "add", "--yes")
+    assert (code, out) == (2, "")
+    assert "shop.tasks.add" in err and "tests.operations.chores.add" in err and "whole name" in err
+    assert status_of(store, id_) is TaskStatus.PENDING
+
+
+def test_a_rehearsal_does_nothing(store: Store) -> None:
+    id_ = chores.add.enqueue(1).id
+    code, out, _ = told("discard", "--all", "--dry-run")
+    assert (code, out) == (0, f"{id_}\ndiscard: 1 task. Nothing was done.\n")
+    assert data("cancel", id_, "--dry-run") == {"action": "cancel", "dry_run": True, "ids": [id_], "after": None}
+    assert status_of(store, id_) is TaskStatus.PENDING
+
+
+def test_arguments_are_edited_and_a_finished_task_run_again(store: Store) -> None:
+    id_ = chores.log_in.enqueue("ada", "secret", remember=True).id
+    fail(store, "emails")
+    assert told("edit", id_[:-1], "--args", f'["bob", "{REDACTED}"]')[:2] == (0, f"{id_}\n")
+    job = store.broker.get([id_])[id_]
+    assert (job.status, job.payload) == (TaskStatus.PENDING, '[["bob","secret"],{"remember":true}]')
+    assert data("edit", id_, "--kwargs", "{}") == {"action": "edit", "of": id_, "id": id_}
+    assert store.broker.get([id_])[id_].payload == '[["bob","secret"],{}]'
+    succeed(store, "emails")
+    again = data("run-again", id_)["id"]
+    assert again != id_ and store.broker.get([again])[again].payload == '[["bob","secret"],{}]'
+    for words in (["edit", id_], ["edit", id_, "--args", "[]"], ["run-again", again]):
+        assert told(*words)[0] == 2
+    assert "must be a JSON list" in told("edit", id_, "--args", "{}")[2]
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["retry"], "Name the tasks"),
+        (["retry", "--queue", "emails"], "Filters need --all"),
+        (["retry", "ff", "--all", "--yes"], "not by both"),
+        (["retry", "ff", "--queue", "emails"], "not by both"),
+        (["change", "ff"], "Say what is to be changed"),
+        (["change", "ff", "--to-queue", "emial"], "did you mean 'emails'?"),
+        (["change", "--all", "--to-priority", "200"], "between -100 and 100"),
+        (["discard", "--all"], "add --yes"),
+        (["retry", "--all"], "add --yes"),
+        (["clear", "emails"], "add --yes"),
+        (["prune", "--before", "1d"], "add --yes"),
+        (["pause", "emial"], "did you mean 'emails'?"),
+        (["clear", "emial", "--yes"], "did you mean 'emails'?"),
+        (["list", "--backend", "nothing"], "TASKS has no backend 'nothing'"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_usage_that_cannot_be_is_refused_with_2(database_store: Store, words: list[str], sentence: str) -> None:
+    id_ = chores.add.enqueue(1).id
+    code, out, err = told(*words)
+    assert (code, out) == (2, "")
+    assert sentence in err
+    assert status_of(database_store, id_) is TaskStatus.PENDING
+
+
+@pytest.mark.parametrize(("answer", "is_done"), [("y", True), ("n", False), ("", False)])
+def test_whoever_is_there_is_asked(
+    database_store: Store, monkeypatch: pytest.MonkeyPatch, answer: str, is_done: bool
+) -> None:
+    id_ = chores.add.enqueue(1).id
+    terminal = io.StringIO(f"{answer}\n")
+    terminal.isatty = lambda: True  # type: ignore[method-assign]
+    monkeypatch.setattr(output.sys, "stdin", terminal)
+    code, _, err = told("discard", id_)
+    assert "Delete 1 task for good? [y/N] " in err
+    assert (code, database_store.broker.get([id_]) == {}) == (0 if is_done else 1, is_done)
+
+
+def test_who_is_interrupted_is_told_where_to_go_on(database_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(actions, "BATCH", 2)
+    ids = [chores.add.enqueue(number).id for number in range(6)]
+    original = output.Output.progress
+
+    def progress(self: Any, number: int) -> None:
+        original(self, number)
+        if number == 4:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(output.Output, "progress", progress)
+    code, _, err = told("cancel", "--all", "--yes")
+    assert code == 130
+    assert f"Stopped after 4 tasks.\nGo on with --backend default --after {ids[2]}" in err
+    monkeypatch.setattr(output.Output, "progress", original)
+    code, out, _ = told("cancel", "--all", "--yes", "--backend", "default", "--after", ids[2])
+    assert (code, out) == (0, "Done with 2 tasks.\n")
+
+
+# Queues
+
+
+def test_a_queue_is_paused_resumed_and_cleared(store: Store) -> None:
+    running = chores.add.enqueue(0).id
+    claim(store)
+    waiting = [chores.add.enqueue(number).id for number in range(3)]
+    later = chores.add.using(run_after=LATER).enqueue(1).id
+    other = chores.log_in.enqueue("ada", "secret").id
+    assert told("pause", "default", "emails")[:2] == (0, "Queue 'default' is paused.\nQueue 'emails' is paused.\n")
+    assert store.broker.claim(None, 10, worker()) == []
+    assert data("resume", "default") == {"action": "resume", "backend": "default", "queues": ["default"]}
+    assert [queue.queue for queue in store.broker.counts() if queue.is_paused] == ["emails"]
+    assert told("clear", "default", "--yes")[:2] == (0, "Done with 4 tasks.\n")
+    assert store.broker.get([*waiting, later]) == {}
+    assert {status_of(store, running), status_of(store, other)} == {TaskStatus.RUNNING, TaskStatus.PENDING}
+
+
+def test_what_finished_long_ago_is_pruned(store: Store) -> None:
+    for number in range(3):
+        chores.add.enqueue(number)
+    done = succeed(store)
+    waiting = len(store.broker.find(Query())) - 1
+    assert told("prune", "--before", "1h", "--yes")[:2] == (0, "Done with 0 tasks.\n")
+    assert data("prune", "--before", "0s", "--yes")["count"] == 1
+    assert store.broker.get([done]) == {} and len(store.broker.find(Query())) == waiting
+
+
+def test_of_several_backends_one_is_to_be_named(database_store: Store, settings: Any) -> None:
+    settings.TASKS = {**settings.TASKS, "other": settings.TASKS["default"]}
+    code, _, err = told("pause", "emails")
+    assert code == 2 and "Say which backend: --backend, of 'default', 'other'." in err
+    assert told("pause", "emails", "--backend", "other")[0] == 0
+
+
+# requeue and check-queue
+
+
+def test_what_a_lost_worker_held_runs_again(store: Store) -> None:
+    id_ = chores.add.enqueue(1).id
+    lost = WorkerInfo(id="lost", lease=600)
+    claim(store, by=lost)
+    assert told("requeue")[:2] == (0, "Done with 0 tasks.\n")
+    store.broker.leave(lost)
+    assert told("requeue", "--unknown")[:2] == (0, "Done with 0 tasks.\n")
+    assert told("requeue", "--lost")[:2] == (0, "Done with 1 task.\n")
+    job = store.broker.get([id_])[id_]
+    assert (job.status, job.losses, job.history[0].worker) == (TaskStatus.PENDING, 1, "lost")
+    assert store.broker.workers() == []
+
+
+def test_what_nobody_knew_runs_again_once_it_is_known(store: Store) -> None:
+    unknown = "reinhardt_tasks.exceptions.TaskNotFound"
+    known, alien = (
+        chores.add.enqueue(1).id,
+        Job(id=new_id(), name="gone.tasks.none", payload="[[],{}]", backend="default"),
+    )
+    assert fail(store, exception=unknown) == known
+    other = chores.add.enqueue(2).id
+    assert fail(store) == other
+    store.broker.enqueue([alien])
+    assert fail(store, exception=unknown) == alien.id
+    assert told("requeue")[:2] == (0, "Done with 1 task.\n")
+    assert status_of(store, known) is TaskStatus.PENDING
+    assert status_of(store, other) is status_of(store, alien.id) is TaskStatus.FAILURE
+
+
+def test_show_tells_what_each_attempt_logged(store: Store) -> None:
+    id_ = chores.add.enqueue(1).id
+    one = claim(store)
+    first = logged(one, "counting", dropped=1200)
+    store.broker.settle([Retrying(claim=one, attempt=attempt(one), log=first)])
+    two = claim(store)
+    store.broker.settle([Succeeded(claim=two, log=logged(two, "slow\nvery slow", level="WARNING"))])
+    code, out, _ = told("show", id_)
+    assert code == 0
+    assert re.search(
+        r"Log of attempt 1:\n… 1,200 older lines were dropped\n\S+ \S+ \S+  INFO     shop.orders  counting\n", out
+    )
+    assert re.search(r"Log of attempt 2:\n\S+ \S+ \S+  WARNING  shop.orders  slow\nvery slow\n", out)
+
+    found = data("show", id_[:-1])
+    assert found["log_dropped"] == 1200
+    assert all(datetime.fromisoformat(line.pop("at")) for line in found["log"])
+    assert found["log"] == [
+        {"attempt": 1, "level": "INFO", "logger": "shop.orders", "message": "counting"},
+        {"attempt": 2, "level": "WARNING", "logger": "shop.orders", "message": "slow\nvery slow"},
+    ]
+    assert "log" not in data("list")["tasks"][0]
+
+
+def test_show_says_nothing_of_a_log_that_is_not_there(database_store: Store) -> None:
+    id_ = chores.add.enqueue(1).id
+    succeed(database_store)
+    assert "Log of" not in told("show", id_)[1]
+    assert (data("show", id_)["log"], data("show", id_)["log_dropped"]) == ([], 0)
