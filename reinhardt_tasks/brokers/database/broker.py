@@ -35,7 +35,6 @@ from . import gates, heldback, lookups, once, outcomes, people, waiting
 from .dialects import JOBS, WORKERS, Row, Stretch
 from .fronts import Fronts
 from .inserts import insert_sql
-from .lanes import ready_lanes
 from .news import News
 from .rows import COLUMNS, WHOLE, is_uuid, job_of, uuid_text
 from .session import Session
@@ -216,7 +215,7 @@ class DatabaseBroker(Broker):
         return self._run(lambda cursor: lookups.failures(cursor, self._dialect, self.alias, limit))
 
     def counts(self) -> list[QueueCounts]:
-        return self._run(lambda cursor: people.counts(cursor, self.alias, self.COUNT_LIMIT))
+        return self._run(lambda cursor: people.counts(cursor, self._dialect, self.alias, self.COUNT_LIMIT))
 
     def lines(self, limit: int = 100) -> list[Line]:
         return self._run(lambda cursor: heldback.lines(cursor, self._dialect, self.alias, limit, self.COUNT_LIMIT))
@@ -348,7 +347,7 @@ class DatabaseBroker(Broker):
         if queues is not None:
             return [lane_of(self.alias, queue) for queue in queues]
         prefix = lane_of(self.alias, "")
-        return [lane for lane in ready_lanes(cursor) if lane.startswith(prefix)]
+        return [lane for lane in self._dialect.ready_lanes(cursor) if lane.startswith(prefix)]
 
     def promote(self, cursor: Any, *, now: bool = False) -> None:
         """Make ready what is due; at most every few milliseconds, unless it is known to be due."""

@@ -196,7 +196,7 @@ class _Visit:
 def _knocking(cursor: Any, dialect: Dialect) -> tuple[int, list[_Knocker], bool]:
     cursor.execute(
         f"SELECT {dialect.now}, id, token, status, precedence, due_at, last_attempted_at, alias, limits FROM {JOBS} "
-        f"WHERE wakes_at <= {dialect.now} ORDER BY wakes_at LIMIT %s {dialect.skip_locked}",
+        f"WHERE {dialect.is_awake} ORDER BY wakes_at LIMIT %s {dialect.skip_locked}",
         [BATCH],
     )
     rows = cursor.fetchall()

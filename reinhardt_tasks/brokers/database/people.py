@@ -15,7 +15,6 @@ from ...timestamps import from_micros, to_micros
 from ..base import Changes, QueueCounts, WorkerInfo, WorkerRecord
 from . import gates
 from .dialects import JOBS, PAUSES, TICKETS, WORKERS
-from .lanes import ready_lanes
 from .rows import uuid_text
 
 if TYPE_CHECKING:
@@ -95,13 +94,13 @@ def change(cursor: Any, dialect: Dialect, ids: Sequence[str], changes: Changes) 
     return done
 
 
-def counts(cursor: Any, alias: str, bound: int) -> list[QueueCounts]:
+def counts(cursor: Any, dialect: Dialect, alias: str, bound: int) -> list[QueueCounts]:
     prefix = lane_of(alias, "")
     found: dict[str, dict[TaskStatus, int]] = defaultdict(
         lambda: {status: 0 for status in TaskStatus if not status.is_finished}
     )
     oldest: dict[str, datetime] = {}
-    for lane in ready_lanes(cursor):
+    for lane in dialect.ready_lanes(cursor):
         if not lane.startswith(prefix):
             continue
         queue = lane[len(prefix) :]

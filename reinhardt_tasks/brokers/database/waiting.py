@@ -78,11 +78,14 @@ def _ask(broker: DatabaseBroker, cursor: Any, queues: Queues, kinds: Kinds) -> t
     dialect = broker.session.dialect
     lanes = broker.lanes(cursor, queues)
     its_kind = "" if kinds == BOTH else f" AND is_async = {dialect.true if kinds[0] else dialect.false}"
-    one = f"EXISTS (SELECT 1 FROM {JOBS} WHERE lane = %s{its_kind} AND {dialect.is_open('%s')})"
+    # The first in order, which only the index knows: for any, PostgreSQL may look through all of the table, as long as it believes
+    # that there are many. And not MIN(wakes_at), for which it reads all that waits while it believes that nothing does.
+    order = "ORDER BY is_async, precedence, due_at, id LIMIT 1"
+    one = f"(SELECT 1 FROM {JOBS} WHERE lane = %s{its_kind} AND {dialect.is_open('%s')} {order}) IS NOT NULL"
     ready = " OR ".join([one] * len(lanes)) or "1 = 0"
     cursor.execute(
         f"SELECT CASE WHEN {ready} THEN 1 ELSE 0 END, "
-        f"(SELECT MIN(wakes_at) FROM {JOBS} WHERE wakes_at IS NOT NULL) - {dialect.now}",
+        f"(SELECT wakes_at FROM {JOBS} WHERE wakes_at IS NOT NULL ORDER BY wakes_at LIMIT 1) - {dialect.now}",
         [value for lane in lanes for value in (lane, lane)],
     )
     is_ready, micros = cursor.fetchone()
