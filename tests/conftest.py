@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import pytest
@@ -25,6 +26,22 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[servers_seen] = {}
     # In the environment, so that the worker processes of xdist share it.
     os.environ.setdefault(SEED, str(random.SystemRandom().randrange(1_000_000)))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, Any, Any]:
+    """Collect without the garbage collector, and keep what was collected out of its sight.
+
+    Each of its full rounds would walk over all tests and modules, in vain. And until 3.11.8 and 3.12.2 Python could not parse
+    (SystemError: "AST constructor recursion depth mismatch") while the collector ran code in which another was parsed:
+    https://github.com/python/cpython/issues/106905
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_unconfigure() -> None:
