@@ -125,16 +125,20 @@ def filled(database_alias: str) -> Iterator[tuple[str, datetime]]:
         "id, alias, name, queue, precedence, payload, status, token, metadata, cancel_requested, enqueued_at, due_at, "
         "finished_at, wakes_at, held_by"
     )
-    marks = f"({', '.join(['%s'] * 15)})"
     with transaction.atomic(using=database_alias), connection.cursor() as cursor:
-        for start in range(0, NUMBER, 1000):
-            cursor.execute(
-                f"INSERT INTO reinhardt_tasks_job ({columns}) VALUES {', '.join([marks] * 1000)}",
-                [value for number in range(start, start + 1000) for value in row(number)],
-            )
-    if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            # Seconds quicker than so many parameters.
+            with cursor.copy(f"COPY reinhardt_tasks_job ({columns}) FROM STDIN") as copy:
+                for number in range(NUMBER):
+                    copy.write_row(row(number))
             cursor.execute("ANALYZE reinhardt_tasks_job")
+        else:
+            marks = f"({', '.join(['%s'] * 15)})"
+            for start in range(0, NUMBER, 1000):
+                cursor.execute(
+                    f"INSERT INTO reinhardt_tasks_job ({columns}) VALUES {', '.join([marks] * 1000)}",
+                    [value for number in range(start, start + 1000) for value in row(number)],
+                )
     yield database_alias, began
 
 

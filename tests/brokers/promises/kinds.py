@@ -223,16 +223,16 @@ class KindPromises(Promises):
         # Nobody looks by itself before it is told.
         monkeypatch.setattr("reinhardt_tasks.brokers.redis.broker.NAP", 60)
         with begun(WaitingThread(broker, kinds=(is_async,))):
-            moments = [self.now() + timedelta(seconds=each * SOON) for each in (4, 5)]
+            moments = [self.now() + timedelta(seconds=each * SOON) for each in (2, 3)]
             other = new_job(is_async=not is_async, run_after=moments[0])
             its = new_job(is_async=is_async, run_after=moments[1])
             for some in ([other, its],) if together else ([other], [its]):
                 self.another_broker().enqueue(some)
-            self.move_time(5 * SOON)
+            self.move_time(3 * SOON)
 
     @pytest.mark.parametrize("is_async", BOTH)
     def test_who_waits_for_one_kind_hears_of_what_becomes_due(self, broker: Broker, is_async: bool) -> None:
         with begun(WaitingThread(broker, kinds=(is_async,))):
-            later = self.now() + timedelta(seconds=3 * SOON)
+            later = self.now() + timedelta(seconds=SOON)
             self.another_broker().enqueue([new_job(is_async=is_async, run_after=later)])
-            self.move_time(3 * SOON)
+            self.move_time(SOON)
