@@ -29,7 +29,7 @@ SLOW = pytest.mark.skipif(os.environ.get("REINHARDT_TESTS_SLOW") != "1", reason=
 SECOND = timedelta(seconds=1)
 SCHEDULES, SCHEDULERS = 20, 3
 #: Seconds of slots; twenty schedules make twenty times as many.
-SHORT, LONG = 10, pytest.param(100, marks=[pytest.mark.slow, SLOW])
+SHORT, LONG = 6, pytest.param(100, marks=[pytest.mark.slow, SLOW])
 DONE_WITHIN = 240.0
 
 
