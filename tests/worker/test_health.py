@@ -28,7 +28,7 @@ from .running import AT_ONCE, Clock, working
 from .supervised.running import SupervisedProcess
 
 #: In microseconds: what WATCHDOG_USEC says to the workers of these tests.
-WATCHDOG = "4000000"
+WATCHDOG = "2000000"
 
 
 class Manager:
