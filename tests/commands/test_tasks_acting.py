@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from reinhardt_tasks.brokers.base import Query, WorkerInfo
-from reinhardt_tasks.jobs import Job, Retrying, Succeeded, TaskStatus, new_id
+from reinhardt_tasks.jobs import Job, TaskStatus, new_id
 from reinhardt_tasks.management.tasks_cli import output
 from reinhardt_tasks.operations import Store, actions
 from reinhardt_tasks.redaction import REDACTED
 from reinhardt_tasks.registry import registry
 from tests.operations import chores
 from tests.operations.stores import (
-    attempt,
     claim,
     database_store,
     fail,
-    logged,
     put_off,
     redis_store,
     status_of,
@@ -255,34 +252,3 @@ def test_what_nobody_knew_runs_again_once_it_is_known(store: Store) -> None:
     assert told("requeue")[:2] == (0, "Done with 1 task.\n")
     assert status_of(store, known) is TaskStatus.PENDING
     assert status_of(store, other) is status_of(store, alien.id) is TaskStatus.FAILURE
-
-
-def test_show_tells_what_each_attempt_logged(store: Store) -> None:
-    id_ = chores.add.enqueue(1).id
-    one = claim(store)
-    first = logged(one, "counting", dropped=1200)
-    store.broker.settle([Retrying(claim=one, attempt=attempt(one), log=first)])
-    two = claim(store)
-    store.broker.settle([Succeeded(claim=two, log=logged(two, "slow\nvery slow", level="WARNING"))])
-    code, out, _ = told("show", id_)
-    assert code == 0
-    assert re.search(
-        r"Log of attempt 1:\n… 1,200 older lines were dropped\n\S+ \S+ \S+  INFO     shop.orders  counting\n", out
-    )
-    assert re.search(r"Log of attempt 2:\n\S+ \S+ \S+  WARNING  shop.orders  slow\nvery slow\n", out)
-
-    found = data("show", id_[:-1])
-    assert found["log_dropped"] == 1200
-    assert all(datetime.fromisoformat(line.pop("at")) for line in found["log"])
-    assert found["log"] == [
-        {"attempt": 1, "level": "INFO", "logger": "shop.orders", "message": "counting"},
-        {"attempt": 2, "level": "WARNING", "logger": "shop.orders", "message": "slow\nvery slow"},
-    ]
-    assert "log" not in data("list")["tasks"][0]
-
-
-def test_show_says_nothing_of_a_log_that_is_not_there(database_store: Store) -> None:
-    id_ = chores.add.enqueue(1).id
-    succeed(database_store)
-    assert "Log of" not in told("show", id_)[1]
-    assert (data("show", id_)["log"], data("show", id_)["log_dropped"]) == ([], 0)

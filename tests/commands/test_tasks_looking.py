@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from reinhardt_tasks.brokers.base import Query
-from reinhardt_tasks.jobs import Failed, Job, Progress, new_id
+from reinhardt_tasks.jobs import Failed, Job, Progress, Retrying, Succeeded, new_id
 from reinhardt_tasks.operations import Store
 from reinhardt_tasks.redaction import REDACTED
 from tests.operations import chores
@@ -282,6 +282,37 @@ def test_show_tells_progress_with_its_message(store: Store) -> None:
     id_ = chores.add.enqueue(1).id
     assert store.broker.annotate(claim(store), {}, Progress(3, 10, "packing"))
     assert re.search(r"progress +3 / 10 packing", told("show", id_)[1])
+
+
+def test_show_tells_what_each_attempt_logged(store: Store) -> None:
+    id_ = chores.add.enqueue(1).id
+    one = claim(store)
+    first = logged(one, "counting", dropped=1200)
+    store.broker.settle([Retrying(claim=one, attempt=attempt(one), log=first)])
+    two = claim(store)
+    store.broker.settle([Succeeded(claim=two, log=logged(two, "slow\nvery slow", level="WARNING"))])
+    code, out, _ = told("show", id_)
+    assert code == 0
+    assert re.search(
+        r"Log of attempt 1:\n… 1,200 older lines were dropped\n\S+ \S+ \S+  INFO     shop.orders  counting\n", out
+    )
+    assert re.search(r"Log of attempt 2:\n\S+ \S+ \S+  WARNING  shop.orders  slow\nvery slow\n", out)
+
+    found = data("show", id_[:-1])
+    assert found["log_dropped"] == 1200
+    assert all(datetime.fromisoformat(line.pop("at")) for line in found["log"])
+    assert found["log"] == [
+        {"attempt": 1, "level": "INFO", "logger": "shop.orders", "message": "counting"},
+        {"attempt": 2, "level": "WARNING", "logger": "shop.orders", "message": "slow\nvery slow"},
+    ]
+    assert "log" not in data("list")["tasks"][0]
+
+
+def test_show_says_nothing_of_a_log_that_is_not_there(database_store: Store) -> None:
+    id_ = chores.add.enqueue(1).id
+    succeed(database_store)
+    assert "Log of" not in told("show", id_)[1]
+    assert (data("show", id_)["log"], data("show", id_)["log_dropped"]) == ([], 0)
 
 
 def test_failures_are_grouped(store: Store) -> None:
