@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import random
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
@@ -39,11 +37,9 @@ from ...worker.serving import serve_child
 from ...worker.signals import signals_handled
 from ...worker.supervisor import Supervisor
 from ...worker.tally import Tally
-from ..flags import seconds, whole
+from ..environment import FlagsFromEnvironment, from_environment
+from ..flags import file_to_be, port, processes, seconds, whole
 from ..spoken import SpokenCommand, banner_lines
-
-_ENVIRONMENT = "REINHARDT_TASKS_"
-_TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 
 class Command(SpokenCommand):
@@ -55,7 +51,7 @@ class Command(SpokenCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        add = _Adder(parser)
+        add = FlagsFromEnvironment(parser)
         add("--backend", default="default", help=_("Alias in TASKS (default: %(default)s)."))
         add(
             "--queue",
@@ -67,7 +63,7 @@ class Command(SpokenCommand):
         add("--name", default="worker", help=_("Name for people to see (default: %(default)s)."))
         add(
             "--processes",
-            type=_processes,
+            type=processes,
             default=0,
             help=_(
                 "Worker processes under a supervisor; auto: one for each core; 0: no supervisor, this very process (default)."
@@ -108,7 +104,7 @@ class Command(SpokenCommand):
         )
         add(
             "--health-file",
-            type=_file_to_be,
+            type=file_to_be,
             metavar="PATH",
             help=_("Write a file about once a second while there is progress: its age tells (see taskhealth)."),
         )
@@ -117,7 +113,7 @@ class Command(SpokenCommand):
             choices=["fork", "spawn"],
             help=_("With --processes: how they are started (default: fork on Linux, spawn elsewhere)."),
         )
-        add("--metrics-port", type=_port, metavar="PORT", help=_("Serve metrics for Prometheus there, at /metrics."))
+        add("--metrics-port", type=port, metavar="PORT", help=_("Serve metrics for Prometheus there, at /metrics."))
         add("--metrics-host", default="127.0.0.1", help=_("The address for --metrics-port (default: %(default)s)."))
         add("--log-format", choices=["text", "json"], default="text", help=_("Log lines for people or machines."))
 
@@ -296,9 +292,9 @@ class Command(SpokenCommand):
         return backend
 
     def _config(self, backend: ReinhardtBackend, options: dict[str, Any]) -> WorkerConfig:
-        from_environment = _from_environment("queue", None)
+        named = from_environment("queue", None)
         try:
-            order = read_queues(options["queues"] or ([from_environment] if from_environment else []))
+            order = read_queues(options["queues"] or ([named] if named else []))
         except ValueError as exc:
             raise CommandError(str(exc), returncode=2) from exc
         queues = order.queues or sorted(backend.queues) or None
@@ -434,46 +430,6 @@ def _address(listening: socket.socket) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-class _Adder:
-    """Adds flags whose defaults may come from the environment."""
-
-    def __init__(self, parser: CommandParser) -> None:
-        self._parser = parser
-
-    def __call__(self, flag: str, **kwargs: Any) -> None:
-        given = _from_environment(flag, None)
-        # A flag that may be repeated would add to its default; what the environment says of it is read when it is used.
-        if given is not None and kwargs.get("action") != "append":
-            kwargs["default"] = self._read(flag, given, kwargs)
-        self._parser.add_argument(flag, **kwargs)
-
-    def _read(self, flag: str, given: str, kwargs: dict[str, Any]) -> Any:
-        if kwargs.get("action") == "store_true":
-            if given.lower() not in _TRUE + _FALSE:
-                self._refuse(flag, given, _TRUE + _FALSE)
-            return given.lower() in _TRUE
-        if given not in kwargs.get("choices", [given]):
-            self._refuse(flag, given, kwargs["choices"])
-        # argparse reads a text default as it reads the flag.
-        return given
-
-    def _refuse(self, flag: str, given: str, known: Sequence[str]) -> None:
-        # Not CommandError: at this moment nobody catches one.
-        self._parser.error(
-            _("{variable} is {given}; it may be {known}.").format(
-                variable=_variable(flag), given=repr(given), known=", ".join(known)
-            )
-        )
-
-
-def _from_environment(flag: str, default: Any) -> Any:
-    return os.environ.get(_variable(flag), default)
-
-
-def _variable(flag: str) -> str:
-    return _ENVIRONMENT + flag.lstrip("-").replace("-", "_").upper()
-
-
 def _connections(traits: BrokerTraits, config: WorkerConfig, processes: int) -> list[tuple[str, str]]:
     """Return what is to be said about the connections that may be opened to the database."""
     if not traits.connections:
@@ -487,28 +443,3 @@ def _connections(traits: BrokerTraits, config: WorkerConfig, processes: int) -> 
 def _max_tasks_with_jitter(most: int | None) -> int | None:
     """Return a number a little above, so that processes that were born together are not replaced together."""
     return None if most is None else most + random.randrange(most // 10 + 1)  # noqa: S311
-
-
-def _processes(text: str) -> int:
-    number = (os.cpu_count() or 1) if text == "auto" else int(text)
-    if number < 0:
-        raise argparse.ArgumentTypeError(_("must be 0 or more, or auto, not {text}").format(text=text))
-    return number
-
-
-def _port(text: str) -> int:
-    number = int(text)
-    if not 0 <= number <= 65_535:
-        raise argparse.ArgumentTypeError(
-            _("must be a port from 1 to 65535, or 0 for any that is free, not {text}").format(text=text)
-        )
-    return number
-
-
-def _file_to_be(text: str) -> Path:
-    path = Path(text).absolute()
-    if path.is_dir() or not os.access(path.parent, os.W_OK):
-        raise argparse.ArgumentTypeError(
-            _("must be a file in a folder that can be written to, not {text}").format(text=text)
-        )
-    return path
