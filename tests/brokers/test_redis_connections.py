@@ -138,3 +138,31 @@ def test_closing_leaves_none_open(own_server: RedisServer, connect: Open) -> Non
         assert "mine" in {each["name"] for each in client.client_list()}
         connections.close()
         wait_until(lambda: "mine" not in {each["name"] for each in client.client_list()}, "it is closed")
+
+
+def test_what_is_at_hand_takes_no_place_from_others(redis_server: RedisServer, connect: Open) -> None:
+    connections = connect(redis_server.url, max_connections=1)
+    assert connections.send("PING") == "PONG"
+    with connections.sender.pipeline(transaction=False) as pipeline:
+        assert pipeline.ping().execute() == [True]
+    assert connections.send("PING") == "PONG"
+
+
+def test_after_a_failover_nothing_goes_to_the_former_master(
+    redis_server: RedisServer, own_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be reached still, takes what it is sent, and loses all of it when it follows the new one."""
+    masters = [redis_server]
+    monkeypatch.setattr(
+        "redis.sentinel.Sentinel.discover_master", lambda *args, **kwargs: (masters[-1].host, masters[-1].port)
+    )
+    connections = Connections(Target(sentinels=(("127.0.0.1", 1),), service="master"))
+    port = ("CONFIG", "GET", "port")
+    assert connections.send(*port) == {"port": str(redis_server.port)}
+    masters.append(own_server)
+    pool = connections.sender.connection_pool
+    # A second connection, while the first is used: it is the one that learns where the master is.
+    for connection in [pool.get_connection(), pool.get_connection()]:
+        pool.release(connection)
+    assert connections.send(*port) == {"port": str(own_server.port)}
+    connections.close()

@@ -55,7 +55,8 @@ class Connections:
 
     def __init__(self, target: Target) -> None:
         self.target = target
-        self._lock = threading.Lock()
+        # One thread may take it twice: who closes everything looks at what is at hand.
+        self._lock = threading.RLock()
         self._clients: dict[tuple[str, int], Any] = {}
         #: The process whose they are, and its connections that nobody uses just now and that `send` has used before.
         self._at_hand: tuple[int, list[Any]] = (0, [])
@@ -70,15 +71,16 @@ class Connections:
         """Send one command as `sender` does, and return its answer.
 
         Its connections stay at hand: what redis-py does to lend one, look whether it was closed, and take it back costs as
-        much as a small command. Whether it was closed shows in its use, and then the same is sent over a new one.
+        much as a small command. Whether it was closed shows in its use, and then the same is sent over a new one. Not in a
+        Cluster, nor by Sentinels: there redis-py looks, too, whether a connection leads to where the master is now.
         """
-        if self.target.cluster:
+        if self.target.cluster or self.target.sentinels:
             return self.sender.execute_command(*command)
         at_hand = self._connections_at_hand()
         try:
             connection = at_hand.pop()
         except IndexError:
-            connection = self.sender.connection_pool.get_connection()
+            connection = self._resender.connection_pool.get_connection()
         try:
             connection.send_command(*command)
             answer = connection.read_response()
@@ -88,7 +90,7 @@ class Connections:
         except BaseException as exc:
             # Its answer may come yet, and is nobody else's.
             connection.disconnect()
-            self.sender.connection_pool.release(connection)
+            self._resender.connection_pool.release(connection)
             if isinstance(exc, _LOST):
                 return self._resender.execute_command(*command)
             raise
@@ -110,6 +112,9 @@ class Connections:
         """
         loop = asyncio.get_running_loop()
         if loop not in self._async:
+            for closed in [each for each in list(self._async) if each.is_closed()]:
+                # Closed by somebody who does not end its generators first.
+                self._async.pop(closed, None)
             client = self._make_async()
             until_the_end = self._closing(loop, client)
             self._async[loop] = client, until_the_end
@@ -117,7 +122,7 @@ class Connections:
         return self._async[loop][0]
 
     async def _closing(self, loop: asyncio.AbstractEventLoop, client: Any) -> AsyncGenerator[None]:
-        """Close a client when its loop ends: whoever ends a loop ends the generators that are open in it."""
+        """Close a client when its loop ends: `asyncio.run` and asgiref end the generators that are open in a loop before it."""
         try:
             yield
         finally:
@@ -136,13 +141,15 @@ class Connections:
 
     @property
     def _resender(self) -> Any:
-        """What sends again has tried once already."""
+        """What sends again has tried once already. Its pool is that of the connections at hand, which never go back to it."""
         return self._client("resender", retries=RETRIES - 1)
 
     def _connections_at_hand(self) -> list[Any]:
         pid = os.getpid()
         if self._at_hand[0] != pid:
-            self._at_hand = (pid, [])
+            with self._lock:
+                if self._at_hand[0] != pid:
+                    self._at_hand = (pid, [])
         return self._at_hand[1]
 
     def _client(self, kind: str, *, retries: int, **kwargs: Any) -> Any:
