@@ -14,6 +14,7 @@ from django.db import connections, transaction
 from reinhardt_tasks.brokers.base import BOTH, Broker, Query
 from reinhardt_tasks.brokers.database import DatabaseBroker, news, waiting
 from reinhardt_tasks.brokers.database.ears import PollingEar, PostgresqlEar
+from reinhardt_tasks.exceptions import QueueError
 from reinhardt_tasks.jobs import Released, Retrying, Succeeded, TaskStatus
 from tests.servers import wait_until
 
@@ -149,6 +150,41 @@ class TestDatabaseBroker(BrokerContract):
             broker.news._told_at = time.monotonic()
             broker.enqueue([new_job()])
 
+    def test_what_cannot_be_told_of_is_stored_all_the_same(
+        self, broker: Broker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """An error would have the caller store it once more."""
+        assert isinstance(broker, DatabaseBroker)
+
+        def fail() -> None:
+            raise QueueError("the connection is lost")
+
+        monkeypatch.setattr(broker.news, "channel_if_due", lambda: None)
+        monkeypatch.setattr(broker.news, "tell", fail)
+        (job,) = broker.enqueue([new_job()])
+        assert claimed(broker).job.id == job.id
+        assert "could not be told of: the connection is lost" in caplog.text
+
+    def test_a_look_that_takes_long_is_followed_by_another(
+        self, broker: Broker, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What is stored while it looks, in a sender's silence, is not in what it sees."""
+        assert isinstance(broker, DatabaseBroker)
+        ear = _Deaf()
+        ear.is_told = True
+        ear.settled_at = time.monotonic() + 0.01
+        look = waiting.look
+
+        def slowly(*args: Any) -> Any:
+            answer = look(*args)
+            time.sleep(0.02)
+            return answer
+
+        monkeypatch.setattr(waiting, "look", slowly)
+        with pytest.raises(_Stop):
+            waiting.wait(broker, ear, None, 3600, BOTH)
+        assert ear.nap == 0.0
+
     @pytest.mark.parametrize(("idle_for", "factor"), [(0.0, None), (3.0, 0.3), (3600.0, 1.0)])
     def test_who_is_told_nothing_looks_the_rarer_the_longer_nothing_came(
         self, broker: Broker, idle_for: float, factor: float | None
@@ -188,12 +224,15 @@ class _Stop(Exception):
 class _Deaf(PollingEar):
     """Notes how long it is to sleep, and does not."""
 
-    nap = 0.0
+    nap: float | None = None
+    is_asked = False
 
     def listen(self, seconds: float) -> bool:
-        if seconds:
+        # The first time is before the look.
+        if self.is_asked:
             self.nap = seconds
             raise _Stop
+        self.is_asked = True
         return False
 
 

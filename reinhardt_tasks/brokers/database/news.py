@@ -6,8 +6,9 @@ import threading
 import time
 from typing import Any
 
+from ...exceptions import QueueError
 from .ears import Ear, ear_of
-from .session import Session
+from .session import Session, logger
 
 #: A process that enqueues tells others at most once in so many seconds; see `PostgresqlEar.settle`.
 QUIET = 0.02
@@ -75,7 +76,11 @@ class News:
     def tell_if_late(self) -> None:
         """Tell of what an INSERT has stored in silence, where that took longer than those who were told before have waited."""
         if self._is_silence_over():
-            self.tell()
+            try:
+                self.tell()
+            except QueueError as exc:
+                # It is stored: whoever looks by himself finds it. An error here would have it enqueued once more.
+                logger.warning("What was stored could not be told of: %s", exc)
 
     def tell(self) -> None:
         """Tell others now."""

@@ -29,6 +29,7 @@ def wait(broker: DatabaseBroker, ear: Ear, queues: Queues, timeout: float, kinds
         if ear.wakes_heard != broker.news.wakes:
             ear.wakes_heard = broker.news.wakes
             return True
+        looked_at = time.monotonic()
         is_ready, due_in = look(broker, queues, kinds)
         now = time.monotonic()
         left = deadline - now
@@ -37,7 +38,8 @@ def wait(broker: DatabaseBroker, ear: Ear, queues: Queues, timeout: float, kinds
         if is_ready or left <= 0:
             return is_ready
         nap = min(left, _look_every(broker, ear, now), due_in if due_in is not None else left)
-        if ear.settled_at > now:
+        if ear.settled_at > looked_at:
+            # A look that took long has seen what was there when it began.
             nap = min(nap, ear.settled_at - now)
         if _listen(ear, max(0.0, nap)) and kinds != BOTH:
             # Whoever has room for one kind hears of all that becomes of the other.
