@@ -39,6 +39,8 @@ def fork(run: Callable[[], None], clean: Callable[[], None]) -> int:
     pid = os.fork()
     if pid == 0:
         _become(run, clean)
+    # Here what is garbage one day is to be found: a supervisor lives long, and bears many.
+    gc.unfreeze()
     return pid
 
 

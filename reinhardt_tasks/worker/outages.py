@@ -19,6 +19,8 @@ SUSPICIOUS = 3
 #: So often, some seconds apart, a store must have refused an outcome and answered before and after, until that is believed: a
 #: way to it that is cut again and again looks the same, and costs no task its success.
 REFUSALS = 5
+#: Seconds after which a store that fails has hung.
+HANGS = 4.0
 #: The longest pause between two tries, and the pause for outcomes whose part of the store is away; in seconds.
 LONGEST_PAUSE, PART_PAUSE = 10.0, 2.0
 
@@ -105,43 +107,36 @@ class Outages:
         """Try outcomes one by one; return those that were recorded, the claims among them that were lost, and the others.
 
         One that its store refuses while it answers otherwise is put off, and after some times of that comes back as the
-        failure that says so.
+        failure that says so. At the first whose store does not answer this ends: those behind it go first the next time.
         """
         recorded: list[Outcome] = []
         lost: list[Claim] = []
-        refused: list[Outcome] = []
-        for number, outcome in enumerate(outcomes):
-            try:
-                lost += self._broker.settle([outcome])
-                recorded.append(outcome)
-            except Exception:
-                refused.append(outcome)
-                if len(refused) == number + 1 > SUSPICIOUS and not self._answers_for(outcome):
-                    # It takes nothing: the store is at fault.
-                    return recorded, lost, list(outcomes)
         left: list[Outcome] = []
-        for outcome in refused:
-            self._try_again(outcome, recorded, lost, left)
+        for number, outcome in enumerate(outcomes):
+            if not self._try(outcome, recorded, lost, left):
+                left += [*outcomes[number + 1 :], outcome]
+                break
         if not left:
             self.recovered()
         return recorded, lost, left
 
-    def _try_again(self, outcome: Outcome, recorded: list[Outcome], lost: list[Claim], left: list[Outcome]) -> None:
-        """Try what was refused. The store may have come back only just now: nothing is a refusal but that of a store that
-        answers, before and after."""
-        if not self._answers_for(outcome):
-            left.append(outcome)
-            return
-        try:
-            lost += self._broker.settle([outcome])
-            recorded.append(outcome)
-        except Exception as exc:
-            if not self._answers_for(outcome):
-                left.append(outcome)
-            elif self._is_refused_for_good(outcome, exc):
-                left.append(_refusal(outcome, exc))
-            else:
-                self._keep([outcome])
+    def _try(self, outcome: Outcome, recorded: list[Outcome], lost: list[Claim], left: list[Outcome]) -> bool:
+        """Try one outcome, twice; return False where its store does not answer, since nothing else is a refusal."""
+        for is_last in (False, True):
+            began = time.monotonic()
+            try:
+                lost += self._broker.settle([outcome])
+                recorded.append(outcome)
+                return True
+            except Exception as exc:
+                # What hangs is not asked again: the worker has others to see to.
+                if time.monotonic() - began >= HANGS or not self._answers_for(outcome):
+                    return False
+                if is_last and self._is_refused_for_good(outcome, exc):
+                    left.append(_refusal(outcome, exc))
+                elif is_last:
+                    self._keep([outcome])
+        return True
 
     def _keep(self, outcomes: Sequence[Outcome]) -> None:
         at = time.monotonic() + PART_PAUSE

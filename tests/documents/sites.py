@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from tests.documents.pages import ROOT, blocks
@@ -124,7 +125,13 @@ class Site:
         log = self.folder / f"{name}.log"
         with log.open("w") as output:
             self._staying[name] = subprocess.Popen(
-                words, cwd=self.folder, env=self._environment, stdout=output, stderr=subprocess.STDOUT
+                words,
+                cwd=self.folder,
+                env=self._environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                # What a shell runs in the background ignores Ctrl-C, and so does all that is started there.
+                preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
             )
         wait_until(lambda: STAYING[name] in log.read_text(), f"{name} is there", timeout=SOON)
 

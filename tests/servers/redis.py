@@ -71,6 +71,9 @@ class RedisServer(ServerProcess):
         with self.client(socket_timeout=1, socket_connect_timeout=1) as client:
             try:
                 return bool(client.ping())
+            except redis.exceptions.MasterDownError:
+                # A replica that waits for its master: it is there, and says so.
+                return True
             except (redis.ConnectionError, redis.TimeoutError):
                 return False
 

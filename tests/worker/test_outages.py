@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from reinhardt_tasks.jobs import Claim, Outcome, Succeeded, TaskStatus
 from reinhardt_tasks.options import BackendOptions
 from reinhardt_tasks.tasks import task
 from reinhardt_tasks.worker import Worker, WorkerConfig
+from reinhardt_tasks.worker.outages import Outages
 from tests.servers import wait_until
 
 from .running import AT_ONCE, QUICK_LEASE, SOON, Clock, Door, ended, enqueued, job_for, stored, working
@@ -200,6 +202,40 @@ def test_an_outcome_that_a_part_of_the_store_refuses_fails_alone(monkeypatch: py
         (failed,) = ended(broker, refused)
     assert failed.status is TaskStatus.FAILURE
     assert failed.history[-1].exception == "reinhardt_tasks.exceptions.BackendError"
+
+
+class Away(MemoryBroker):
+    """Takes no outcome, after `seconds` of trying, and says nothing of any job."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(now=Clock(frozen=True))
+        self.seconds = seconds
+        self.asked: list[str] = []
+
+    def settle(self, outcomes: Sequence[Outcome]) -> list[Claim]:
+        self.asked.append("settle")
+        time.sleep(self.seconds)
+        raise QueueError("no answer")
+
+    def get(self, ids: Any) -> Any:
+        self.asked.append("get")
+        raise QueueError("no answer")
+
+
+@pytest.mark.parametrize(("seconds", "asked"), [(0.2, ["settle"]), (0.0, ["settle", "get"])])
+def test_a_store_that_is_away_is_asked_once_for_all_suspects(
+    seconds: float, asked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each answer takes as long as a timeout, and the worker has others to see to."""
+    monkeypatch.setattr("reinhardt_tasks.worker.outages.HANGS", 0.1)
+    broker = Away(seconds)
+    worker = WorkerInfo(id="worker", lease=QUICK_LEASE)
+    broker.enqueue([job_for(give_back, number) for number in range(5)])
+    outcomes = [Succeeded(claim=claim) for claim in broker.claim(None, 5, worker)]
+    recorded, lost, left = Outages(broker, worker).sift(outcomes)
+    assert (recorded, lost, broker.asked) == ([], [], asked)
+    # Another one goes first the next time.
+    assert left == [*outcomes[1:], outcomes[0]]
 
 
 class Shaky(MemoryBroker):
