@@ -12,7 +12,7 @@ from ._compat import CoreTask
 from .exceptions import SerializationFailed, TaskNotFound
 from .jobs import Job
 from .registry import registry
-from .serialization import decode_call
+from .serialization import decode_call, shown_json
 
 #: What stands in the place of an argument that nobody is to see.
 REDACTED = "[redacted]"
@@ -35,12 +35,12 @@ class ShownCall:
     @property
     def text(self) -> str:
         """The arguments as JSON text, on one line."""
-        return json.dumps([self.args, self.kwargs], ensure_ascii=False)
+        return shown_json([self.args, self.kwargs])
 
     def __str__(self) -> str:
         """Show the arguments as a call has them, their values as JSON: (1, name="ada")."""
-        parts = [json.dumps(value, ensure_ascii=False) for value in self.args]
-        parts += [f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in self.kwargs.items()]
+        parts = [shown_json(value) for value in self.args]
+        parts += [f"{name}={shown_json(value)}" for name, value in self.kwargs.items()]
         return f"({', '.join(parts)})"
 
 

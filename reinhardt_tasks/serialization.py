@@ -143,6 +143,16 @@ def storable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode().replace("\x00", "\\x00")
 
 
+def shown_json(value: Any, *, indent: int | None = None, default: Any = None) -> str:
+    """Return JSON as people read and edit it: letters as they are, but for halves of surrogate pairs, which no page and no
+    terminal can show. Those are escaped, as JSON has it."""
+    return (
+        json.dumps(value, ensure_ascii=False, indent=indent, default=default)
+        .encode("utf-8", "backslashreplace")
+        .decode()
+    )
+
+
 def _moment(micros: Any) -> datetime | None:
     try:
         return None if micros is None else from_micros(micros)

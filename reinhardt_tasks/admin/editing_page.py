@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from django import forms
@@ -16,6 +15,7 @@ from ..jobs import Job, TaskStatus
 from ..operations import arguments_of, edit, view
 from ..redaction import REDACTED, call_parameters
 from ..registry import registry
+from ..serialization import shown_json
 from . import history
 from .fields import JSONTextField
 from .task_page import find
@@ -78,4 +78,4 @@ def _signature(job: Job) -> str:
 
 
 def _pretty(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, indent=2)
+    return shown_json(value, indent=2)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from django.contrib.admin.models import ADDITION
@@ -17,6 +16,7 @@ from ..operations.schedules import call_of, edit_schedule
 from ..schedules import At, CronSchedule, IntervalSchedule
 from ..scheduling import people
 from ..scheduling.rows import schedule_of_row
+from ..serialization import shown_json
 from . import history
 from .schedule_form import ScheduleForm
 from .schedule_pages import find
@@ -63,8 +63,8 @@ def _initial(row: ScheduleRow) -> dict[str, Any]:
     initial: dict[str, Any] = {
         "name": row.name,
         "task": row.task,
-        "args": "[]" if call is None else json.dumps(call.args, ensure_ascii=False, indent=2),
-        "kwargs": "{}" if call is None else json.dumps(call.kwargs, ensure_ascii=False, indent=2),
+        "args": "[]" if call is None else shown_json(call.args, indent=2),
+        "kwargs": "{}" if call is None else shown_json(call.kwargs, indent=2),
         "backend": row.alias or "",
         "queue_name": row.queue or "",
         "priority": row.priority,

@@ -16,6 +16,7 @@ from .. import spans
 from ..jobs import TaskStatus
 from ..models import STATUSES
 from ..models.workflows import STEP_STATUSES, WORKFLOW_STATUSES
+from ..serialization import shown_json
 from ..workflow_states import ChainStatus, StepStatus
 
 register = template.Library()
@@ -85,7 +86,7 @@ def pretty(value: Any) -> str:
             value = json.loads(value)
         except ValueError:
             return str(value)
-    return json.dumps(value, ensure_ascii=False, indent=2, default=str)
+    return shown_json(value, indent=2, default=str)
 
 
 @register.filter

@@ -119,6 +119,16 @@ def test_a_success_that_was_cancelled_is_seen_by_its_lines(store: Store, chief: 
     assert "Attempt 1 cancelled" in text and "INFO shop.orders done all the same" in text
 
 
+def test_half_a_letter_is_spelled_out_on_each_page(store: Store, chief: Client) -> None:
+    """What `os.listdir` has of a name that is no UTF-8; an answer cannot be encoded with it."""
+    id_ = chores.add.using(metadata={"file": "\ud800"}).enqueue("\ud800", b="caf\udce9").id
+    one = claim(store)
+    store.broker.settle([Succeeded(claim=one, result='"\\udce9"')])
+    assert r"\ud800" in read(chief.get(url("jobrow_tasks"))).text
+    text = read(chief.get(url("jobrow_change", id_))).text
+    assert all(each in text for each in (r'"\ud800"', r'"caf\udce9"', r'"\udce9"'))
+
+
 def test_the_overview_tells_each_queues_numbers_and_what_to_look_at(busy: dict[str, str], chief: Client) -> None:
     text = read(chief.get(url("jobrow_changelist"))).text
     assert "Queue 'emails' is paused, and has tasks." in text

@@ -385,3 +385,13 @@ def test_what_would_move_a_terminal_is_spelled_out(database_store: Store) -> Non
         code, out, _ = told(*words)
         assert code == 0
         assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f‮]", out)
+
+
+def test_half_a_letter_is_spelled_out(store: Store) -> None:
+    id_ = chores.add.using(metadata={"file": "\ud800"}).enqueue("\ud800", b="caf\udce9").id
+    for words in (["list"], ["list", "--json"], ["show", id_], ["show", id_, "--json"]):
+        code, said, _ = told(*words)
+        assert code == 0
+        assert r"\ud800" in said and r"caf\udce9" in said
+        # As a terminal takes it.
+        said.encode()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from ...exceptions import OperationRefused
+from ...serialization import shown_json
 from .tables import Table, harmless, width
 
 #: Seconds between two words about progress where nobody watches.
@@ -53,7 +53,7 @@ class Output:
     def data(self, value: Any, *, is_line: bool = False) -> None:
         """Give programs one JSON value."""
         if self.as_json:
-            self._stdout.write(json.dumps(value, ensure_ascii=False, indent=None if is_line else 2) + "\n")
+            self._stdout.write(shown_json(value, indent=None if is_line else 2) + "\n")
             self._stdout.flush()
 
     def warn(self, text: str) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 from django.core.management.base import CommandParser
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
@@ -11,6 +9,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from ... import operations
 from ...operations import LineView, TaskView
 from ...operations.views import AttemptView, log_as_json, moment_text
+from ...serialization import shown_json
 from .base import OK, Options, Subcommand, chosen_stores
 from .limits import line_facts, next_start
 from .output import Output
@@ -49,7 +48,7 @@ def _tell(task: TaskView, line: LineView | None, out: Output) -> None:
         _("arguments"): task.call.problem or str(task.call),
         _("worker"): task.worker,
         _("progress"): _progress(task),
-        _("metadata"): json.dumps(dict(task.metadata), ensure_ascii=False) if task.metadata else None,
+        _("metadata"): shown_json(dict(task.metadata)) if task.metadata else None,
         _("limits"): ", ".join(f"{limit.key} ({operations.rule_in_words(limit)})" for limit in task.limits) or None,
         _("held back by"): None if line is None else _held_back_words(line),
         _("once key"): task.once_key,
