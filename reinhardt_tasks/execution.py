@@ -22,6 +22,7 @@ from django.dispatch import Signal
 from . import carriers, followers, signals
 from ._compat import CoreTask, TaskError, TaskException, TaskResultStatus
 from .arguments import converter_of
+from .cuts import both_ends
 from .exceptions import (
     InstanceMissing,
     MaxRetriesExceeded,
@@ -464,10 +465,7 @@ def traceback_text(exc: BaseException) -> str:
         text = "".join(traceback.format_exception(exc))
     except BaseException as problem:
         text = f"{class_path(type(exc))} (its traceback could not be written: {class_path(type(problem))})\n"
-    if len(text) > TRACEBACK_LIMIT:
-        half = TRACEBACK_LIMIT // 2
-        text = f"{text[:half]}\n… {len(text) - 2 * half} letters left out …\n{text[-half:]}"
-    return storable(text)
+    return storable(both_ends(text, TRACEBACK_LIMIT))
 
 
 def _because(reason: BaseException, exc: BaseException) -> BaseException:

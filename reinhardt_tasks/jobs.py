@@ -14,6 +14,7 @@ from operator import attrgetter
 from typing import Any, ClassVar, Self
 
 from ._compat import DEFAULT_TASK_QUEUE_NAME, TaskResultStatus
+from .cuts import beginning
 from .gates import Limit, Until
 
 
@@ -149,7 +150,7 @@ class Progress(tuple[float, float]):
 def _cut(text: str, limit: int) -> str:
     # Halves of surrogate pairs are text to Python alone.
     text = text.encode("utf-8", "replace").decode()
-    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+    return beginning(text, limit)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

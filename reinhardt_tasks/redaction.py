@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ._compat import CoreTask
+from .cuts import CUT
 from .exceptions import SerializationFailed, TaskNotFound
 from .jobs import Job
 from .registry import registry
@@ -16,8 +17,6 @@ from .serialization import decode_call, shown_json
 
 #: What stands in the place of an argument that nobody is to see.
 REDACTED = "[redacted]"
-#: What stands where a text was cut.
-CUT = "…"
 #: Letters that a redacted text has at least for its being looked for elsewhere: a shorter one would blot out anything.
 _LEAST = 4
 
@@ -94,11 +93,15 @@ def without_secrets(job: Job, text: str) -> str:
 
 
 def cleaner(job: Job, *, everything: bool = False) -> Callable[[str], str]:
-    """Return what does so for many texts about one job; with `everything`, it takes out the values of all arguments."""
+    """Return what does so for many texts about one job; with `everything`, it takes out the values of all arguments.
+
+    Where these cannot be read, so that nobody can say what to take out, nothing is left of a text that may hold one of them.
+    """
     try:
         args, kwargs, _ = decode_call(job.payload)
     except (SerializationFailed, RecursionError):
-        return str
+        may_hold = everything or not registry.has(job.name) or getattr(registry.get(job.name), "redact", False)
+        return lambda text: REDACTED if may_hold and text else text
     places = set(_places(args, kwargs))
     if not everything and registry.has(job.name):
         places = secret_places(registry.get(job.name), args, kwargs)
@@ -117,15 +120,18 @@ def _without(text: str, forms: Sequence[str]) -> str:
     if CUT not in text:
         return text
     # The cut may have gone through a value, and have left a part of it at the edge.
-    pieces = text.split(CUT)
-    for number, piece in enumerate(pieces[:-1]):
-        if letters := _begun(piece, forms):
-            pieces[number] = piece[:-letters] + REDACTED
+    first, *others = text.split(CUT)
     turned = [form[::-1] for form in forms]
-    for number, piece in enumerate(pieces[1:], start=1):
-        if letters := _begun(piece[::-1], turned):
-            pieces[number] = REDACTED + piece[letters:]
-    return CUT.join(pieces)
+    others = [_without_begun(piece[::-1], turned, REDACTED[::-1])[::-1] for piece in others]
+    *before, last = [first, *others]
+    return CUT.join([*(_without_begun(piece, forms, REDACTED) for piece in before), last])
+
+
+def _without_begun(text: str, forms: Sequence[str], redacted: str) -> str:
+    """Return a text without what begins one of the forms at its end, before the newlines that may stand next to a cut."""
+    body = text.rstrip("\n")
+    letters = _begun(body, forms)
+    return body[:-letters] + redacted + text[len(body) :] if letters else text
 
 
 def _begun(text: str, forms: Sequence[str]) -> int:

@@ -10,10 +10,13 @@ import pytest
 
 from reinhardt_tasks import task
 from reinhardt_tasks._compat import InvalidTask
-from reinhardt_tasks.jobs import Job, new_id
-from reinhardt_tasks.redaction import REDACTED, redacted_call, restored_call, shown_call, without_secrets
+from reinhardt_tasks.execution import traceback_text
+from reinhardt_tasks.jobs import Claim, Failed, Job, Succeeded, new_id
+from reinhardt_tasks.redaction import REDACTED, cleaner, redacted_call, restored_call, shown_call, without_secrets
 from reinhardt_tasks.registry import registry
 from reinhardt_tasks.results import fill_result
+from reinhardt_tasks.serialization import REFUSED
+from reinhardt_tasks.worker.outages import REFUSAL_LETTERS, _refusal
 from tests.operations import chores
 
 
@@ -79,7 +82,19 @@ def test_values_of_redacted_arguments_are_taken_out_of_texts() -> None:
     )
     assert without_secrets(job_of(chores.log_in.module_path, "ada", "abc"), "abc ada") == "abc ada"
     assert without_secrets(job_of(chores.add.module_path, "ada-lovelace"), "ada-lovelace") == "ada-lovelace"
-    assert without_secrets(Job(id=new_id(), name="x", payload="damaged", backend="default"), "text") == "text"
+
+
+@pytest.mark.parametrize("payload", ["damaged", f"{REFUSED}signed with another key"])
+def test_where_the_arguments_cannot_be_read_nothing_is_told_that_may_hold_a_redacted_one(payload: str) -> None:
+    def cleaned(name: str, **values: Any) -> str:
+        return cleaner(Job(id=new_id(), name=name, payload=payload, backend="default"), **values)("swordfish")
+
+    assert cleaned(chores.add.module_path) == "swordfish"
+    assert cleaned(chores.log_in.module_path) == cleaned(chores.whisper.module_path) == REDACTED
+    assert cleaned("gone.tasks.none") == cleaned(chores.add.module_path, everything=True) == REDACTED
+    job = Job(id=new_id(), name=chores.log_in.module_path, payload=payload, backend="default")
+    # What is not there is not redacted.
+    assert without_secrets(job, "") == ""
 
 
 @pytest.mark.parametrize(
@@ -91,11 +106,28 @@ def test_values_of_redacted_arguments_are_taken_out_of_texts() -> None:
         ("swo…fis sword …swordfish", f"swo…fis sword …{REDACTED[:0]}swordfish"),
         ("sword-fish…sword", f"{REDACTED}…sword"),
         ("…d-fish…", f"…{REDACTED}…"),
+        # As a traceback's middle is left out.
+        ("x sword-\n… 9 letters left out …\n-fish\ny", f"x {REDACTED}\n… 9 letters left out …\n{REDACTED}\ny"),
     ],
 )
 def test_what_a_cut_has_left_of_a_redacted_value_is_taken_out_too(text: str, seen: str) -> None:
     job = job_of(chores.log_in.module_path, "ada", "sword-fish")
     assert without_secrets(job, text.replace("swordf…", "sword-f…")) == seen
+
+
+@pytest.mark.parametrize("secret", ["sword-fish" * 10_000, "sword\n" * 10_000])
+def test_what_the_limit_of_a_traceback_has_left_of_a_redacted_value_is_taken_out(secret: str) -> None:
+    text = without_secrets(job_of(chores.log_in.module_path, "ada", secret), traceback_text(ValueError(secret)))
+    assert "sword" not in text and text.count(REDACTED) == 2 and " letters left out " in text
+
+
+def test_what_is_cut_of_a_stores_refusal_is_taken_out_too() -> None:
+    job = job_of(chores.log_in.module_path, "ada", "sword-fish" * 1000)
+    outcome = Succeeded(claim=Claim(job=job, token=1, worker="w"))
+    refused = _refusal(outcome, ValueError(f"no room for {'sword-fish' * 1000}"))
+    assert isinstance(refused, Failed)
+    assert len(refused.attempt.traceback) == REFUSAL_LETTERS
+    assert without_secrets(job, refused.attempt.traceback).endswith(f"no room for {REDACTED}…")
 
 
 def test_an_edit_keeps_what_was_not_seen() -> None:

@@ -13,6 +13,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext as _
 
 from .. import spans
+from ..cuts import beginning
 from ..jobs import TaskStatus
 from ..models import STATUSES
 from ..models.workflows import STEP_STATUSES, WORKFLOW_STATUSES
@@ -91,8 +92,7 @@ def pretty(value: Any) -> str:
 
 @register.filter
 def short(text: Any, letters: int = 80) -> str:
-    text = str(text)
-    return text if len(text) <= letters else text[: letters - 1] + "…"
+    return beginning(str(text), letters)
 
 
 @register.filter

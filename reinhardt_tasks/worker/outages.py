@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from ..brokers.base import Broker, WorkerInfo
+from ..cuts import beginning
 from ..exceptions import QueueError
 from ..jobs import Attempt, Claim, Failed, Outcome
 
@@ -23,6 +24,8 @@ REFUSALS = 5
 HANGS = 4.0
 #: The longest pause between two tries, and the pause for outcomes whose part of the store is away; in seconds.
 LONGEST_PAUSE, PART_PAUSE = 10.0, 2.0
+#: Letters that are kept of what a store said when it refused an outcome: it may repeat all of that.
+REFUSAL_LETTERS = 5000
 
 
 class Outages:
@@ -183,6 +186,8 @@ def _refusal(outcome: Outcome, exc: Exception) -> Outcome:
         started_at=outcome.claim.job.started_at,
         finished_at=None,
         exception="reinhardt_tasks.exceptions.BackendError",
-        traceback=f"The store refused the outcome of this task ({type(outcome).__name__}): {exc}"[:5000],
+        traceback=beginning(
+            f"The store refused the outcome of this task ({type(outcome).__name__}): {exc}", REFUSAL_LETTERS
+        ),
     )
     return Failed(claim=outcome.claim, attempt=attempt)

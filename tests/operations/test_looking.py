@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -167,5 +168,6 @@ def test_a_damaged_job_is_shown_all_the_same() -> None:
         id="x", name="", payload="?", backend="default", priority=10_000, result="not JSON", status=TaskStatus.SUCCESS
     )
     shown = view(job)
-    assert shown.as_json()["result"] == "not JSON" and shown.task_priority == 9
+    assert shown.as_json()["result"] == "[redacted]" and shown.task_priority == 9
+    assert view(replace(job, name=chores.add.module_path)).as_json()["result"] == "not JSON"
     assert shown.call.problem and list(shown.timeline) == []

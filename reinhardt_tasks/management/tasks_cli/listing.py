@@ -9,6 +9,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from ... import operations
+from ...cuts import beginning
 from ...jobs import TaskId, TaskStatus
 from ...operations import Store
 from .base import AWAY, OK, Options, Subcommand, chosen_stores, whole
@@ -44,10 +45,10 @@ class List(Subcommand):
                 task.status.value,
                 task.queue if len(stores) == 1 else f"{task.backend}:{task.queue}",
                 task.name,
-                _shortened(task.call.problem or str(task.call)),
+                beginning(task.call.problem or str(task.call), 60),
                 ago(task.enqueued_at),
                 # A success keeps that of an attempt before it, which nobody has to look at.
-                _shortened(task.exception_line) if task.status in _UNSUCCESSFUL else "",
+                beginning(task.exception_line, 60) if task.status in _UNSUCCESSFUL else "",
             )
         out.table(table, _("No task matches."))
         if not listing.tasks and (hint := hint_at_names(query, stores)):
@@ -77,7 +78,3 @@ def _place(after: str | None, stores: list[Store]) -> str | None:
         return str(TaskId(after))
     except ValueError:
         return operations.find_task(after, of=stores)[1].id
-
-
-def _shortened(text: str, letters: int = 60) -> str:
-    return text if len(text) <= letters else f"{text[: letters - 1]}…"
