@@ -19,14 +19,13 @@ from contextvars import ContextVar, Token
 from datetime import UTC, datetime
 from typing import Any
 
+from .cuts import beginning, end
 from .exceptions import TaskCancelled, TaskTimeout
-from .log_lines import AttemptLog, LogLine, encode_log
+from .log_lines import ATTEMPT_LETTERS, AttemptLog, LogLine, encode_log
 from .serialization import storable
 
 #: Letters that are kept of a message (its beginning), of a traceback beneath it (its end), and of a logger's name.
 MESSAGE_LETTERS, TRACEBACK_LETTERS, NAME_LETTERS = 500, 1500, 100
-#: Letters of one attempt's lines together, with so many for what each line has besides.
-ATTEMPT_LETTERS, LINE_LETTERS = 16_000, 30
 
 #: What stops a task from outside, wherever in its thread that is.
 _STOPS = (TaskTimeout, TaskCancelled, KeyboardInterrupt)
@@ -80,8 +79,8 @@ class KeptLines:
         # Whoever stops a task may do so between these two.
         if self._kept is None or not len(self._kept):
             return None
-        lines, dropped = self._kept.within(ATTEMPT_LETTERS)
-        return encode_log(AttemptLog(self._attempt, lines, dropped))
+        lines, dropped = self._kept.lines()
+        return encode_log(AttemptLog(self._attempt, lines, dropped), ATTEMPT_LETTERS)
 
 
 class _Newest:
@@ -97,16 +96,10 @@ class _Newest:
     def add(self, line: LogLine) -> None:
         self._lines.append((next(self._numbers), line))
 
-    def within(self, letters: int) -> tuple[tuple[LogLine, ...], int]:
-        """Return as many of the newest as have so many letters together, one at least, and how many there were before."""
-        newest_first = sorted(self._lines, reverse=True)
-        found: list[LogLine] = []
-        for _, line in newest_first:
-            letters -= len(line.message) + len(line.logger) + LINE_LETTERS
-            if letters < 0 and found:
-                break
-            found.append(line)
-        return tuple(reversed(found)), newest_first[0][0] - len(found)
+    def lines(self) -> tuple[tuple[LogLine, ...], int]:
+        """Return them, oldest first, and how many there were before. There must be one."""
+        found = sorted(self._lines)
+        return tuple(line for _, line in found), found[-1][0] - len(found)
 
 
 _making = threading.Lock()
@@ -124,51 +117,57 @@ def listening() -> Iterator[None]:
 
 
 class _Ears:
-    """Puts the wrapper around `Logger.callHandlers` for the first that listens, and takes it away after the last."""
+    """Puts a wrapper around `Logger.callHandlers` for the first that listens, and takes it away after the last."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._listeners = 0
-        self._wrapped: Any = None
-        self._wrapper: Any = None
+        #: Our wrappers → what each is around. More than the one that hears where somebody else has wrapped an earlier one.
+        self._wrapped: dict[Any, Any] = {}
+        self._hearing: Any = None
 
     def lend(self) -> None:
         with self._lock:
             self._listeners += 1
-            if self._wrapper is None:
-                self._wrapped = logging.Logger.callHandlers
-                self._wrapper = _wrapper_of(self._wrapped)
-                logging.Logger.callHandlers = self._wrapper  # type: ignore[method-assign]
+            if self._listeners == 1:
+                self._wrap()
 
     def give_back(self) -> None:
         with self._lock:
             self._listeners -= 1
-            # Where somebody else has wrapped it since, ours stays beneath: it hears no task, since none runs, and is used again.
-            if not self._listeners and logging.Logger.callHandlers is self._wrapper:
-                logging.Logger.callHandlers = self._wrapped  # type: ignore[method-assign]
-                self._wrapped = self._wrapper = None
+            # Where somebody else has wrapped it since, ours stays beneath.
+            if not self._listeners and logging.Logger.callHandlers in self._wrapped:
+                logging.Logger.callHandlers = self._wrapped.pop(logging.Logger.callHandlers)  # type: ignore[method-assign]
+
+    def _wrap(self) -> None:
+        """Hear by the outermost. Beneath somebody else's may be one of ours, or none, if that was taken away."""
+        if logging.Logger.callHandlers not in self._wrapped:
+            wrapper = self._around(logging.Logger.callHandlers)
+            self._wrapped[wrapper] = logging.Logger.callHandlers
+            logging.Logger.callHandlers = wrapper  # type: ignore[method-assign]
+        self._hearing = logging.Logger.callHandlers
+
+    def _around(self, wrapped: Any) -> Any:
+        def call_handlers(logger: logging.Logger, record: logging.LogRecord) -> None:
+            # Only one of ours hears, however many a record passes.
+            if call_handlers is self._hearing and (lines := _listener.get()) is not None:
+                lines.hear(record)
+            wrapped(logger, record)
+
+        return call_handlers
 
 
 _ears = _Ears()
 
 
-def _wrapper_of(wrapped: Any) -> Any:
-    def call_handlers(self: logging.Logger, record: logging.LogRecord) -> None:
-        if (lines := _listener.get()) is not None:
-            lines.hear(record)
-        wrapped(self, record)
-
-    return call_handlers
-
-
 def _line_of(record: logging.LogRecord, attempt: int) -> LogLine:
-    message = _beginning(record.getMessage(), MESSAGE_LETTERS)
+    message = beginning(record.getMessage(), MESSAGE_LETTERS)
     if isinstance(record.exc_info, tuple) and record.exc_info[1] is not None:
-        message += f"\n{_end(''.join(traceback.format_exception(record.exc_info[1])).rstrip(), TRACEBACK_LETTERS)}"
+        message += f"\n{end(''.join(traceback.format_exception(record.exc_info[1])).rstrip(), TRACEBACK_LETTERS)}"
     return LogLine(
         at=datetime.fromtimestamp(record.created, UTC),
-        level=storable(_beginning(record.levelname, NAME_LETTERS)),
-        logger=storable(_beginning(record.name, NAME_LETTERS)),
+        level=storable(beginning(record.levelname, NAME_LETTERS)),
+        logger=storable(beginning(record.name, NAME_LETTERS)),
         message=storable(message),
         attempt=attempt,
     )
@@ -178,11 +177,3 @@ def _in_place_of(exc: BaseException, attempt: int) -> LogLine:
     """Return a line that says why there is no other."""
     words = f"(This line could not be kept: {type(exc).__module__}.{type(exc).__qualname__})"
     return LogLine(datetime.now(UTC), "WARNING", "reinhardt_tasks", words, attempt)
-
-
-def _beginning(text: str, letters: int) -> str:
-    return text if len(text) <= letters else f"{text[: letters - 1]}…"
-
-
-def _end(text: str, letters: int) -> str:
-    return text if len(text) <= letters else f"…{text[1 - letters :]}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -12,6 +13,11 @@ from .timestamps import from_micros, to_micros
 
 #: Letters of the text that is kept of a task before what its newest attempt adds. A row that is cut through is not read.
 LOG_LETTERS = 100_000
+#: Letters of the text that is kept of one attempt: its newest lines, one at least. Several attempts fit into a task's log.
+ATTEMPT_LETTERS = 20_000
+#: Letters of that which are left for what a row has besides its lines.
+_FRAME_LETTERS = 50
+_encoder = json.JSONEncoder(separators=(",", ":"))
 #: Beyond it lie moments that Python cannot show, which only a hand can have written.
 _LAST = to_micros(datetime(9000, 1, 1, tzinfo=UTC))
 
@@ -37,11 +43,22 @@ class AttemptLog(NamedTuple):
     dropped: int = 0
 
 
-def encode_log(log: AttemptLog) -> str:
-    """Return an attempt's lines as a text that other attempts' can be joined with."""
-    lines = [[to_micros(line.at), line.level, line.logger, line.message] for line in log.lines]
-    # Escaped, so that every database takes it, whatever its character set.
-    return json.dumps([log.attempt, log.dropped, lines], separators=(",", ":")) + "\n"
+def encode_log(log: AttemptLog, most: float = math.inf) -> str:
+    """Return an attempt's lines as a text that other attempts' can be joined with.
+
+    It has at most so many letters, without the oldest lines where they are too many; the newest one is always kept.
+    """
+    rows: list[str] = []
+    left = most - _FRAME_LETTERS
+    for line in reversed(log.lines):
+        # Escaped, so that every database takes it, whatever its character set.
+        row = _encoder.encode([to_micros(line.at), line.level, line.logger, line.message])
+        left -= len(row) + 1
+        if left < 0 and rows:
+            break
+        rows.append(row)
+    dropped = log.dropped + len(log.lines) - len(rows)
+    return f"[{log.attempt},{dropped},[{','.join(reversed(rows))}]]\n"
 
 
 def joined_log(before: str | None, more: str | None) -> str | None:

@@ -17,8 +17,8 @@ from reinhardt_tasks._compat import task_finished
 from reinhardt_tasks.brokers.memory import MemoryBroker
 from reinhardt_tasks.exceptions import Retry, TaskTimeout
 from reinhardt_tasks.jobs import Job, TaskStatus
-from reinhardt_tasks.log_capture import ATTEMPT_LETTERS, MESSAGE_LETTERS, TRACEBACK_LETTERS, KeptLines, listening
-from reinhardt_tasks.log_lines import AttemptLog, decode_log
+from reinhardt_tasks.log_capture import MESSAGE_LETTERS, TRACEBACK_LETTERS, KeptLines, listening
+from reinhardt_tasks.log_lines import ATTEMPT_LETTERS, AttemptLog, decode_log
 from reinhardt_tasks.options import BackendOptions
 from reinhardt_tasks.tasks import task
 
@@ -231,6 +231,43 @@ def test_long_lines_are_cut_and_all_together_are_bounded(broker: MemoryBroker) -
     assert log.dropped == 90 - len(log.lines) > 0
 
 
+@pytest.mark.parametrize("letter", ["あ", "\N{PILE OF POO}", "\n"])
+def test_what_is_bounded_is_the_text_as_it_is_stored(broker: MemoryBroker, letter: str) -> None:
+    _tries.clear()
+    job = enqueued(broker, fail_twice_at_length, letter * MESSAGE_LETTERS)
+    run_all(broker)
+    assert [log.attempt for log in logs(broker, job)] == [1, 2, 3]
+    for log, row in zip(logs(broker, job), str(stored(broker, job).log).splitlines(keepends=True), strict=True):
+        assert ATTEMPT_LETTERS / 2 < len(row) <= ATTEMPT_LETTERS
+        assert log.dropped == 90 - len(log.lines) > 0
+
+
+@task(max_attempts=3)
+def fail_twice_at_length(words: str) -> None:
+    for _ in range(90):
+        logger.info("%s", words)
+    _tries.append(words)
+    if len(_tries) < 3:
+        raise ValueError
+
+
+def test_a_line_that_is_longer_than_that_is_kept(broker: MemoryBroker) -> None:
+    job = enqueued(broker, log_an_exception_at_length)
+    run_all(broker)
+    (log,) = logs(broker, job)
+    assert (len(log.lines), log.dropped) == (1, 1)
+    assert len(stored(broker, job).log or "") > ATTEMPT_LETTERS
+
+
+@task
+def log_an_exception_at_length() -> None:
+    logger.info("before")
+    try:
+        raise ValueError("\N{PILE OF POO}" * 5000)
+    except ValueError:
+        logger.exception("\N{PILE OF POO}" * 5000)
+
+
 @task
 def log_an_exception() -> None:
     try:
@@ -380,6 +417,15 @@ def test_somebody_else_may_wrap_it_meanwhile(broker: MemoryBroker) -> None:
     # As they would undo it.
     with listening():
         logging.Logger.callHandlers = ours  # type: ignore[method-assign]
+    assert logging.Logger.callHandlers is call_handlers_before
+
+
+def test_it_listens_again_when_somebody_has_put_back_what_was_before_it(broker: MemoryBroker) -> None:
+    with listening():
+        logging.Logger.callHandlers = call_handlers_before  # type: ignore[method-assign]
+    job = enqueued(broker, say, "it")
+    run_all(broker)
+    assert messages(broker, job) == ["said it"]
     assert logging.Logger.callHandlers is call_handlers_before
 
 
