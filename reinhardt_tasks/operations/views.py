@@ -30,6 +30,8 @@ class AttemptView:
     exception: str = ""
     traceback: str = ""
     lost: bool = False
+    #: It came to its end, and was cancelled all the same.
+    cancelled: bool = False
     #: What it has logged, oldest first, and how many lines before these were dropped.
     log: Sequence[LogLine] = ()
     dropped: int = 0
@@ -180,32 +182,51 @@ class TaskView:
     def attempts(self) -> Sequence[AttemptView]:
         """All attempts in their order, with the one that runs or succeeded."""
         job = self._job
-        found = [
-            AttemptView(
-                number=number,
-                worker=attempt.worker,
-                started_at=attempt.started_at,
-                finished_at=attempt.finished_at,
-                exception=attempt.exception,
-                traceback=self._cleaned(attempt.traceback),
-                lost=attempt.lost,
-                **self._logged(number),
-            )
-            for number, attempt in enumerate(job.history, start=1)
-        ]
-        last = self._logged(len(found) + 1)
-        # One that came to its end and was cancelled all the same is told by its lines alone.
-        if job.status in (TaskStatus.RUNNING, TaskStatus.SUCCESS) or last:
+        found: list[AttemptView] = []
+        for number, attempt in enumerate(job.history, start=1):
+            logs = self._logs_of(number)
+            own = logs.pop() if logs else None
+            found += map(self._cancelled, logs)
             found.append(
                 AttemptView(
-                    number=len(found) + 1,
-                    worker=job.worker or "",
-                    started_at=job.started_at,
-                    finished_at=job.finished_at,
-                    **last,
+                    number=number,
+                    worker=attempt.worker,
+                    started_at=attempt.started_at,
+                    finished_at=attempt.finished_at,
+                    exception=attempt.exception,
+                    traceback=self._cleaned(attempt.traceback),
+                    lost=attempt.lost,
+                    **self._logged(own),
                 )
             )
+        return found + self._attempts_beyond_history(len(job.history) + 1)
+
+    def _attempts_beyond_history(self, number: int) -> list[AttemptView]:
+        job, logs = self._job, self._logs_of(number)
+        is_cancelled = job.status not in (TaskStatus.RUNNING, TaskStatus.SUCCESS)
+        # The lines of one that runs come with its end: whatever is there already is another's.
+        own = logs.pop() if logs and job.status is not TaskStatus.RUNNING else None
+        found = list(map(self._cancelled, logs))
+        if own is not None or not is_cancelled:
+            last = AttemptView(
+                number=number,
+                worker=job.worker or "",
+                started_at=job.started_at,
+                finished_at=job.finished_at,
+                cancelled=is_cancelled,
+                **self._logged(own),
+            )
+            found.append(last)
         return found
+
+    def _cancelled(self, log: AttemptLog) -> AttemptView:
+        """Return what is known of an attempt that came to its end, was cancelled all the same, and was followed by others.
+
+        History does not have it, and so the next one has its number again: it is told by its lines alone.
+        """
+        return AttemptView(
+            number=log.attempt, worker="", started_at=None, finished_at=None, cancelled=True, **self._logged(log)
+        )
 
     @property
     def exception_line(self) -> str:
@@ -222,10 +243,16 @@ class TaskView:
         """How many lines were dropped, since there were too many."""
         return sum(attempt.dropped for attempt in self.attempts)
 
-    def _logged(self, number: int) -> dict[str, Any]:
-        its_own = [log for log in self._logs if log.attempt == number]
-        lines = [line._replace(message=self._cleaned(line.message)) for log in its_own for line in log.lines]
-        return {"log": lines, "dropped": sum(log.dropped for log in its_own)} if its_own else {}
+    def _logs_of(self, number: int) -> list[AttemptLog]:
+        """Return what attempts of this number have logged, oldest first; all but the last of them were cancelled."""
+        return [log for log in self._logs if log.attempt == number]
+
+    def _logged(self, log: AttemptLog | None) -> dict[str, Any]:
+        if log is None:
+            return {}
+        clean = self._cleaned
+        lines = [line._replace(logger=clean(line.logger), message=clean(line.message)) for line in log.lines]
+        return {"log": lines, "dropped": log.dropped}
 
     @cached_property
     def _logs(self) -> Sequence[AttemptLog]:
@@ -287,6 +314,7 @@ class TaskView:
                     "exception": attempt.exception or None,
                     "traceback": attempt.traceback or None,
                     "lost": attempt.lost,
+                    "cancelled": attempt.cancelled,
                 }
                 for attempt in self.attempts
             ],

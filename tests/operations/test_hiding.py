@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from reinhardt_tasks.jobs import Failed, Progress, Succeeded, TaskStatus
+import json
+from dataclasses import replace
+
+from reinhardt_tasks import LogLine
+from reinhardt_tasks.jobs import Failed, Progress, Retrying, Succeeded, TaskStatus
+from reinhardt_tasks.log_lines import AttemptLog, encode_log
 from reinhardt_tasks.operations import RETRY, Store, act_on_group, view
 from reinhardt_tasks.operations.views import log_as_json
 
@@ -34,6 +39,36 @@ def test_without_arguments_no_result_is_told(store: Store) -> None:
     store.broker.settle([Succeeded(claim=one, result=SECRET)])
     job = store.broker.get([one.job.id])[one.job.id]
     assert view(job, with_arguments=False).result is None and view(job).result == SECRET
+
+
+def test_of_a_task_whose_arguments_cannot_be_read_nothing_is_told_that_may_be_made_of_them(store: Store) -> None:
+    for chore in (chores.log_in, chores.add):
+        chore.using(queue_name="default").enqueue("ada", SECRET)
+        one = claim(store)
+        store.broker.annotate(one, {}, Progress(1, 2, f"at {SECRET}"))
+        log = logged(one, f"in {SECRET}")
+        store.broker.settle([Retrying(claim=one, attempt=attempt(one, traceback=f"ValueError: {SECRET}"), log=log)])
+        again = claim(store)
+        store.broker.settle([Succeeded(claim=again, result=json.dumps(SECRET), log=logged(again, f"in {SECRET}"))])
+        job = replace(store.broker.get([one.job.id])[one.job.id], payload="damaged")
+        for with_arguments in (True, False):
+            seen = view(job, with_arguments=with_arguments)
+            is_told = chore is chores.add and with_arguments
+            assert seen.progress is not None and (SECRET in str(seen.progress.message)) == is_told
+            assert (SECRET in str(seen.as_json())) == (SECRET in str(log_as_json(seen))) == is_told
+        hidden = view(job, with_arguments=False)
+        assert [line.message for line in hidden.log] == ["[redacted]"] * 2
+        assert (hidden.attempts[0].exception_line, hidden.progress) == ("[redacted]", (1, 2))
+
+
+def test_a_loggers_name_tells_no_argument_either(store: Store) -> None:
+    chores.log_in.using(queue_name="default").enqueue("ada", SECRET)
+    one = claim(store)
+    assert one.job.started_at is not None
+    line = LogLine(one.job.started_at, "INFO", f"shop.{SECRET}", "hello")
+    store.broker.settle([Succeeded(claim=one, log=encode_log(AttemptLog(1, (line,))))])
+    (seen,) = view(store.broker.get([one.job.id])[one.job.id]).log
+    assert seen.logger == "shop.[redacted]"
 
 
 def test_a_group_is_acted_on_as_a_whole_and_no_other(store: Store) -> None:

@@ -11,11 +11,11 @@ import pytest
 
 from reinhardt_tasks import operations
 from reinhardt_tasks.exceptions import OperationRefused
-from reinhardt_tasks.jobs import Job, TaskStatus, new_id
+from reinhardt_tasks.jobs import Job, Retrying, Succeeded, TaskStatus, new_id
 from reinhardt_tasks.operations import Query, Store, alerts, failures, find_task, list_tasks, overview, throughput, view
 
 from . import chores
-from .stores import claim, fail, put_off, succeed, worker
+from .stores import attempt, claim, fail, logged, put_off, succeed, worker
 
 
 @pytest.fixture
@@ -171,3 +171,28 @@ def test_a_damaged_job_is_shown_all_the_same() -> None:
     assert shown.as_json()["result"] == "[redacted]" and shown.task_priority == 9
     assert view(replace(job, name=chores.add.module_path)).as_json()["result"] == "not JSON"
     assert shown.call.problem and list(shown.timeline) == []
+
+
+def test_a_success_that_was_cancelled_has_its_own_entry_when_the_task_was_retried(store: Store) -> None:
+    chores.add.using(max_attempts=3).enqueue(1)
+    one = claim(store)
+    store.broker.cancel([one.job.id])
+    store.broker.settle([Succeeded(claim=one, log=logged(one, "cancelled"))])
+
+    def seen() -> list[tuple[int, bool, str, list[str]]]:
+        found = view(store.broker.get([one.job.id])[one.job.id])
+        assert len(found.log) == sum(len(attempt.log) for attempt in found.attempts)
+        return [(a.number, a.cancelled, a.exception, [line.message for line in a.log]) for a in found.attempts]
+
+    first = (1, True, "", ["cancelled"])
+    assert seen() == [first]
+    assert store.broker.retry([one.job.id]) == [one.job.id]
+    assert seen() == [first]
+    two = claim(store)
+    # A running attempt has no lines yet.
+    assert seen() == [first, (1, False, "", [])]
+    store.broker.settle([Retrying(claim=two, attempt=attempt(two), log=logged(two, "failed"))])
+    assert seen() == [first, (1, False, "builtins.ValueError", ["failed"])]
+    three = claim(store)
+    store.broker.settle([Succeeded(claim=three, log=logged(three, "done"))])
+    assert seen() == [first, (1, False, "builtins.ValueError", ["failed"]), (2, False, "", ["done"])]
