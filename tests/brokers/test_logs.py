@@ -11,6 +11,7 @@ from django.test.utils import CaptureQueriesContext
 
 from reinhardt_tasks.brokers.base import Query
 from reinhardt_tasks.brokers.database import DatabaseBroker
+from reinhardt_tasks.brokers.database.outcomes import LETTERS
 from reinhardt_tasks.jobs import Claim, Failed, Outcome, Retrying, Succeeded
 
 from .promises.base import attempt_of, claimed, new_job, new_worker, signed_in, stored_job
@@ -97,3 +98,19 @@ def test_on_redis_logs_take_no_call_more_and_neither_claims_nor_lists_carry_them
     broker.leave(lost)
     (rescued,) = broker.rescue(1, signed_in(broker))
     assert rescued.job.failures == 2 and rescued.job.log is None
+
+
+def test_a_statement_is_bounded_by_letters_and_ordinary_outcomes_take_one(database: DatabaseBroker) -> None:
+    worker = signed_in(database)
+    lost, numbers = [], []
+    for letters in (10, LETTERS // 2 - 100, LETTERS):
+        database.enqueue([new_job() for _ in range(4)])
+        claims = database.claim(None, 4, worker)
+        some = [Succeeded(claim=claim, log=f"{claim.job.id}{'x' * letters}") for claim in claims]
+        sent = statements(database, lambda some=some: lost.extend(database.settle(some)))
+        numbers.append(len([sql for sql in sent if "log" in sql and "UPDATE" in sql.upper()]))
+        assert all(len(sql) < 2 * LETTERS for sql in sent)
+        for claim in claims:
+            assert str(stored_job(database, claim).log).startswith(claim.job.id)
+        database.delete([claim.job.id for claim in claims])
+    assert (numbers, lost) == ([1, 2, 4], [])

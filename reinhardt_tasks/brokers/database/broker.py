@@ -122,10 +122,11 @@ class DatabaseBroker(Broker):
     def settle(self, outcomes_: Sequence[Outcome]) -> list[Claim]:
         if not outcomes_:
             return []
-        together = len(outcomes_) > outcomes.ROWS or any(
+        groups = outcomes.groups_of(outcomes_, self._dialect)
+        together = len(groups) > 1 or any(
             isinstance(o, Succeeded) and o.then or o.claim.job.once_until for o in outcomes_
         )
-        lost = self._run(lambda cursor: self._settle(cursor, outcomes_), together=together)
+        lost = self._run(lambda cursor: self._settle(cursor, groups), together=together)
         self._attend((), outcomes_, None, Room.of(0), None)
         self._tell_of(outcomes_)
         return lost
@@ -138,10 +139,11 @@ class DatabaseBroker(Broker):
             return self.settle(outcomes_), self.claim(queues, room, worker)
         self._sign_in(worker)
 
+        groups = outcomes.groups_of(outcomes_, self._dialect)
         heeds = not self.session.is_in_transaction
 
         def both(cursor: Any) -> tuple[list[Claim], list[Claim]]:
-            return self._settle(cursor, outcomes_), self._claim(cursor, queues, room, worker, heeds=heeds)
+            return self._settle(cursor, groups), self._claim(cursor, queues, room, worker, heeds=heeds)
 
         lost, claims = self._run(both, together=True)
         claims += self._attend(claims, outcomes_, queues, room.beside(claims), worker)
@@ -396,16 +398,14 @@ class DatabaseBroker(Broker):
         more = self._run(lambda cursor: self._claim(cursor, queues, room, worker), together=queues is None)
         return more + self._attend(more, (), queues, room.beside(more), worker) if more else []
 
-    def _settle(self, cursor: Any, given: Sequence[Outcome]) -> list[Claim]:
+    def _settle(self, cursor: Any, groups: Sequence[outcomes.Group]) -> list[Claim]:
         lost: list[Claim] = []
-        for start in range(0, len(given), outcomes.ROWS):
-            some = given[start : start + outcomes.ROWS]
-            rows = [outcomes.row_of(outcome, self._dialect) for outcome in some]
-            written = self._dialect.settle(cursor, rows)
-            if ended := [outcome.claim.job.id for outcome in some if outcome.claim.job.once_until is not None]:
+        for group in groups:
+            written = self._dialect.settle(cursor, [row for _, row in group])
+            if ended := [outcome.claim.job.id for outcome, _ in group if outcome.claim.job.once_until is not None]:
                 once.free_keys(cursor, self._dialect, ended)
             followers: list[Job] = []
-            for outcome, row in zip(some, rows, strict=True):
+            for outcome, row in group:
                 status = written.pop(str(row[0]), None)
                 if status is None:
                     lost.append(outcome.claim)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -13,8 +14,28 @@ from ...serialization import encode_history
 if TYPE_CHECKING:
     from .dialects import Dialect
 
-#: Outcomes in one statement.
-ROWS = 500
+#: Outcomes in one statement, and letters of their results, histories and logs together: MariaDB and MySQL refuse a statement
+#: of more than `max_allowed_packet`, 16 MB by default, and a letter may take four bytes.
+ROWS, LETTERS = 500, 3_000_000
+
+#: Outcomes with their rows, for one statement.
+Group = list[tuple[Outcome, list[Any]]]
+
+
+def groups_of(outcomes: Sequence[Outcome], dialect: Dialect) -> list[Group]:
+    """Return outcomes with their rows in groups that one statement takes; one that is too long for any stands alone."""
+    groups: list[Group] = []
+    left = 0
+    for outcome in outcomes:
+        row = row_of(outcome, dialect)
+        _, _, _, result, history, _, _, log = row
+        letters = sum(len(text) for text in (result, history, log) if text is not None)
+        left -= letters
+        if not groups or left < 0 or len(groups[-1]) == ROWS:
+            groups.append([])
+            left = LETTERS - letters
+        groups[-1].append((outcome, row))
+    return groups
 
 
 def row_of(outcome: Outcome, dialect: Dialect) -> list[Any]:
