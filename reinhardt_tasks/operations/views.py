@@ -11,6 +11,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from ..exceptions import TaskCancelled
 from ..gates import Limit
 from ..jobs import Job, Progress, TaskPriority, TaskStatus
 from ..log_lines import AttemptLog, LogLine, decode_log
@@ -270,8 +271,10 @@ class TaskView:
             if attempt.started_at is not None:
                 events.append(Event(at=attempt.started_at, what=_("started"), detail=attempt.worker))
             if attempt.exception and attempt.finished_at is not None:
-                what = _("worker lost") if attempt.lost else _("failed")
-                events.append(Event(at=attempt.finished_at, what=what, detail=attempt.exception))
+                events.append(Event(at=attempt.finished_at, what=_end_of(attempt), detail=attempt.exception))
+        if self.status is TaskStatus.CANCELLED and self.attempts and self.attempts[-1].exception == _CANCELLED:
+            # It ended the task, which tells of it once.
+            events.pop()
         if self.finished_at is not None:
             events.append(Event(at=self.finished_at, what=_ENDS[self.status]()))
         elif self.status.is_waiting and self.due_at is not None:
@@ -352,6 +355,15 @@ def _value(text: str | None) -> Any:
     except ValueError:
         return text
 
+
+def _end_of(attempt: AttemptView) -> str:
+    if attempt.lost:
+        return _("worker lost")
+    return _("cancelled") if attempt.exception == _CANCELLED else _("failed")
+
+
+#: What an attempt keeps that somebody has cancelled while it ran.
+_CANCELLED = f"{TaskCancelled.__module__}.{TaskCancelled.__qualname__}"
 
 #: Functions, since the language is that of whoever looks.
 _ENDS = {

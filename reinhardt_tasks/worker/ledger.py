@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from ..brokers.base import Broker, WorkerInfo
 from ..exceptions import PartlySettled, QueueError
-from ..jobs import Claim, Outcome, Released, Retrying, Succeeded
+from ..jobs import Cancelled, Claim, Outcome, Released, Retrying, Succeeded
 from .outages import Outages
 from .tally import Tally
 
@@ -24,7 +24,7 @@ class Ledger:
         self.held: dict[str, Claim] = {}
         #: Outcomes that are to be recorded with the next ones.
         self.ended: list[Outcome] = []
-        self.succeeded = self.failed = self.retried = 0
+        self.succeeded = self.failed = self.cancelled = self.retried = 0
         self._broker = broker
         self._lock = lock
         self._tally = tally
@@ -145,6 +145,8 @@ class Ledger:
                 self.retried += 1
             case Released():
                 pass
+            case Cancelled():
+                self.cancelled += 1
             case _:
                 self.failed += 1
 

@@ -142,8 +142,13 @@ class Worker:
 
     @property
     def failed(self) -> int:
-        """Tasks that ended here and were recorded as failed for good, or as cancelled."""
+        """Tasks that ended here and were recorded as failed for good."""
         return self._ledger.failed
+
+    @property
+    def cancelled(self) -> int:
+        """Tasks that ended here since somebody cancelled them."""
+        return self._ledger.cancelled
 
     @property
     def retried(self) -> int:

@@ -48,7 +48,7 @@ def test_burst_runs_what_is_ready_and_leaves(setting: dict[str, Any], lines: Pat
         each.refresh()
     assert (result.return_value, later.return_value) == ("one", "two")
     assert failing.state is TaskStatus.FAILURE
-    assert "Stopped: 2 succeeded, 1 failed, 0 to be tried again." in printed
+    assert "Stopped: 2 succeeded, 1 failed, 0 cancelled, 0 to be tried again." in printed
     assert f"id={result.id} path=tests.tasks.note succeeded" in logged
     assert f"id={failing.id}" in logged
     assert "ValueError: no such thing" in logged

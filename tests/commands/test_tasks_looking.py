@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from reinhardt_tasks.brokers.base import Query
-from reinhardt_tasks.jobs import Failed, Job, Progress, Retrying, Succeeded, new_id
+from reinhardt_tasks.jobs import Cancelled, Failed, Job, Progress, Retrying, Succeeded, new_id
 from reinhardt_tasks.operations import Store
 from reinhardt_tasks.redaction import REDACTED
 from tests.operations import chores
@@ -153,6 +153,31 @@ def test_the_list_shows_no_exception_beside_a_success(store: Store) -> None:
     assert "SUCCESS" in out and "ValueError" not in out
 
 
+def test_nothing_is_said_to_be_there_or_not_where_a_store_is_away(closed_port: int, settings: Any) -> None:
+    options = {"URL": f"redis://127.0.0.1:{closed_port}/0"}
+    settings.TASKS = {"default": {"BACKEND": "reinhardt_tasks.backends.RedisBackend", "OPTIONS": options}}
+    for words in (["list"], ["list", "--name", "ad"], ["workers"], ["failures"]):
+        code, out, err = told(*words)
+        assert (code, out) == (3, ""), words
+        assert err.startswith("default is away: ") and err.count("\n") == 1, words
+
+
+def test_a_task_that_was_cancelled_while_it_ran_says_so_once(store: Store) -> None:
+    id_ = chores.add.enqueue(1).id
+    one = claim(store)
+    store.broker.cancel([id_])
+    assert "RUNNING, to be cancelled" in told("show", id_)[1]
+    its = attempt(one, exception="reinhardt_tasks.exceptions.TaskCancelled")
+    assert store.broker.settle([Cancelled(claim=one, attempt=its)]) == []
+    assert "to be cancelled" not in told("show", id_)[1]
+    assert [event["what"] for event in data("show", id_)["timeline"]] == ["enqueued", "started", "cancelled"]
+    # What it went through stands, also when it runs again.
+    store.broker.retry([id_])
+    succeed(store)
+    happened = [event["what"] for event in data("show", id_)["timeline"]]
+    assert happened == ["enqueued", "started", "cancelled", "started", "succeeded"]
+
+
 def test_each_filter_narrows_the_list(store: Store) -> None:
     by = worker()
     one = chores.add.enqueue(1).id
@@ -181,6 +206,8 @@ def test_a_name_or_a_queue_that_is_nearly_one_is_hinted_at(database_store: Store
     assert (
         err == "No task is registered as 'tests.operations.chores.ad' (did you mean 'tests.operations.chores.add'?).\n"
     )
+    assert "2h (ago)" in told("list", "--since", "garbage")[2]
+    assert "2h (from now)" in told("change", "--all", "--at", "garbage")[2]
     assert "(did you mean 'emails'?)" in told("list", "--queue", "emial")[2]
     assert "did you mean 'pending'?" in told("list", "--status", "pendign")[2]
     code, _, err = told("list", "--backend", "defualt")

@@ -230,11 +230,12 @@ def test_the_time_of_a_task_begins_when_it_begins(broker: MemoryBroker) -> None:
 
 @pytest.mark.parametrize("endless", [run_on, run_on_later], ids=FUNCTION_AND_COROUTINE)
 def test_a_running_task_is_cancelled(broker: MemoryBroker, endless: Any) -> None:
-    with working(broker, ONCE):
+    with working(broker, ONCE) as worker:
         job = enqueued(broker, endless)
         began()
         assert broker.cancel([job.id]) == [job.id]
         (done,) = ended(broker, job)
+    assert (worker.succeeded, worker.failed, worker.cancelled) == (0, 0, 1)
     assert stage.log == ["began", "stopped"]
     assert done.status is TaskStatus.CANCELLED
     assert done.history[0].exception == "reinhardt_tasks.exceptions.TaskCancelled"

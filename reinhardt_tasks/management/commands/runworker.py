@@ -260,8 +260,13 @@ class Command(SpokenCommand):
     def _farewell(self, worker: Worker, verbosity: int) -> None:
         if verbosity > 0:
             self.stdout.write(
-                _("Stopped: {succeeded} succeeded, {failed} failed, {retried} to be tried again.").format(
-                    succeeded=worker.succeeded, failed=worker.failed, retried=worker.retried
+                _(
+                    "Stopped: {succeeded} succeeded, {failed} failed, {cancelled} cancelled, {retried} to be tried again."
+                ).format(
+                    succeeded=worker.succeeded,
+                    failed=worker.failed,
+                    cancelled=worker.cancelled,
+                    retried=worker.retried,
                 )
             )
 

@@ -50,8 +50,9 @@ class List(Subcommand):
                 # A success keeps that of an attempt before it, which nobody has to look at.
                 beginning(task.exception_line, 60) if task.status in _UNSUCCESSFUL else "",
             )
-        out.table(table, _("No task matches."))
-        if not listing.tasks and (hint := hint_at_names(query, stores)):
+        # What a store that is away has, nobody knows.
+        out.table(table, "" if listing.away else _("No task matches."))
+        if not listing.tasks and not listing.away and (hint := hint_at_names(query, stores)):
             out.warn(hint)
         if listing.is_cut:
             out.warn(_("Only a part of the tasks was looked at: there may be older ones that match."))

@@ -48,7 +48,7 @@ class Workers(Subcommand):
                 age(worker.beat_age),
                 "" if worker.is_alive else _("lost"),
             )
-        out.table(table, _("There are no workers."))
+        out.table(table, "" if found.away else _("There are no workers."))
         out.data({"workers": [_json(asdict(worker)) for worker in found.workers], "away": dict(found.away)})
         return told_of_away(out, dict(found.away))
 
@@ -75,7 +75,7 @@ class Failures(Subcommand):
             table.add(
                 group.count, group.name, group.message or group.exception, group.place, ago(group.last_at), group.id
             )
-        out.table(table, _("Nothing failed."))
+        out.table(table, "" if found.away else _("Nothing failed."))
         if found.is_cut:
             out.warn(
                 _("The newest {number} failed tasks were looked at; there are older ones.").format(

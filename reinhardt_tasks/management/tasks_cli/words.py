@@ -35,6 +35,15 @@ def span(text: str) -> timedelta:
 
 def moment(text: str) -> datetime:
     """Read a moment: a span before now, or a date and time (of the project's time zone where it names none)."""
+    return _moment(text, -1, _("must be a moment, as in 2h (ago), 7d or 2026-01-31T08:00, not {text}"))
+
+
+def moment_to_come(text: str) -> datetime:
+    """Read a moment: a span from now on, or a date and time."""
+    return _moment(text, 1, _("must be a moment, as in 2h (from now), 7d or 2026-01-31T08:00, not {text}"))
+
+
+def _moment(text: str, sign: int, problem: str) -> datetime:
     try:
         at = parse_datetime(text)
     except ValueError as exc:
@@ -42,18 +51,9 @@ def moment(text: str) -> datetime:
     if at is not None:
         return at if timezone.is_aware(at) else timezone.make_aware(at)
     try:
-        return timezone.now() - span(text)
+        return timezone.now() + sign * span(text)
     except (argparse.ArgumentTypeError, OverflowError):
-        raise argparse.ArgumentTypeError(
-            _("must be a moment, as in 2h (ago), 7d or 2026-01-31T08:00, not {text}").format(text=repr(text))
-        ) from None
-
-
-def moment_to_come(text: str) -> datetime:
-    """Read a moment: a span from now on, or a date and time."""
-    if _SPAN.fullmatch(text.strip()):
-        return timezone.now() + span(text)
-    return moment(text)
+        raise argparse.ArgumentTypeError(problem.format(text=repr(text))) from None
 
 
 def status(text: str) -> TaskStatus:
