@@ -119,7 +119,7 @@ class Task(CoreTask, Generic[P, R]):  # type: ignore[misc, unused-ignore]
             raise InvalidTask(
                 f"Task {_place(self.func)}: debounce keeps one waiting task for each key by itself: leave unique out."
             )
-        CoreTask.__post_init__(self)
+        _check_as_django_does(self)
         registry.register(self)
         for alias in self.aliases:
             registry.register(self, alias)
@@ -315,8 +315,18 @@ def check_call(task: CoreTask, args: Sequence[Any], kwargs: Mapping[str, Any]) -
     try:
         signature.bind(*args, **kwargs)
     except TypeError as exc:
-        words = _("{task}{signature} cannot be called with what was enqueued: {reason}.")
-        raise TypeError(words.format(task=task.module_path, signature=signature, reason=exc)) from None
+        words = _("{task}{signature} cannot be called with these arguments: {reason}.")
+        # Python tells of one problem only; that an argument is missing is often that another is misspelt.
+        unknown = [name for name in _unknown(signature, kwargs) if repr(name) not in str(exc)]
+        more = " " + _("It has no {names}.").format(names=", ".join(map(repr, unknown))) if unknown else ""
+        raise TypeError(words.format(task=task.module_path, signature=signature, reason=exc) + more) from None
+
+
+def _unknown(signature: inspect.Signature, kwargs: Mapping[str, Any]) -> list[str]:
+    parameters = signature.parameters.values()
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return []
+    return [name for name in kwargs if name not in signature.parameters]
 
 
 @functools.cache
@@ -460,22 +470,28 @@ def task(function: Any = None, /, **options: Any) -> Any:
         raise TypeError(f"@task has no option {name!r}.{hint}")
 
     def decorate(func: Callable[..., Any]) -> Task[Any, Any]:
-        _check_backend(options.get("backend", DEFAULT_TASK_BACKEND_ALIAS))
         return Task(func=func, **{**options, "metadata": dict(options.get("metadata") or {})})
 
     return decorate if function is None else decorate(function)
 
 
-def _check_backend(alias: str) -> None:
+def _check_as_django_does(task: Task[Any, Any]) -> None:
     try:
-        task_backends[alias]
+        CoreTask.__post_init__(task)
     except InvalidTaskBackend as exc:
-        known = list(task_backends.settings)
-        if alias in known:
+        if task.backend in task_backends.settings:
             raise
-        near = difflib.get_close_matches(alias, known, n=1)
-        hint = f"Did you mean {near[0]!r}?" if near else f"It has {', '.join(map(repr, known))}."
-        raise InvalidTaskBackend(f"TASKS has no backend {alias!r}. {hint}") from exc
+        raise InvalidTaskBackend(_no_backend(task.backend)) from exc
+
+
+def _no_backend(alias: str) -> str:
+    known = list(task_backends.settings)
+    if not known:
+        example = "TASKS = {'default': {'BACKEND': 'reinhardt_tasks.backends.DatabaseBackend'}}"
+        return f"TASKS has no backend {alias!r}: it is empty. Write {example} in your settings."
+    near = difflib.get_close_matches(alias, known, n=1)
+    hint = f"Did you mean {near[0]!r}?" if near else f"It has {', '.join(map(repr, known))}."
+    return f"TASKS has no backend {alias!r}. {hint}"
 
 
 if TYPE_CHECKING:

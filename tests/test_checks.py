@@ -241,7 +241,7 @@ NIGHTLY = {"task": "tests.tasks.note", "schedule": "0 3 * * *", "args": ["a", "b
             "is not there (did you mean 'tests.tasks.note'?)",
             "function",
         ),
-        ("E033", {**NIGHTLY, "args": []}, "cannot be called with what was enqueued", "args and kwargs"),
+        ("E033", {**NIGHTLY, "args": []}, "cannot be called with these arguments", "args and kwargs"),
         ("E034", {**NIGHTLY, "backend": "defualt"}, "TASKS lacks (did you mean 'default'?)", "one of TASKS"),
         ("E034", {**NIGHTLY, "queue_name": "emials"}, "['QUEUES'] (did you mean 'emails'?)", "Add it"),
     ],

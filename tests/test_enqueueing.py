@@ -76,9 +76,13 @@ def test_of_many_calls_one_that_cannot_be_stored_leaves_nothing_behind() -> None
 @pytest.mark.parametrize(("args", "kwargs"), [((), {}), ((1, 2), {}), ((1,), {"b": 2}), ((1,), {"a": 2})])
 def test_arguments_that_do_not_fit_are_refused_at_the_door(args: Any, kwargs: Any) -> None:
     with pytest.raises(
-        TypeError, match=r"tests\.doors_without_store\.double\(a: .*\) .* cannot be called with what was enqueued"
+        TypeError, match=r"tests\.doors_without_store\.double\(a: .*\) .* cannot be called with these arguments"
     ):
         double.enqueue(*args, **kwargs)
+    with pytest.raises(TypeError, match=r"missing a required argument: 'a'\. It has no 'aa', 'c'\.$"):
+        double.enqueue(aa=1, c=2)
+    with pytest.raises(TypeError, match=r"unexpected keyword argument 'c'\.$"):
+        double.enqueue(1, c=2)
     with pytest.raises(TypeError, match="cannot be called with"):
         double.enqueue_many([((1,), {}), (args, kwargs)])
     assert enqueued() == []

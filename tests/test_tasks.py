@@ -270,8 +270,14 @@ def test_a_copy_is_checked_like_its_original() -> None:
     for changes in ({"priority": 101}, {"queue_name": "emial"}):
         with pytest.raises(InvalidTask):
             double.using(**changes)
-    with pytest.raises(InvalidTaskBackend):
-        double.using(backend="nowhere")
+    with pytest.raises(InvalidTaskBackend, match=r"TASKS has no backend 'defualt'\. Did you mean 'default'\?"):
+        double.using(backend="defualt")
+
+
+def test_settings_without_any_backend_are_told_what_to_have(settings: Any) -> None:
+    settings.TASKS = {}
+    with pytest.raises(InvalidTaskBackend, match=r"it is empty\. Write TASKS = \{'default'"):
+        double.using(priority=1)
 
 
 # Pickling and copying

@@ -303,7 +303,7 @@ def test_a_broken_schedule_is_left_to_others_for_a_minute_then_switched_off_and_
     assert [each.schedule for each in turn.fired] == ["well"]
     for name, words in {
         "gone": "No task is registered as 'tests.tasks.no_such_task'",
-        "unfit": "cannot be called with what was enqueued",
+        "unfit": "cannot be called with these arguments",
         "lost": "no_such_backend",
         "bad": "the minute field '61'",
     }.items():

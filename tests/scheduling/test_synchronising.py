@@ -67,7 +67,7 @@ def test_a_task_may_have_several_schedules_each_with_a_name(simulation: Simulati
     ("options", "words"),
     [
         ({"schedule": "61 * * * *"}, "the minute field '61'"),
-        ({"args": (1, 2, 3)}, "cannot be called with what was enqueued: too many positional arguments"),
+        ({"args": (1, 2, 3)}, "cannot be called with these arguments: too many positional arguments"),
         ({"kwargs": {"tll": 1}}, "got an unexpected keyword argument 'tll'"),
         ({"args": (datetime(2026, 1, 1),)}, "Pass its isoformat()"),
         ({"args": "abc"}, "args is a list or tuple"),
