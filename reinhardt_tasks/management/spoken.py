@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Iterable
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser, DjangoHelpFormatter
+from django.core.management.base import BaseCommand, CommandParser, DjangoHelpFormatter, SystemCheckError
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 
@@ -36,6 +36,14 @@ class SpokenCommand(BaseCommand):
     """A command with its description in `about`: argparse takes Django's `help` apart, and cannot where that is lazy."""
 
     about: str | Promise
+
+    def check(self, *args: Any, **kwargs: Any) -> None:
+        """Check as Django does. Settings that cannot be end each of our commands as a usage that cannot be does."""
+        try:
+            super().check(*args, **kwargs)
+        except SystemCheckError as exc:
+            exc.returncode = 2
+            raise
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         parser = super().create_parser(prog_name, subcommand, **{"formatter_class": SpokenFormatter, **kwargs})

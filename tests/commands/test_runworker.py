@@ -193,7 +193,7 @@ def test_a_backend_without_jobs_is_refused(path: str, sqlite_database: str) -> N
 
 
 def test_a_bad_option_is_refused_by_the_systems_check(sqlite_database: str) -> None:
-    words = refusal(code=1, tasks=tasks_on(sqlite_database, LAESE=3))
+    words = refusal(code=2, tasks=tasks_on(sqlite_database, LAESE=3))
     assert "reinhardt_tasks.E003" in words
     assert "did you mean 'LEASE'?" in words
 

@@ -106,6 +106,8 @@ def test_a_store_that_is_away_is_told_and_harms_no_other(
     assert "hidden" not in json.dumps(found)
     assert found["dummy"]["keeps_tasks"] is False and "keeps no tasks" in found["dummy"]["error"]
     assert "LEESE" in found["faulty"]["error"]
+    assert told("status", "--backend", "faulty")[0] == 2
+    assert told("status", "--backend", "dummy")[0] == 0
 
     listed = data("list", code=3)
     assert [task["id"] for task in listed["tasks"]] == [id_] and list(listed["away"]) == ["away"]

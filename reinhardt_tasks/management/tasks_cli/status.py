@@ -15,7 +15,7 @@ from ... import operations
 from ...brokers.base import Broker
 from ...operations import StoreOverview
 from ..flags import seconds
-from .base import AWAY, OK, Options, Subcommand
+from .base import AWAY, OK, USAGE, Options, Subcommand
 from .output import Output
 from .tables import Table
 from .words import age, at_local
@@ -58,7 +58,15 @@ class Status(Subcommand):
             _tell(each, out)
         out.data({"at": now.isoformat(), "backends": [_json(each) for each in found]}, is_line=options["watch"])
         out.flush()
-        return AWAY if any(each.error and each.keeps_tasks for each in found) else OK
+        return _code(found)
+
+
+def _code(found: list[StoreOverview]) -> int:
+    silent = [each for each in found if each.error and each.keeps_tasks]
+    if any(each.alerts for each in silent):
+        return AWAY
+    # What is no store for its settings alone has nothing to be alerted of.
+    return USAGE if silent else OK
 
 
 def _tell(store: StoreOverview, out: Output) -> None:
