@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from io import StringIO
@@ -25,6 +27,20 @@ MODELS = list(apps.get_app_config("reinhardt_tasks").get_models())
 
 NOON = datetime(2026, 2, 3, 12, 0, 0, 123456, tzinfo=UTC)
 MOMENTS = [NOON - timedelta(days=20_000), NOON - timedelta(microseconds=1), NOON, NOON + timedelta(days=300_000)]
+
+
+def test_models_of_an_app_that_is_not_installed_say_what_to_do() -> None:
+    code = """
+from django.conf import settings
+import django
+settings.configure(INSTALLED_APPS=["django.contrib.contenttypes"], USE_TZ=True)
+django.setup()
+import reinhardt_tasks.models
+"""
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    last = process.stderr.splitlines()[-1]
+    assert process.returncode == 1
+    assert "ImproperlyConfigured" in last and last.endswith("add 'reinhardt_tasks' to INSTALLED_APPS.")
 
 
 @pytest.fixture
