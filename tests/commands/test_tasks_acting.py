@@ -103,6 +103,17 @@ def test_a_part_of_several_names_is_refused_and_nothing_done(store: Store, monke
     assert status_of(store, id_) is TaskStatus.PENDING
 
 
+def test_a_name_that_no_task_has_is_refused(store: Store) -> None:
+    hint = "No task is registered as 'tests.operations.chores.ad' (did you mean 'tests.operations.chores.add'?)."
+    for words in (["--yes"], ["--dry-run"]):
+        assert told("retry", "--all", "--name", "tests.operations.chores.ad", *words) == (2, "", hint)
+    assert told("list", "--name", "zzz")[2] == "No task is registered as 'zzz'.\n"
+    # One that is registered may have no task; one that is stored may be registered elsewhere.
+    assert told("cancel", "--all", "--name", "add", "--yes")[0] == 0
+    store.broker.enqueue([Job(id=new_id(), name="gone.tasks.none", payload="[[], {}]", backend="default")])
+    assert data("cancel", "--all", "--name", "gone.tasks.none", "--yes")["count"] == 1
+
+
 def test_a_rehearsal_does_nothing(store: Store) -> None:
     id_ = chores.add.enqueue(1).id
     code, out, _ = told("discard", "--all", "--dry-run")

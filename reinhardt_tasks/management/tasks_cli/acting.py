@@ -15,7 +15,7 @@ from ...exceptions import OperationRefused
 from ...jobs import TaskStatus
 from ...operations import Action, Query, Store
 from .base import INTERRUPTED, OK, UNDONE, Options, Subcommand, chosen_stores, whole
-from .filters import add_filters, of_statuses, query_of, refuse_both, resolved
+from .filters import add_filters, of_statuses, query_of, refuse_both, refuse_unknown_name, resolved
 from .output import Output
 from .words import moment_to_come
 
@@ -77,7 +77,9 @@ class Acting(Subcommand):
         return UNDONE if left else OK
 
     def _run_on_all(self, options: Options, out: Output, stores: list[Store]) -> int:
-        query = of_statuses(query_of(options), self.states(options))
+        meant = query_of(options)
+        refuse_unknown_name(meant, stores)
+        query = of_statuses(meant, self.states(options))
         if options["dry_run"]:
             listing = operations.list_tasks(query, of=stores, after=options["after"], limit=options["limit"] or 20)
             return _tell_of_rehearsal(out, self.name, [task.id for task in listing.tasks], listing.after)

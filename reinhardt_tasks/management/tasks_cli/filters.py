@@ -16,8 +16,9 @@ from ...exceptions import OperationRefused
 from ...jobs import TaskStatus
 from ...operations import Query, Store
 from ...options import did_you_mean
+from ...registry import registry
 from .base import Options
-from .words import moment, near_name, status, task_name
+from .words import moment, status, task_name
 
 #: The flags of a search: name → (type, metavar, help).
 _FLAGS: dict[str, tuple[Callable[[str], Any], str, Promise]] = {
@@ -67,8 +68,8 @@ def has_filters(options: Options) -> bool:
 
 def hint_at_names(query: Query, stores: list[Store]) -> str:
     """Return a hint for a search that found nothing: a name or a queue that is nearly another."""
-    if query.name is not None and (near := near_name(query.name)):
-        return _("No task is registered as {name}{near}.").format(name=repr(query.name), near=near)
+    if query.name is not None and not registry.has(query.name):
+        return _unknown_name(query.name)
     if query.queue is not None:
         named = {queue for store in stores for queue in store.backend.queues}
         if named and query.queue not in named:
@@ -76,6 +77,19 @@ def hint_at_names(query: Query, stores: list[Store]) -> str:
                 queue=repr(query.queue), near=did_you_mean(query.queue, named)
             )
     return ""
+
+
+def refuse_unknown_name(query: Query, stores: list[Store]) -> None:
+    """Raise OperationRefused for a name that no task has, neither here nor, where all of them answer, in a store."""
+    if query.name is None or registry.has(query.name):
+        return
+    found = operations.list_tasks(Query(name=query.name), of=stores, limit=1)
+    if not found.tasks and not found.away and not found.is_cut:
+        raise OperationRefused(_unknown_name(query.name))
+
+
+def _unknown_name(name: str) -> str:
+    return _("No task is registered as {name}{near}.").format(name=repr(name), near=did_you_mean(name, registry.list()))
 
 
 def resolved(ids: list[str], stores: list[Store]) -> list[tuple[Store, list[str]]]:

@@ -82,11 +82,6 @@ def task_name(text: str) -> str:
     return ends[0] if ends else text
 
 
-def near_name(name: str) -> str:
-    """Return a hint at a registered name, or '' where the name is one."""
-    return "" if registry.has(name) else did_you_mean(name, registry.list())
-
-
 def ago(at: datetime | None) -> str:
     """Return how long a moment is past, or to come, in one unit or two."""
     if at is None:
