@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import pickle
+import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import FrozenInstanceError, fields
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -255,6 +258,15 @@ def test_it_is_a_value_that_can_be_kept_as_text_and_sent_to_others(schedule: Any
 )
 def test_plain_values_stand_for_schedules(value: Any, schedule: Schedule) -> None:
     assert as_schedule(value) == schedule
+
+
+def test_each_kind_can_be_written_as_the_dictionary_that_the_manual_shows() -> None:
+    manual = Path("docs/schedules.md").read_text()
+    shown = [ast.literal_eval(text) for text in re.findall(r'`(\{"kind".*?\})`', manual)]
+    assert [as_schedule(each) for each in shown] == [
+        IntervalSchedule(timedelta(minutes=5)),
+        At(datetime(2027, 1, 1, tzinfo=UTC)),
+    ]
 
 
 @pytest.mark.parametrize(
