@@ -121,6 +121,12 @@ def test_a_store_that_is_away_is_told_and_harms_no_other(
     assert told("show", new_id())[0] == 3
 
 
+def test_settings_that_leave_no_store_are_told(settings: Any) -> None:
+    settings.TASKS = {"default": {"BACKEND": "reinhardt_tasks.backends.DatabaseBackend", "OPTIONS": {"LEESE": 1}}}
+    code, out, err = told("list")
+    assert (code, out) == (2, "") and "LEESE" in err
+
+
 # list and show
 
 

@@ -46,8 +46,9 @@ def add_output_arguments(parser: CommandParser) -> None:
 
 
 def chosen_stores(options: Options) -> list[Store]:
-    """Return the stores that --backend names, or all. Raise OperationRefused for a name that is none."""
-    return operations.stores(options["backend"])
+    """Return the stores that --backend names, or all. Raise OperationRefused for a name that is none, or where none is."""
+    # Where there is none at all, each alias can say why.
+    return operations.stores(options["backend"]) or operations.stores(operations.aliases())
 
 
 def whole(text: str) -> int:
