@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-JOBS ?= 2
+JOBS ?= 3
 STAMP := $(VENV)/.installed
 # The demo needs the package alone: a first look does not wait for what tests need.
 BARE := $(VENV)/.bare
