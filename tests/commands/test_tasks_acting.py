@@ -109,7 +109,7 @@ def test_a_name_that_no_task_has_is_refused(store: Store) -> None:
         assert told("retry", "--all", "--name", "tests.operations.chores.ad", *words) == (2, "", hint)
     assert told("list", "--name", "zzz")[2] == "No task is registered as 'zzz'.\n"
     # One that is registered may have no task; one that is stored may be registered elsewhere.
-    assert told("cancel", "--all", "--name", "add", "--yes")[0] == 0
+    assert told("cancel", "--all", "--name", chores.add.module_path, "--yes")[0] == 0
     store.broker.enqueue([Job(id=new_id(), name="gone.tasks.none", payload="[[], {}]", backend="default")])
     assert data("cancel", "--all", "--name", "gone.tasks.none", "--yes")["count"] == 1
 
