@@ -481,7 +481,8 @@ def _check_as_django_does(task: Task[Any, Any]) -> None:
     except InvalidTaskBackend as exc:
         if task.backend in task_backends.settings:
             raise
-        raise InvalidTaskBackend(_no_backend(task.backend)) from exc
+        # After Django's own words, which somebody may look for.
+        raise InvalidTaskBackend(f"{exc} {_no_backend(task.backend)}") from exc
 
 
 def _no_backend(alias: str) -> str:
