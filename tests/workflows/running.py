@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import pytest
+from django.db import connections
 
 from reinhardt_tasks._compat import task_backends
 from reinhardt_tasks.brokers.base import WorkerInfo
@@ -71,6 +74,31 @@ class ByHand:
 
     def dies(self) -> None:
         self.backend.broker.leave(self.info)
+
+
+def at_once(*works: Callable[[], object]) -> None:
+    """Do several things, each in a thread, at one moment."""
+    barrier = threading.Barrier(len(works))
+
+    def race(work: Callable[[], object]) -> None:
+        try:
+            barrier.wait()
+            work()
+        finally:
+            connections[database()].close()
+
+    threads = [threading.Thread(target=race, args=(work,)) for work in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def run_twice_at_once() -> None:
+    """Have the next step run by two workers at one moment, of which one has lost its lease."""
+    one, other = ByHand("racer 0"), ByHand("racer 1")
+    (claim,) = one.claim()
+    at_once(partial(one.run, claim), partial(other.run, claim))
 
 
 def is_sound(run: WorkflowRun) -> None:

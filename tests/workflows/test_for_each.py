@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
@@ -36,7 +35,7 @@ from reinhardt_tasks.workflows.places import database
 from reinhardt_tasks.workflows.positions import FAN_IN, MOST_STEPS
 from reinhardt_tasks.workflows.tending import tend
 
-from .running import KINDS, ByHand, is_sound, on_store, worked_off
+from .running import KINDS, ByHand, is_sound, on_store, run_twice_at_once, worked_off
 from .tasks import add, fail, half, keep, ran, read_list, say, spread, total
 
 NOW = timedelta(0)
@@ -242,22 +241,7 @@ def test_a_success_that_is_told_twice_lays_out_once(store: str) -> None:
 
 def test_two_workers_that_end_the_step_before_at_once_lay_out_once(store: str) -> None:
     run = fan(list(range(300))).start()
-    workers = [ByHand(f"racer {number}") for number in range(2)]
-    (claim,) = workers[0].claim()
-    barrier = threading.Barrier(2)
-
-    def race(worker: ByHand) -> None:
-        try:
-            barrier.wait()
-            worker.run(claim)
-        finally:
-            connections[database()].close()
-
-    threads = [threading.Thread(target=race, args=(worker,)) for worker in workers]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    run_twice_at_once()
     assert len(members(run)) == 300
     assert run.progress() == (1, 302)
     is_sound(run)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import connections
 
 from reinhardt_tasks import ChainStatus, TaskChain, get_workflow, group, previous_result, step
 from reinhardt_tasks._compat import task_backends
@@ -16,7 +15,7 @@ from reinhardt_tasks.execution import Execution
 from reinhardt_tasks.jobs import Cancelled, Failed, Retrying, Succeeded, TaskStatus
 from reinhardt_tasks.worker.maintenance import Maintenance
 
-from .running import ByHand, is_sound, worked_off
+from .running import ByHand, at_once, is_sound, run_twice_at_once, worked_off
 from .tasks import fail_if, ran, say, total
 
 
@@ -110,22 +109,7 @@ def test_a_late_workers_failure_is_not_the_steps(database_alias: str, tmp_path: 
 def test_both_ends_of_a_race_agree_on_the_first(database_alias: str) -> None:
     """Two workers that both hold a step (one lost its lease) end at one moment: it is counted once."""
     run = group(step(say, 1), step(say, 2)).then(total, previous_result).start()
-    workers = [ByHand(f"racer {number}") for number in range(2)]
-    (claim,) = workers[0].claim()
-    barrier = threading.Barrier(2)
-
-    def race(worker: ByHand) -> None:
-        try:
-            barrier.wait()
-            worker.run(claim)
-        finally:
-            connections[database_alias].close()
-
-    threads = [threading.Thread(target=race, args=(worker,)) for worker in workers]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    run_twice_at_once()
     is_sound(run)
     assert get_workflow(run.id).progress() == (1, 3)
 
@@ -134,20 +118,11 @@ def test_many_members_that_end_at_once_open_the_gate_once(database_alias: str) -
     run = group(step(say, number) for number in range(12)).then(total, previous_result).start()
     worker = ByHand("all")
     claims = worker.claim(12)
-    barrier = threading.Barrier(len(claims))
 
     def end(claim: Any) -> None:
-        try:
-            barrier.wait()
-            worker.settle(worker.run(claim))
-        finally:
-            connections[database_alias].close()
+        worker.settle(worker.run(claim))
 
-    threads = [threading.Thread(target=end, args=(claim,)) for claim in claims]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    at_once(*(partial(end, claim) for claim in claims))
     is_sound(run)
     assert worked_off(run).return_value == sum(range(12))
     assert ran.count("total") == 1

@@ -76,16 +76,19 @@ class News:
     def tell_if_late(self) -> None:
         """Tell of what an INSERT has stored in silence, where that took longer than those who were told before have waited."""
         if self._is_silence_over():
-            try:
-                self.tell()
-            except QueueError as exc:
-                # It is stored: whoever looks by himself finds it. An error here would have it enqueued once more.
-                logger.warning("What was stored could not be told of: %s", exc)
+            self.tell()
 
     def tell(self) -> None:
-        """Tell others now."""
-        if self.is_notifying:
+        """Tell others now of what is recorded. Raise QueueError in the caller's transaction alone, which is spoilt then."""
+        if not self.is_notifying:
+            return
+        try:
             self._session.run(self._tell)
+        except QueueError as exc:
+            if self._session.connection.in_atomic_block:
+                raise
+            # It stands, and whoever looks by himself finds it. An error here would have it done once more.
+            logger.warning("What was stored could not be told of: %s", exc)
 
     def _tell(self, cursor: Any) -> None:
         cursor.execute("SELECT pg_notify(%s, '')", [self._channel])
