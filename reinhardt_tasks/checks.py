@@ -12,9 +12,9 @@ from django.utils.translation import gettext as _
 
 from ._compat import TASKS_APP, task_backends
 from .exceptions import InvalidSchedule, QueueError
-from .options import did_you_mean
 from .registry import registry
 from .schedules.declarations import Declaration, check_arguments
+from .suggestions import did_you_mean
 
 
 @checks.register

@@ -7,7 +7,6 @@ the rest of the sentence "OPTIONS['LEASE'] …". Nothing here raises for bad set
 
 from __future__ import annotations
 
-import difflib
 import logging
 import math
 from collections.abc import Callable, Collection, Mapping
@@ -22,6 +21,7 @@ from .jobs import Job
 from .queues import QueueConfig
 from .retries import Backoff, RetryPolicy, RetryStrategy
 from .speech import gettext as _
+from .suggestions import did_you_mean
 
 DAY = 86_400.0
 
@@ -182,11 +182,6 @@ def are_names(value: Any) -> bool:
         and not isinstance(value, str)
         and all(isinstance(name, str) and name for name in value)
     )
-
-
-def did_you_mean(name: Any, known: Any) -> str:
-    near = difflib.get_close_matches(str(name), list(known), n=1)
-    return _(" (did you mean {name}?)").format(name=repr(near[0])) if near else ""
 
 
 @dataclass(frozen=True, kw_only=True)

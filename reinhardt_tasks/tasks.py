@@ -45,6 +45,7 @@ from .registry import registry
 from .retries import Backoff, RetryStrategy
 from .serialization import encode_call
 from .speech import gettext as _
+from .suggestions import no_backend
 
 if TYPE_CHECKING:
     from .results import TaskResult
@@ -482,17 +483,7 @@ def _check_as_django_does(task: Task[Any, Any]) -> None:
         if task.backend in task_backends.settings:
             raise
         # After Django's own words, which somebody may look for.
-        raise InvalidTaskBackend(f"{exc} {_no_backend(task.backend)}") from exc
-
-
-def _no_backend(alias: str) -> str:
-    known = list(task_backends.settings)
-    if not known:
-        example = "TASKS = {'default': {'BACKEND': 'reinhardt_tasks.backends.DatabaseBackend'}}"
-        return f"TASKS has no backend {alias!r}: it is empty. Write {example} in your settings."
-    near = difflib.get_close_matches(alias, known, n=1)
-    hint = f"Did you mean {near[0]!r}?" if near else f"It has {', '.join(map(repr, known))}."
-    return f"TASKS has no backend {alias!r}. {hint}"
+        raise InvalidTaskBackend(f"{exc} {no_backend(task.backend, list(task_backends.settings))}") from exc
 
 
 if TYPE_CHECKING:

@@ -203,9 +203,9 @@ def test_atomic_is_for_ordinary_functions() -> None:
 def test_an_unknown_queue_or_backend_is_refused_with_its_name() -> None:
     with pytest.raises(InvalidTask, match="emial"):
         task(queue_name="emial")(add)
-    with pytest.raises(InvalidTaskBackend, match=r"no backend 'defualt'\. Did you mean 'default'\?"):
+    with pytest.raises(InvalidTaskBackend, match=r"no backend 'defualt' \(did you mean 'default'\?\)"):
         task(backend="defualt")(add)
-    with pytest.raises(InvalidTaskBackend, match=r"no backend 'zzz'\. It has 'default', 'foreign'"):
+    with pytest.raises(InvalidTaskBackend, match=r"no backend 'zzz'; it has 'default', 'foreign'"):
         task(backend="zzz")(add)
 
 
@@ -270,7 +270,7 @@ def test_a_copy_is_checked_like_its_original() -> None:
     for changes in ({"priority": 101}, {"queue_name": "emial"}):
         with pytest.raises(InvalidTask):
             double.using(**changes)
-    with pytest.raises(InvalidTaskBackend, match=r"TASKS has no backend 'defualt'\. Did you mean 'default'\?"):
+    with pytest.raises(InvalidTaskBackend, match=r"TASKS has no backend 'defualt' \(did you mean 'default'\?\)"):
         double.using(backend="defualt")
 
 

@@ -16,7 +16,7 @@ from ..brokers.base import Changes
 from ..exceptions import OperationRefused
 from ..operations import Query, Store, TaskView, act, change, on_all, store_of, view
 from ..operations.queues import known_queues
-from ..options import did_you_mean
+from ..suggestions import did_you_mean
 from . import history
 from .budgets import Progress, within_budget
 from .deeds import DEEDS, Deed

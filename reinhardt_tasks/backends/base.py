@@ -35,11 +35,12 @@ from ..jobs import (
     new_id,
 )
 from ..limits import limits_of, once_of
-from ..options import BackendOptions, Problem, are_names, did_you_mean, read_options
+from ..options import BackendOptions, Problem, are_names, read_options
 from ..registry import registry
 from ..results import TaskResult, enqueued_result, result_of
 from ..serialization import encode_call
 from ..speech import gettext as _
+from ..suggestions import did_you_mean
 from ..tasks import Call, Task, check_call
 
 

@@ -19,8 +19,9 @@ from ..brokers.redis import Connections, RedisBroker, ShardedBroker, Target, red
 from ..brokers.redis.seals import Seal
 from ..jobs import Job
 from ..models import JobRow
-from ..options import Problem, did_you_mean
+from ..options import Problem
 from ..speech import gettext as _
+from ..suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from .redis import RedisOptions

@@ -14,7 +14,7 @@ from ..brokers.base import Broker, Changes
 from ..brokers.lookups import Query
 from ..exceptions import OperationRefused
 from ..jobs import Job, TaskStatus
-from ..options import did_you_mean
+from ..suggestions import did_you_mean
 from .stores import Store
 
 logger = logging.getLogger("reinhardt_tasks")

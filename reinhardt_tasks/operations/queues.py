@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from ..brokers.lookups import Query
 from ..exceptions import OperationRefused
 from ..jobs import TaskStatus
-from ..options import did_you_mean
+from ..suggestions import did_you_mean
 from .actions import DISCARD, Step, on_all
 from .stores import Store
 

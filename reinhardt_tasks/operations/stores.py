@@ -6,18 +6,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from django.core.exceptions import ImproperlyConfigured
 from django.db import Error, InterfaceError, OperationalError
 from django.utils.connection import ConnectionDoesNotExist
 from django.utils.functional import Promise
-from django.utils.translation import gettext as _
 
 from .._compat import task_backends
 from ..backends.base import ReinhardtBackend
+from ..backends.named import backend_named
 from ..brokers.base import Broker
 from ..brokers.database.session import migrate_hint
 from ..exceptions import OperationRefused, QueueError
-from ..options import did_you_mean
 
 #: What a store says that cannot be asked: it is away, or its settings name a database that there is not. What a broker asks
 #: of Django before its own first statement, such as the kind of a server, fails with Django's own errors.
@@ -57,27 +55,8 @@ def aliases() -> list[str]:
 
 def store_of(alias: str) -> Store:
     """Return one store. Raise OperationRefused for an alias that there is not, or that keeps no tasks."""
-    known = aliases()
-    if alias not in known:
-        raise OperationRefused(
-            _("TASKS has no backend {alias}{hint}; it has {known}.").format(
-                alias=repr(alias), hint=did_you_mean(alias, known), known=", ".join(map(repr, known))
-            )
-        )
-    try:
-        backend = task_backends[alias]
-    except ImproperlyConfigured as exc:
-        raise OperationRefused(str(exc)) from exc
-    if not isinstance(backend, ReinhardtBackend):
-        raise OperationRefused(_("TASKS[{alias}] is not a backend of reinhardt_tasks.").format(alias=repr(alias)))
-    if backend.problems:
-        raise OperationRefused(f"{backend.problems[0].message} {backend.problems[0].hint}")
-    try:
-        return Store(alias, backend, backend.broker)
-    except NotImplementedError as exc:
-        raise OperationRefused(
-            _("The {kind} of TASKS[{alias}] keeps no tasks.").format(alias=repr(alias), kind=type(backend).__name__)
-        ) from exc
+    backend = backend_named(alias)
+    return Store(alias, backend, backend.broker)
 
 
 def stores(only: Sequence[str] | None = None) -> list[Store]:

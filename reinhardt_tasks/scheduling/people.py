@@ -19,11 +19,11 @@ from ..arguments import passed_call
 from ..brokers.database.session import Session
 from ..exceptions import InvalidSchedule
 from ..models import ScheduleRow, SlotRow
-from ..options import did_you_mean
 from ..registry import registry
 from ..schedules import Declaration
 from ..schedules.declarations import OPTIONS, PEOPLE
 from ..serialization import decode_call
+from ..suggestions import did_you_mean
 from .addresses import address_of, extra_job
 from .databases import clock_of, schedules_database
 from .planning import COUNTED, LATE, slot_after, slots_of

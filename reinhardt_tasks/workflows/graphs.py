@@ -7,7 +7,7 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from ..exceptions import InvalidWorkflow
-from ..options import did_you_mean
+from ..suggestions import did_you_mean
 from .flows import Flow
 from .plans import Ground, Laid, Node, joined
 from .sources import OfList, Source

@@ -14,7 +14,7 @@ from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any
 
 from ..exceptions import InvalidWorkflow
-from ..options import did_you_mean
+from ..suggestions import did_you_mean
 from .placeholders import Path, Placeholder, ResultOf, failure, item, places_in, previous_result
 from .positions import MOST_STEPS, ROOM, striped
 from .sources import OfFailure, OfItem, Source, as_json

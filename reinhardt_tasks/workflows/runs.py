@@ -18,7 +18,7 @@ from django.db.models import Q
 from ..exceptions import QueueError
 from ..jobs import Job, TaskStatus
 from ..models import StepRow, WorkflowRow
-from ..options import did_you_mean
+from ..suggestions import did_you_mean
 from ..workflow_states import ChainStatus, StepStatus
 from . import interventions, tending
 from .ids import job_id

@@ -8,8 +8,8 @@ from typing import Any, Protocol
 
 from .._compat import CoreTask
 from ..exceptions import InvalidWorkflow
-from ..options import did_you_mean
 from ..serialization import dumps
+from ..suggestions import did_you_mean
 from ..tasks import check_call
 from .placeholders import Placeholder, ResultOf, previous_result, without_placeholders
 from .plans import Ground, Laid, Node

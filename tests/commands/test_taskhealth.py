@@ -223,7 +223,7 @@ def test_a_store_that_does_not_answer_is_another_matter(settings: Any) -> None:
     ("flags", "words"),
     [
         (("--backend", "defualt"), "did you mean 'default'?"),
-        (("--backend", "dummy"), "keeps no jobs"),
+        (("--backend", "dummy"), "keeps no tasks"),
         (("--max-age", "3"), "--max-age needs --file"),
         (("--file", "x", "--backend", "default"), "leave out --backend"),
         (("--file", "x", "--min-workers", "0"), "leave out --min-workers"),

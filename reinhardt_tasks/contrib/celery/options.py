@@ -9,8 +9,8 @@ from typing import Any
 from django.utils import timezone
 
 from ...jobs import TaskPriority
-from ...options import did_you_mean
 from ...retries import RetryStrategy
+from ...suggestions import did_you_mean
 from ...tasks import as_classes
 
 #: Celery's defaults.

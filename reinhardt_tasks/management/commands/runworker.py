@@ -16,13 +16,14 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from ... import __version__, signals
-from ..._compat import InvalidTaskBackend, task_backends
+from ..._compat import task_backends
 from ...backends.base import ReinhardtBackend
+from ...backends.named import backend_named
 from ...brokers.base import Broker, BrokerTraits, WorkerInfo
-from ...exceptions import QueueError
-from ...options import did_you_mean
+from ...exceptions import OperationRefused, QueueError
 from ...registry import registry
 from ...scheduling.beside import scheduler_beside
+from ...suggestions import did_you_mean
 from ...worker import Worker, WorkerConfig
 from ...worker.births import fork, spawn
 from ...worker.board import Board
@@ -272,29 +273,9 @@ class Command(SpokenCommand):
 
     def _backend(self, alias: str) -> ReinhardtBackend:
         try:
-            backend = task_backends[alias]
-        except InvalidTaskBackend as exc:
-            known = task_backends.settings
-            raise CommandError(
-                _("TASKS has no backend {alias}{hint}; it has {known}. ({exc})").format(
-                    alias=repr(alias), hint=did_you_mean(alias, known), known=", ".join(map(repr, known)), exc=exc
-                ),
-                returncode=2,
-            ) from exc
-        if not isinstance(backend, ReinhardtBackend):
-            raise CommandError(
-                _("TASKS[{alias}] is {module}.{qualname}, which is not of reinhardt_tasks.").format(
-                    alias=repr(alias), module=type(backend).__module__, qualname=type(backend).__qualname__
-                ),
-                returncode=2,
-            )
-        if backend.problems:
-            raise CommandError(f"{backend.problems[0].message} {backend.problems[0].hint}", returncode=2)
-        try:
-            backend.broker  # noqa: B018
-        except NotImplementedError as exc:
+            return backend_named(alias)
+        except OperationRefused as exc:
             raise CommandError(str(exc), returncode=2) from exc
-        return backend
 
     def _config(self, backend: ReinhardtBackend, options: dict[str, Any]) -> WorkerConfig:
         named = from_environment("queue", None)

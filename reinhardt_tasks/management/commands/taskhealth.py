@@ -15,12 +15,10 @@ from django.core.management.base import CommandError, CommandParser
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from ..._compat import InvalidTaskBackend, task_backends
-from ...backends.base import ReinhardtBackend
+from ...backends.named import backend_named
 from ...brokers.base import Broker, QueueCounts
-from ...exceptions import QueueError
+from ...exceptions import OperationRefused, QueueError
 from ...jobs import TaskStatus
-from ...options import did_you_mean
 from ...worker.health import STATES
 from ..flags import seconds
 from ..spoken import SpokenCommand
@@ -193,25 +191,8 @@ def _age(queue: QueueCounts, now: datetime) -> float | None:
 
 def _broker(alias: str) -> Broker:
     try:
-        backend = task_backends[alias]
-    except InvalidTaskBackend as exc:
-        known = task_backends.settings
-        names = ", ".join(map(repr, known))
-        raise CommandError(
-            _("TASKS has no backend {alias}{hint}; it has {names}. ({exc})").format(
-                alias=repr(alias), hint=did_you_mean(alias, known), names=names, exc=exc
-            ),
-            returncode=USAGE,
-        ) from exc
-    if not isinstance(backend, ReinhardtBackend):
-        raise CommandError(
-            _("TASKS[{alias}] is not a backend of reinhardt_tasks.").format(alias=repr(alias)), returncode=USAGE
-        )
-    if backend.problems:
-        raise CommandError(f"{backend.problems[0].message} {backend.problems[0].hint}", returncode=USAGE)
-    try:
-        return backend.broker
-    except NotImplementedError as exc:
+        return backend_named(alias).broker
+    except OperationRefused as exc:
         raise CommandError(str(exc), returncode=USAGE) from exc
 
 

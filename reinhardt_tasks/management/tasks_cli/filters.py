@@ -15,8 +15,8 @@ from ... import operations
 from ...exceptions import OperationRefused
 from ...jobs import TaskStatus
 from ...operations import Query, Store
-from ...options import did_you_mean
 from ...registry import registry
+from ...suggestions import did_you_mean
 from .base import Options
 from .words import moment, status, task_name
 

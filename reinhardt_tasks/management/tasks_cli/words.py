@@ -13,8 +13,8 @@ from django.utils.translation import gettext as _
 from ... import spans
 from ...exceptions import OperationRefused
 from ...jobs import TaskStatus
-from ...options import did_you_mean
 from ...registry import registry
+from ...suggestions import did_you_mean
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)([smhdw]?)")

@@ -13,7 +13,7 @@ from ...exceptions import WorkflowNotFound
 from ...operations.views import moment_text
 from ...operations.workflow_progress import WorkflowProgress, progress_of_runs
 from ...operations.workflows import WORKFLOW_ACTIONS, WorkflowAction, find_workflow, reading_workflows
-from ...options import did_you_mean
+from ...suggestions import did_you_mean
 from ...workflow_states import ChainStatus, StepStatus
 from ...workflows.runs import StepView, WorkflowRun, list_workflows, steps_of
 from .base import OK, UNDONE, Options, Subcommand, whole
