@@ -343,7 +343,9 @@ def test_suspended_beyond_the_lease_it_overwrites_nothing(short_lease: dict[str,
         (late,) = finished(tasks.tell_process.enqueue(str(lines)))
         worker.stopped()
     assert job_of(result) == done
-    assert (done.status, done.token, done.losses) == (TaskStatus.SUCCESS, 3, 1)
+    assert (done.status, done.losses) == (TaskStatus.SUCCESS, 1)
+    # Runs, not claims: a worker may have claimed it and given it back before it ran.
+    assert [pid for _began, _word, pid in lines_of(lines, "began")] == [str(suspended), str(os.getpid())]
     assert late.result != str(os.getpid())
 
 
