@@ -32,16 +32,22 @@ def fork(run: Callable[[], None], clean: Callable[[], None]) -> int:
     """Run something in a copy of this process, after `clean` has closed there what it is not to have; return its id."""
     sys.stdout.flush()
     sys.stderr.flush()
-    # What is loaded by now stays. The garbage collector of a copy would write into each of its objects, and so make pages its
-    # own that both could share; see the documentation of gc.freeze().
-    gc.collect()
-    gc.freeze()
+    _share_what_is_loaded()
     pid = os.fork()
     if pid == 0:
         _become(run, clean)
-    # Here what is garbage one day is to be found: a supervisor lives long, and bears many.
-    gc.unfreeze()
     return pid
+
+
+def _share_what_is_loaded() -> None:
+    """Keep the garbage collector off all that there is before the first fork: see the documentation of gc.freeze().
+
+    It writes into each object that it looks at, and so gives each process pages of its own that all could share. Once: a
+    supervisor lives long and bears many, and what came later is little, and may be garbage one day.
+    """
+    if gc.get_freeze_count() == 0:
+        gc.collect()
+        gc.freeze()
 
 
 def _become(run: Callable[[], None], clean: Callable[[], None]) -> None:
