@@ -11,16 +11,13 @@ from django.http import Http404, HttpResponse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
-from ..exceptions import InvalidSchedule, OperationRefused, QueueError, SerializationFailed, TaskNotFound
+from ..exceptions import InvalidSchedule, OperationRefused, QueueError, TaskNotFound
 from ..jobs import Job, TaskStatus
 from ..operations import Event, Store, TaskView, held_back_by, rule_in_words, run_again, store_of, stores, view
 from ..operations.alerts import away_alert
 from ..operations.schedules import reading_schedules
 from ..operations.stores import STORE_ERRORS
-from ..schedules.slots import SCHEDULE
 from ..scheduling import people
-from ..serialization import decode_call
-from ..workflows.ids import HEADER as WORKFLOW
 from . import history
 from .deeds import DEEDS, Deed
 from .visits import Visit
@@ -58,7 +55,7 @@ def show(visit: Visit, id_: str) -> HttpResponse:
         return _run_again(visit, store, job)
     task = view(job, with_arguments=visit.rights.view_arguments)
     context: dict[str, Any] = {
-        **_origin(visit, job),
+        **_origin(visit, task),
         "task": task,
         "limits": [(limit, rule_in_words(limit)) for limit in task.limits],
         "held_back_by": held_back_by(store, task),
@@ -95,18 +92,13 @@ def _run_again(visit: Visit, store: Store, job: Job) -> HttpResponse:
     return visit.redirect(visit.url("jobrow_change", new, query={"backend": store.alias}))
 
 
-def _origin(visit: Visit, job: Job) -> dict[str, str]:
-    """Return the schedule that sent a task, and the workflow that it is a step of, where its call tells of one."""
-    try:
-        headers = decode_call(job.payload)[2]
-    except (SerializationFailed, RecursionError):
-        return {}
-    note = headers.get(WORKFLOW)
-    found = {"schedule": str(headers.get(SCHEDULE) or "")}
-    if found["schedule"]:
-        found["schedule_url"] = _schedule_url(visit, found["schedule"])
-    if isinstance(note, dict) and "id" in note and visit.may_see("workflowrow_changelist"):
-        found["workflow_url"] = visit.url("workflowrow_change", str(note["id"]))
+def _origin(visit: Visit, task: TaskView) -> dict[str, str]:
+    """Return the addresses of the schedule that sent a task, and of the workflow that it is a step of."""
+    found = {}
+    if task.schedule:
+        found["schedule_url"] = _schedule_url(visit, task.schedule)
+    if task.workflow and visit.may_see("workflowrow_changelist"):
+        found["workflow_url"] = visit.url("workflowrow_change", task.workflow)
     return found
 
 

@@ -11,12 +11,15 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from ..exceptions import TaskCancelled
+from ..exceptions import SerializationFailed, TaskCancelled
 from ..gates import Limit
 from ..jobs import Job, Progress, TaskPriority, TaskStatus
 from ..log_lines import AttemptLog, LogLine, decode_log
 from ..redaction import ShownCall, cleaner, shown_call
 from ..registry import registry
+from ..schedules.slots import SCHEDULE
+from ..serialization import decode_call
+from ..workflows.ids import HEADER as WORKFLOW
 from .tracebacks import exception_line
 
 
@@ -120,6 +123,17 @@ class TaskView:
             return progress
         message = self._cleaned(progress.message) if self.with_arguments else None
         return Progress(progress.done, progress.total, message)
+
+    @property
+    def schedule(self) -> str:
+        """The name of the schedule that sent it; '' where none did."""
+        return str(self._headers.get(SCHEDULE) or "")
+
+    @property
+    def workflow(self) -> str:
+        """The id of the workflow that it is a step of; '' where it is none."""
+        note = self._headers.get(WORKFLOW)
+        return str(note["id"]) if isinstance(note, dict) and "id" in note else ""
 
     @property
     def max_attempts(self) -> int | None:
@@ -256,6 +270,13 @@ class TaskView:
         return {"log": lines, "dropped": log.dropped}
 
     @cached_property
+    def _headers(self) -> Mapping[str, Any]:
+        try:
+            return decode_call(self._job.payload).headers
+        except (SerializationFailed, RecursionError):
+            return {}
+
+    @cached_property
     def _logs(self) -> Sequence[AttemptLog]:
         return decode_log(self._job.log)
 
@@ -296,6 +317,8 @@ class TaskView:
             "redacted": self.call.is_redacted,
             "metadata": dict(self.metadata),
             "progress": list(self.progress) if self.progress else None,
+            "schedule": self.schedule or None,
+            "workflow": self.workflow or None,
             "max_attempts": self.max_attempts,
             "once_key": self.once_key,
             "worker": self.worker,

@@ -14,6 +14,9 @@ from reinhardt_tasks.brokers.base import Query
 from reinhardt_tasks.jobs import Cancelled, Failed, Job, Progress, Retrying, Succeeded, new_id
 from reinhardt_tasks.operations import Store
 from reinhardt_tasks.redaction import REDACTED
+from reinhardt_tasks.schedules import CronSchedule
+from reinhardt_tasks.scheduling import people
+from reinhardt_tasks.workflows import Workflow, step
 from tests.operations import chores
 from tests.operations.stores import (
     attempt,
@@ -244,6 +247,28 @@ def test_show_tells_all_of_a_task_by_the_beginning_of_its_id(store: Store) -> No
     assert task["result"] == {"sum": 3}
     assert [attempt["exception"] for attempt in task["attempts"]] == ["builtins.ValueError", None]
     assert [event["what"] for event in task["timeline"]] == ["enqueued", "started", "failed", "started", "succeeded"]
+
+
+def test_show_tells_the_attempts_that_a_task_has_had_and_may_have(store: Store) -> None:
+    id_ = chores.add.using(max_attempts=4).enqueue(1).id
+    put_off(store)
+    code, out, _ = told("show", id_)
+    assert code == 0 and re.search(r"^attempts +1 of at most 4$", out, re.M)
+
+
+def test_show_tells_which_schedule_and_which_workflow_a_task_is_of(database_store: Store) -> None:
+    alone = data("show", chores.add.enqueue(1).id)
+    assert (alone["schedule"], alone["workflow"]) == (None, None)
+    people.create("nightly", chores.add.module_path, CronSchedule("0 3 * * *"), args=[1])
+    sent = people.run_now("nightly")
+    assert re.search(r"^schedule +nightly$", told("show", sent)[1], re.M)
+    assert data("show", sent)["schedule"] == "nightly"
+    flow = Workflow("trip")
+    flow.add(step(chores.whisper, "w"))
+    run = flow.start()
+    (member,) = database_store.broker.search(Query(name=chores.whisper.module_path)).jobs
+    assert re.search(rf"^workflow +{run.id}$", told("show", member.id)[1], re.M)
+    assert data("show", member.id)["workflow"] == run.id
 
 
 def test_an_id_that_is_none_or_of_several_is_refused(store: Store) -> None:

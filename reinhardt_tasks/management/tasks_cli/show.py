@@ -47,6 +47,9 @@ def _tell(task: TaskView, line: LineView | None, out: Output) -> None:
         _("queue"): task.queue,
         _("priority"): _("{django} ({scale} of 9)").format(django=task.priority, scale=task.task_priority),
         _("arguments"): task.call.problem or str(task.call),
+        _("attempts"): _attempts(task),
+        _("schedule"): task.schedule or None,
+        _("workflow"): task.workflow or None,
         _("worker"): task.worker,
         _("progress"): _progress(task),
         _("metadata"): shown_json(dict(task.metadata)) if task.metadata else None,
@@ -87,6 +90,13 @@ def _tell_log(attempt: AttemptView, out: Output) -> None:
         out.say(f"… {words.format(number=f'{attempt.dropped:,}')}")
     for line in attempt.log:
         out.say(f"{at_local(line.at)}  {line.level:<7}  {line.logger}  {line.message}")
+
+
+def _attempts(task: TaskView) -> str:
+    number = f"{len(task.attempts):,}"
+    if task.max_attempts is None:
+        return number
+    return _("{number} of at most {most}").format(number=number, most=f"{task.max_attempts:,}")
 
 
 def _progress(task: TaskView) -> str | None:
