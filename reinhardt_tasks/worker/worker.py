@@ -36,6 +36,8 @@ logger = logging.getLogger("reinhardt_tasks")
 
 #: Seconds that an ended task may wait for others to be settled with it, while more of them run.
 LINGER = 0.01
+#: Seconds that the loop sleeps when it has no reason to wake before.
+LONGEST_NAP = 1.0
 #: Outcomes that are not let wait for more.
 FULL = 250
 #: Seconds until a suspect is offered again, where another one runs: see `Quarantine`.
@@ -80,6 +82,8 @@ class Worker:
         self._is_quiet = False
         self._was_told = False
         self._stops = 0
+        #: By the monotonic clock; 0 while the loop turns.
+        self._wakes_at = 0.0
         self._left_running = False
         self._claimed = 0
         self._hopes = Hopes()
@@ -409,7 +413,8 @@ class Worker:
                     self._hopes.rise()
             else:
                 self._ledger.ended.append(outcome)
-            if self._is_pressing():
+            # It may have lain down for long before there was anything to record.
+            if self._is_pressing() or self._wakes_at - time.monotonic() > LINGER:
                 self._news.notify()
 
     def _is_pressing(self) -> bool:
@@ -427,16 +432,19 @@ class Worker:
                 nap = self._nap()
                 if nap <= 0:
                     return
-                if not self._news.wait(nap):
+                self._wakes_at = time.monotonic() + nap
+                is_woken = self._news.wait(nap)
+                self._wakes_at = 0.0
+                if not is_woken:
                     return
 
     def _nap(self) -> float:
         now = time.monotonic()
-        naps = [1.0]
+        naps = [LONGEST_NAP]
         if (listen_at := self._hopes.listen_at) is not None and not self._listener.listens_for(self._hopes.lost):
             naps.append(listen_at - now)
         if self._ledger.outages.is_resting:
-            return max(0.001, min(1.0, self._ledger.outages.retry_at - now))
+            return max(0.001, min(LONGEST_NAP, self._ledger.outages.retry_at - now))
         if (ended := self._endings.untold_since()) is not None:
             naps.append(ended + LINGER - now)
         if (since := self._threads.waits_since()) is not None:

@@ -23,9 +23,10 @@ from reinhardt_tasks.options import BackendOptions
 from reinhardt_tasks.retries import RetryStrategy
 from reinhardt_tasks.tasks import TaskContext, task
 from reinhardt_tasks.worker import WorkerConfig
+from reinhardt_tasks.worker import worker as worker_module
 from tests.servers import wait_until
 
-from .running import AT_ONCE, Door, ended, enqueued, job_for, run_all, stored, working
+from .running import AT_ONCE, SOON, Door, ended, enqueued, job_for, run_all, stored, working
 
 ONCE = BackendOptions(max_attempts=1)
 COLOUR: contextvars.ContextVar[str] = contextvars.ContextVar("colour", default="none")
@@ -37,6 +38,7 @@ class Stage:
     def __init__(self) -> None:
         self.barrier = threading.Barrier(4)
         self.go = threading.Event()
+        self.other_go = threading.Event()
         self.lock = threading.Lock()
         self.ran: list[Any] = []
         self.running = self.most = 0
@@ -130,6 +132,12 @@ def wait_for_go(value: Any = None) -> Any:
     stage.ran.append(value)
     assert stage.go.wait(60)
     return value
+
+
+@task
+def wait_for_other_go(value: Any = None) -> None:
+    stage.ran.append(value)
+    assert stage.other_go.wait(60)
 
 
 @task
@@ -240,6 +248,23 @@ def test_what_comes_while_the_worker_is_idle_runs_too(broker: MemoryBroker) -> N
         for number in range(5):
             (job,) = ended(broker, enqueued(broker, give_back, number))
             assert job.result == str(number)
+
+
+def test_what_ends_beside_a_long_task_is_recorded_though_nothing_else_happens(
+    broker: MemoryBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Nothing but the end of the task itself can wake it within the time that the test gives it.
+    monkeypatch.setattr(worker_module, "LONGEST_NAP", 600.0)
+    with working(broker, concurrency=3):
+        long = enqueued(broker, wait_for_go, "long")
+        short = enqueued(broker, wait_for_other_go, "short")
+        wait_until(lambda: len(stage.ran) == 2, "both run", timeout=SOON)
+        time.sleep(0.3)
+        stage.other_go.set()
+        (job,) = ended(broker, short)
+        assert job.status is TaskStatus.SUCCESS
+        assert stored(broker, long).status is TaskStatus.RUNNING
+        stage.go.set()
 
 
 def test_only_its_queues_are_served(broker: MemoryBroker) -> None:
