@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from pathlib import Path
@@ -52,6 +53,11 @@ def note_and_wait(path: str, word: str, go: str) -> str:
     await_file(go)
     append(path, f"ended {word}")
     return word
+
+
+@task
+def speak(words: str, level: str) -> None:
+    logging.getLogger(__name__).log(logging.getLevelNamesMapping()[level], words)
 
 
 @task(max_attempts=1)

@@ -12,6 +12,7 @@ from ..logs import TaskFilter
 _LEVELS = {0: logging.WARNING, 1: logging.INFO, 2: logging.DEBUG, 3: logging.DEBUG}
 #: Django's task signals are logged under these; at verbosity 3 they are shown beside our own lines.
 _DJANGO = ("django.tasks", "django_tasks")
+_OURS, _TIME = "%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S"
 _STANDARD = set(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 
 
@@ -31,16 +32,38 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(facts, default=str)
 
 
+class TaskLines(logging.Formatter):
+    """For a person: a line that a task has logged names it as our own lines do."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s", _TIME)
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        facts = vars(record)
+        task = f"Task id={facts['task_id']} path={facts['task_name']} " if facts["task_id"] else ""
+        return f"{record.asctime} {record.levelname:<7} {task}{record.name}: {record.message}"
+
+
+class OnlyUnheard(logging.Filter):
+    """Lets pass what tasks log, and warnings from elsewhere, where no logger beneath the root has a handler for it."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno < logging.WARNING and not vars(record)["task_id"]:
+            return False
+        logger: logging.Logger | None = logging.getLogger(record.name)
+        while logger is not None and logger is not logging.root:
+            if logger.name in _DJANGO or any(not isinstance(each, logging.NullHandler) for each in logger.handlers):
+                return False
+            logger = logger.parent
+        return True
+
+
 def set_up_logging(style: str, verbosity: int) -> None:
-    """Send this package's lines to stderr, unless the project's LOGGING has said where they go."""
+    """Send this package's lines to stderr, unless the project's LOGGING has said where they go; so too what tasks log."""
     logger = logging.getLogger("reinhardt_tasks")
     if logger.handlers and style != "json":
         return
-    handler = logging.StreamHandler(sys.stderr)
-    handler.addFilter(TaskFilter())
-    handler.setFormatter(
-        JsonFormatter() if style == "json" else logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S")
-    )
+    handler = _handler(JsonFormatter() if style == "json" else logging.Formatter(_OURS, _TIME))
     logger.handlers = [handler]
     logger.setLevel(_LEVELS[verbosity])
     logger.propagate = False
@@ -52,3 +75,21 @@ def set_up_logging(style: str, verbosity: int) -> None:
         elif not theirs.hasHandlers():
             # Or Python's last resort would print each failure a second time, and not as JSON.
             theirs.addHandler(logging.NullHandler())
+    if not logging.root.handlers:
+        _let_tasks_speak(style, verbosity)
+
+
+def _let_tasks_speak(style: str, verbosity: int) -> None:
+    """Show what tasks log, from INFO on, in a project whose LOGGING says nothing of the root: Python's own level is WARNING."""
+    handler = _handler(JsonFormatter() if style == "json" else TaskLines())
+    handler.addFilter(OnlyUnheard())
+    logging.root.addHandler(handler)
+    if verbosity > 0 and logging.root.level == logging.WARNING:
+        logging.root.setLevel(logging.INFO)
+
+
+def _handler(formatter: logging.Formatter) -> logging.Handler:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(TaskFilter())
+    handler.setFormatter(formatter)
+    return handler

@@ -247,6 +247,55 @@ def test_json_lines_are_json(setting: dict[str, Any]) -> None:
     assert "line two" in failure["message"]
 
 
+def test_what_a_task_logs_is_shown_and_kept_though_nothing_is_set_for_it(setting: dict[str, Any]) -> None:
+    results = [tasks.speak.enqueue("hello", level) for level in ("INFO", "WARNING", "DEBUG")]
+    with WorkerProcess(*BURST, tasks=setting) as worker:
+        assert worker.ended() == 0
+        lines = [line for line in worker.stderr.splitlines() if "hello" in line]
+    for result, level, line in zip(results, ("INFO", "WARNING"), lines, strict=False):
+        assert re.fullmatch(
+            rf"\d\d:\d\d:\d\d {level} +Task id={result.id} path=tests\.tasks\.speak tests\.tasks: hello", line
+        )
+        result.refresh()
+        assert [(line.level, line.message) for line in result.log] == [(level, "hello")]
+    # Neither once more by Python's last resort, nor what is beneath INFO.
+    assert len(lines) == 2
+
+
+def test_what_a_task_logs_is_json_where_lines_are(setting: dict[str, Any]) -> None:
+    result = tasks.speak.enqueue("hello", "INFO")
+    with WorkerProcess(*BURST, "--log-format", "json", tasks=setting) as worker:
+        assert worker.ended() == 0
+        records = [json.loads(line) for line in worker.stderr.splitlines()]
+    (record,) = [record for record in records if record["message"] == "hello"]
+    assert (record["logger"], record["task_id"], record["task_name"]) == (
+        "tests.tasks",
+        result.id,
+        "tests.tasks.speak",
+    )
+
+
+CONSOLE = {"console": {"class": "logging.StreamHandler"}}
+
+
+@pytest.mark.parametrize(
+    ("logging", "shown"),
+    [
+        ({"root": {"handlers": ["console"], "level": "WARNING"}}, []),
+        ({"loggers": {"tests": {"handlers": ["console"], "level": "INFO"}}}, ["hello"]),
+        ({"loggers": {"tests": {"level": "WARNING"}}}, []),
+    ],
+    ids=["root", "own handler", "own level"],
+)
+def test_logging_has_the_last_word(setting: dict[str, Any], logging: dict[str, Any], shown: list[str]) -> None:
+    tasks.speak.enqueue("hello", "INFO")
+    chosen = {"version": 1, "disable_existing_loggers": False, "handlers": CONSOLE, **logging}
+    with WorkerProcess(*BURST, tasks=setting, REINHARDT_TEST_LOGGING=json.dumps(chosen)) as worker:
+        assert worker.ended() == 0
+        assert [line for line in worker.stderr.splitlines() if "hello" in line] == shown
+        assert "succeeded in" in worker.stderr
+
+
 @pytest.mark.parametrize(("verbosity", "is_silent"), [("0", True), ("1", False)])
 def test_verbosity_zero_is_silent(setting: dict[str, Any], lines: Path, verbosity: str, is_silent: bool) -> None:
     tasks.note.enqueue(str(lines), "one")

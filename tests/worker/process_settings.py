@@ -1,4 +1,7 @@
-"""The tests' settings for workers in processes of their own: REINHARDT_TEST_TASKS says, as JSON, what TASKS is."""
+"""The tests' settings for workers in processes of their own: REINHARDT_TEST_TASKS says, as JSON, what TASKS is.
+
+So does REINHARDT_TEST_LOGGING of LOGGING, which is Django's own otherwise.
+"""
 
 from __future__ import annotations
 
@@ -18,3 +21,6 @@ ROOT_URLCONF = None
 
 if given := os.environ.get("REINHARDT_TEST_TASKS"):
     TASKS = json.loads(given)
+
+if given := os.environ.get("REINHARDT_TEST_LOGGING"):
+    LOGGING = json.loads(given)
