@@ -5,6 +5,7 @@ A copy starts at once and shares memory; it needs `fork`, which macOS has but wh
 
 from __future__ import annotations
 
+import functools
 import gc
 import json
 import logging
@@ -39,15 +40,15 @@ def fork(run: Callable[[], None], clean: Callable[[], None]) -> int:
     return pid
 
 
+@functools.cache
 def _share_what_is_loaded() -> None:
     """Keep the garbage collector off all that there is before the first fork: see the documentation of gc.freeze().
 
     It writes into each object that it looks at, and so gives each process pages of its own that all could share. Once: a
     supervisor lives long and bears many, and what came later is little, and may be garbage one day.
     """
-    if gc.get_freeze_count() == 0:
-        gc.collect()
-        gc.freeze()
+    gc.collect()
+    gc.freeze()
 
 
 def _become(run: Callable[[], None], clean: Callable[[], None]) -> None:
