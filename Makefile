@@ -7,6 +7,9 @@ STAMP := $(VENV)/.installed
 # The demo needs the package alone: a first look does not wait for what tests need.
 BARE := $(VENV)/.bare
 
+# The tests start hundreds of processes: each would compile the package anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test chaos check docs bench tox messages dist clean
 
 demo: $(firstword $(wildcard $(STAMP)) $(BARE))  ## The main job, end to end, on SQLite: counts a source tree in the background
