@@ -66,6 +66,18 @@ def test_the_banner_tells_what_runs_where(setting: dict[str, Any]) -> None:
     assert "Ready." in printed
 
 
+def test_the_banner_tells_of_paused_queues_and_of_a_scheduler(setting: dict[str, Any]) -> None:
+    task_backends["default"].broker.pause("emails")
+    with WorkerProcess(*BURST, "--with-scheduler", tasks=setting) as worker:
+        assert worker.ended() == 0
+        printed = worker.stdout
+    assert re.search(r"^  paused +emails$", printed, re.M)
+    assert re.search(r"^  schedules +are fired here, too$", printed, re.M)
+    with WorkerProcess(*BURST, "--queue", "default", tasks=setting) as worker:
+        assert worker.ended() == 0
+        assert not re.search(r"^  (paused|schedules) ", worker.stdout, re.M)
+
+
 def test_max_tasks_leaves_the_rest(setting: dict[str, Any], lines: Path) -> None:
     results = tasks.note.enqueue_many([((str(lines), str(number)), {}) for number in range(9)])
     with WorkerProcess("--max-tasks", "4", tasks=setting) as worker:

@@ -132,9 +132,9 @@ class Command(SpokenCommand):
         if processes:
             options["start_method"] = _start_method(options["start_method"])
         listening = self._listen(options)
-        self._reach(backend, config)
+        paused = self._paused(backend, config)
         if options["verbosity"] > 0:
-            self._banner(backend, config, processes, listening)
+            self._banner(backend, config, processes, listening, paused, options["with_scheduler"])
         if processes:
             self._supervise(backend, config, processes, options, listening)
         else:
@@ -307,9 +307,11 @@ class Command(SpokenCommand):
         except ValueError as exc:
             raise CommandError(str(exc), returncode=2) from exc
 
-    def _reach(self, backend: ReinhardtBackend, config: WorkerConfig) -> None:
+    def _paused(self, backend: ReinhardtBackend, config: WorkerConfig) -> list[str]:
+        """Return those of its queues whose tasks wait until somebody lets them, of a store that can be reached."""
         try:
-            backend.broker.workers()
+            paused = [counts.queue for counts in backend.broker.counts() if counts.is_paused]
+            return [queue for queue in paused if not config.queues or queue in config.queues]
         except QueueError as exc:
             raise CommandError(
                 _("TASKS[{alias}] cannot be reached: {exc}").format(alias=repr(backend.alias), exc=exc), returncode=3
@@ -336,7 +338,13 @@ class Command(SpokenCommand):
             ) from exc
 
     def _banner(
-        self, backend: ReinhardtBackend, config: WorkerConfig, processes: int, listening: socket.socket | None
+        self,
+        backend: ReinhardtBackend,
+        config: WorkerConfig,
+        processes: int,
+        listening: socket.socket | None,
+        paused: list[str],
+        with_scheduler: bool,
     ) -> None:
         traits = backend.broker.traits
         slots = _("{threads} threads, {coroutines} coroutines")
@@ -345,6 +353,8 @@ class Command(SpokenCommand):
         facts = [
             (_("backend"), f"{backend.alias} ({traits.place})"),
             (_("queues"), ", ".join(config.queues) if config.queues else _("all")),
+            *([(_("paused"), ", ".join(paused))] if paused else []),
+            *([(_("schedules"), _("are fired here, too"))] if with_scheduler else []),
             (_("processes"), _("{number} under this one").format(number=processes) if processes else _("this one")),
             *([(_("metrics"), f"http://{_address(listening)}/metrics")] if listening is not None else []),
             (_("slots"), slots.format(threads=config.concurrency, coroutines=config.async_concurrency)),
