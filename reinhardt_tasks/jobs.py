@@ -274,11 +274,10 @@ class Claim:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Succeeded:
-    """The task returned. `then` are jobs to enqueue in the same transaction or script as the success."""
+    """The task returned."""
 
     claim: Claim
     result: str = "null"
-    then: tuple[Job, ...] = ()
     #: What this attempt logged, as `log_lines` writes it; a store adds it to that of the attempts before. So it is below.
     log: str | None = field(default=None, repr=False)
 

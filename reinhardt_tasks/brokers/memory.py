@@ -387,12 +387,10 @@ class MemoryBroker(Broker):
         if not isinstance(outcome, Released):
             job = replace(job, log=joined_log(job.log, outcome.log))
         match outcome:
-            case Succeeded(result=result, then=then):
+            case Succeeded(result=result):
                 cancelled = job.cancel_requested
                 status = TaskStatus.CANCELLED if cancelled else TaskStatus.SUCCESS
                 self._place(replace(job, status=status, finished_at=now, result=None if cancelled else result))
-                for follower in () if cancelled else then:
-                    self._store(follower)
             case Failed(attempt=attempt):
                 self._place(replace(_tried(job, attempt, now), status=TaskStatus.FAILURE, finished_at=now))
             case Cancelled(attempt=attempt):

@@ -157,10 +157,4 @@ def _warn_of_unsettled(number: int, reason: object) -> None:
 
 def makes_ready(outcome: Outcome) -> bool:
     """Return whether somebody may claim something when this is settled."""
-    match outcome:
-        case Retrying(delay=delay) | Released(delay=delay):
-            return delay <= 0
-        case Succeeded(then=then):
-            return bool(then)
-        case _:
-            return False
+    return isinstance(outcome, (Retrying, Released)) and outcome.delay <= 0

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
-from typing import Any
 
 import pytest
 
@@ -15,7 +13,7 @@ from reinhardt_tasks.jobs import Job, Succeeded, TaskStatus
 from tests.servers import RedisServer, wait_until
 from tests.worker.running import job_for, working
 
-from .promises.base import claimed, ids_of, new_job, new_worker, signed_in, stored_job
+from .promises.base import ids_of, new_job, new_worker, signed_in, stored_job
 from .proxy import Proxy
 from .redis_makers import Make, make
 from .redis_stage import (
@@ -158,57 +156,6 @@ def test_an_outcome_whose_answer_was_lost_is_recorded_once(proxy: Proxy, redis_s
         (done,) = all_ended(direct, [job])
     assert proxy.lost == 1
     assert (done.status, done.result, done.token) == (TaskStatus.SUCCESS, "0", 1)
-
-
-@pytest.mark.parametrize(("name", "after"), [("exchange", 0), ("outgoing", 0), ("outgoing", 1), ("enqueue", 0)])
-def test_followers_on_their_way_to_another_shard_are_stored_once_whichever_answer_is_lost(
-    name: str, after: int, proxy: Proxy, redis_server: RedisServer, make: Make
-) -> None:
-    broker, direct = make(proxy.url, 2), make(redis_server.url, 2)
-    direct.enqueue([new_job()])
-    claim = claimed(broker)
-    broker.shards[0].outgoing()
-    followers = [new_job(queue="then") for _ in range(20)]
-    proxy.lose(script(name).sha, after=after)
-    for _ in range(2):
-        with suppress(QueueError):
-            broker.settle([Succeeded(claim=claim, then=tuple(followers))])
-            break
-    assert proxy.lost == 1
-    arrived: list[str] = []
-
-    def all_arrived() -> bool:
-        # A worker does this every few seconds.
-        broker.rescue(9, new_worker())
-        arrived.extend(ids_of(direct.claim(["then"], 99, new_worker())))
-        return len(arrived) >= len(followers)
-
-    wait_until(all_arrived, "the followers arrive", interval=0.1)
-    assert sorted(arrived) == ids_of(followers)
-
-
-def test_followers_that_two_workers_pass_on_at_once_all_arrive(redis_server: RedisServer, make: Make) -> None:
-    broker = make(redis_server.url, 2)
-    first, second = broker.shards
-    mine, more = ([new_job(queue="then") for _ in range(9)] for _ in range(2))
-
-    def left_behind(jobs: list[Job]) -> list[Any]:
-        """Let a success leave its followers in the first shard, on their way to the second."""
-        job = next(each for each in iter(new_job, None) if broker.shard_of(each.id) is first)
-        foreign = [each for each in jobs if broker.shard_of(each.id) is second]
-        broker.enqueue([job])
-        first.settle([Succeeded(claim=claimed(first), then=tuple(foreign))])
-        return foreign
-
-    expected = left_behind(mine)
-    seen_by_one, seen_by_other = first.outgoing(), first.outgoing()
-    first.outgoing(seen_by_one)
-    expected += left_behind(more)
-    # What the other has passed on as well must not be taken for what came after it.
-    assert first.outgoing(seen_by_other) == first.outgoing()
-    broker.rescue(9, new_worker())
-    arrived = set(ids_of(second.claim(["then"], 99, new_worker())))
-    assert {job.id for job in expected[len(seen_by_one) :]} <= arrived
 
 
 def test_a_bell_that_was_not_heard_costs_a_moment(proxy: Proxy, redis_server: RedisServer, make: Make) -> None:

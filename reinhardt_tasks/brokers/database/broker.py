@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from ...exceptions import QueueError
 from ...gates import Until
-from ...jobs import Claim, Job, Outcome, Progress, Released, Retrying, Succeeded, TaskStatus, as_enqueued
+from ...jobs import Claim, Job, Outcome, Progress, Released, Retrying, as_enqueued
 from ...models import lane_of
 from ...timestamps import to_micros
 from ..base import (
@@ -123,9 +123,7 @@ class DatabaseBroker(Broker):
         if not outcomes_:
             return []
         groups = outcomes.groups_of(outcomes_, self._dialect)
-        together = len(groups) > 1 or any(
-            isinstance(o, Succeeded) and o.then or o.claim.job.once_until for o in outcomes_
-        )
+        together = len(groups) > 1 or any(o.claim.job.once_until for o in outcomes_)
         lost = self._run(lambda cursor: self._settle(cursor, groups), together=together)
         self._attend((), outcomes_, None, Room.of(0), None)
         self._tell_of(outcomes_)
@@ -384,8 +382,7 @@ class DatabaseBroker(Broker):
         """Attend to limited jobs, if there were any; claim what that has made ready, where there is `room`."""
         is_told = False
         if any(limit.every for claim in claims for limit in claim.job.limits) or any(
-            outcome.claim.job.limits or isinstance(outcome, Succeeded) and any(job.limits for job in outcome.then)
-            for outcome in given
+            outcome.claim.job.limits for outcome in given
         ):
             self._is_knocked_at = is_told = True
         has_attended = self.attend()
@@ -404,24 +401,12 @@ class DatabaseBroker(Broker):
             written = self._dialect.settle(cursor, [row for _, row in group])
             if ended := [outcome.claim.job.id for outcome, _ in group if outcome.claim.job.once_until is not None]:
                 once.free_keys(cursor, self._dialect, ended)
-            followers: list[Job] = []
-            for outcome, row in group:
-                status = written.pop(str(row[0]), None)
-                if status is None:
-                    lost.append(outcome.claim)
-                elif isinstance(outcome, Succeeded) and status == TaskStatus.SUCCESS:
-                    followers += outcome.then
-            if followers:
-                self._insert(cursor, followers)
+            lost += [outcome.claim for outcome, row in group if written.pop(str(row[0]), None) is None]
         return lost
 
     def _tell_of(self, given: Sequence[Outcome]) -> None:
         """Wake whoever waits, when outcomes made something ready or waiting again."""
-        again = any(
-            isinstance(outcome, (Released, Retrying)) or (isinstance(outcome, Succeeded) and outcome.then)
-            for outcome in given
-        )
-        if again:
+        if any(isinstance(outcome, (Released, Retrying)) for outcome in given):
             self._tell_now()
 
     def _sign_in(self, worker: WorkerInfo) -> None:

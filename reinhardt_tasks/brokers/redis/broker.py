@@ -14,7 +14,7 @@ import redis
 
 from ...exceptions import QueueError
 from ...gates import Limit
-from ...jobs import Claim, Job, Outcome, Progress, Succeeded, TaskStatus, as_enqueued
+from ...jobs import Claim, Job, Outcome, Progress, TaskStatus, as_enqueued
 from ...serialization import encode_progress
 from ...timestamps import from_micros, to_micros
 from ..base import (
@@ -82,8 +82,6 @@ class RedisBroker(Broker):
         self._signed_in: set[str] = set()
         #: What a worker does for this store every few seconds; set by whoever puts something before it.
         self.chores: list[Callable[[], object]] = []
-        #: Whether a job belongs to this shard; set by whoever spreads jobs over several.
-        self.owns: Callable[[Job], bool] = lambda _: True
 
     @property
     def traits(self) -> BrokerTraits:
@@ -327,15 +325,6 @@ class RedisBroker(Broker):
             for id_, rank, is_async in zip(found[::3], found[1::3], found[2::3], strict=True)
         ]
 
-    def outgoing(self, arrived: Sequence[str] = ()) -> list[str]:
-        """Return followers for other shards, each the JSON text of a job's values; first forget those that have arrived."""
-        texts: list[str] = self._call("outgoing", list(arrived))
-        return texts
-
-    def store_values(self, values: Sequence[Sequence[str]]) -> None:
-        """Store jobs that another shard passes on; those that are here already stay as they are."""
-        self._call("enqueue", ["", len(values), *(value for job in values for value in job)])
-
     def _sign_in(self, worker: WorkerInfo) -> None:
         """Tell who the worker is; that it lives, each claim tells by itself."""
         if worker.id not in self._signed_in:
@@ -376,19 +365,11 @@ class RedisBroker(Broker):
     def _exchange(
         self, given: Sequence[Outcome], queues: Queues, room: Room, worker: WorkerInfo
     ) -> tuple[list[Claim], list[Claim]]:
-        settled: list[Any] = []
-        followers: list[Job] = []
-        for outcome in given:
-            then = outcome.then if isinstance(outcome, Succeeded) else ()
-            mine = [job for job in then if self.owns(job)]
-            foreign = [job for job in then if not self.owns(job)]
-            settled += [*outcomes.values_of(outcome), len(mine), len(foreign)]
-            followers += mine + foreign
+        settled = [value for outcome in given for value in outcomes.values_of(outcome)]
         rooms = [room.for_kind(False), room.for_kind(True), room.total]
-        head = [worker.id, int(worker.lease * 1_000_000), self._ttl, len(given), len(followers), *rooms]
+        head = [worker.id, int(worker.lease * 1_000_000), self._ttl, len(given), *rooms]
         named = [-1] if queues is None else [len(queues), *queues]
-        stored = [value for job in followers for value in job_values(job, self._seal)]
-        lost, claimed = self._take("exchange", [*head, *named, *settled, *stored])
+        lost, claimed = self._take("exchange", [*head, *named, *settled])
         return [given[int(index)].claim for index in lost], self._claims(claimed, worker)
 
     def _claims(self, found: Sequence[Any], worker: WorkerInfo) -> list[Claim]:

@@ -5,20 +5,17 @@ A shard whose node is away stops its own jobs only: the others are served, and t
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 import zlib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any, TypeVar
 
 from ...exceptions import PartlySettled, QueueError
-from ...jobs import Claim, Job, Outcome, Progress, Succeeded, TaskStatus
+from ...jobs import Claim, Job, Outcome, Progress, TaskStatus
 from ...timestamps import to_micros
 from ..base import (
     BOTH,
@@ -51,8 +48,6 @@ class ShardedBroker(Broker):
 
     def __init__(self, shards: Sequence[RedisBroker]) -> None:
         self.shards = list(shards)
-        for shard in self.shards:
-            shard.owns = partial(self._owns, shard)
         self._resting: dict[int, float] = {}
         self._wakes = Wakes()
         #: See RedisBroker.
@@ -198,9 +193,7 @@ class ShardedBroker(Broker):
                 unsettled += some
                 continue
             try:
-                lost += shard.settle([self._with_firsts(outcome) for outcome in some])
-                if any(isinstance(outcome, Succeeded) and outcome.then for outcome in some):
-                    self._pass_on(shard)
+                lost += shard.settle(some)
             except QueueError:
                 unsettled += some
         return lost, unsettled
@@ -232,27 +225,6 @@ class ShardedBroker(Broker):
                 shares.setdefault(shard, Counter())[kind] += 1
         return {shard: Room(share[False], share[True], share.total()) for shard, share in shares.items()}
 
-    def _pass_on(self, shard: RedisBroker) -> None:
-        """Bring the followers that a shard keeps for others there; what arrives twice is there once."""
-        arrived: list[str] = []
-        while waiting := shard.outgoing(arrived):
-            arrived = []
-            for other, some in self._grouped(waiting, self._place_of_values):
-                # Whose shard is away stays here; `rescue` comes back to it.
-                with suppress(QueueError):
-                    other.store_values([json.loads(text) for text in some])
-                    arrived += some
-            if not arrived:
-                return
-
-    def _owns(self, shard: RedisBroker, job: Job) -> bool:
-        return self.place_of(job) is shard
-
-    def _place_of_values(self, text: str) -> RedisBroker:
-        """Return the shard of a job that is on its way, see `outgoing`."""
-        id_, *_, rules = json.loads(text)
-        return self.home if rules and "limits" in json.loads(rules) else self.shard_of(id_)
-
     def heartbeat(self, worker: WorkerInfo) -> Pulse:
         held: dict[str, int] = {}
         cancelled: set[str] = set()
@@ -266,8 +238,6 @@ class ShardedBroker(Broker):
         claims: list[Claim] = []
         for shard in self._awake():
             try:
-                # What a worker left on its way to other shards when it died.
-                self._pass_on(shard)
                 claims += shard.rescue(limit - len(claims), worker)
             except QueueError:
                 self._rest(shard)
@@ -374,11 +344,10 @@ class ShardedBroker(Broker):
         for chore in self.chores:
             chore()
 
-    def _first_of_its_key(self, job: Job, ending: Job | None = None) -> Job:
+    def _first_of_its_key(self, job: Job) -> Job:
         """Return the job under the id that its once key stands for. The key's shard keeps that id; it may lie elsewhere.
 
-        Reserved and not yet stored, as after a crash between the two, is stored now, under the same id. The key of a job
-        that is `ending` is free for what follows it.
+        Reserved and not yet stored, as after a crash between the two, is stored now, under the same id.
         """
         if job.once_key is None:
             return job
@@ -386,8 +355,7 @@ class ShardedBroker(Broker):
         id_ = keeper.reserve(job.once_key, job.id)
         while id_ != job.id:
             first = self.get([id_]).get(id_)
-            is_free = ending is not None and ending.id == id_ and ending.once_until is not None
-            if first is None or first.once_key == job.once_key and not is_free:
+            if first is None or first.once_key == job.once_key:
                 return replace(job, id=id_)
             # It has given its key back, in its own shard. Whoever sees that first takes it over here.
             keeper.give(job.once_key, id_, job.id)
@@ -399,12 +367,6 @@ class ShardedBroker(Broker):
         if job.once_key is None or job.once_until is None or first.once_key == job.once_key:
             return first
         return self.enqueue([job])[0]
-
-    def _with_firsts(self, outcome: Outcome) -> Outcome:
-        if not isinstance(outcome, Succeeded) or not any(job.once_key for job in outcome.then):
-            return outcome
-        ending = outcome.claim.job
-        return replace(outcome, then=tuple(self._first_of_its_key(job, ending) for job in outcome.then))
 
     def _free(self, keys: Iterable[tuple[str, str]]) -> None:
         for once_key, job_id in keys:

@@ -190,12 +190,6 @@ class ConcurrencyKeys(Promises):
         broker.resume("default")
         assert due_now(broker) == [job.id]
 
-    def test_a_follower_is_limited_too(self, broker: Broker) -> None:
-        claim = running(broker)
-        followers = [new_job(limits=one_of()) for _ in range(2)]
-        settled(broker, Succeeded(claim=claim, then=tuple(followers)))
-        assert due_now(broker) == [followers[0].id]
-
     def test_what_becomes_due_elsewhere_takes_the_place_of_what_was_ready(self, broker: Broker) -> None:
         """The more urgent one is in another queue, and becomes due in the claim itself."""
         (low,) = broker.enqueue([new_job(queue="a", priority=0, limits=one_of())])

@@ -141,14 +141,6 @@ class KindPromises(Promises):
             assert claim.job.id == job.id
             broker.settle([Succeeded(claim=claim)])
 
-    def test_a_follower_has_its_kind(self, broker: Broker) -> None:
-        broker.enqueue([function()])
-        worker = new_worker()
-        follower = coroutine()
-        broker.settle([Succeeded(claim=claimed(broker, worker), then=(follower,))])
-        assert broker.claim(None, FUNCTIONS, worker) == []
-        assert ids_of(wait_until(lambda: broker.claim(None, COROUTINES, worker), "it is there")) == [follower.id]
-
     @pytest.mark.parametrize("is_async", BOTH)
     def test_the_kind_of_a_job_that_waits_can_be_changed(self, broker: Broker, is_async: bool) -> None:
         worker = new_worker()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from reinhardt_tasks.brokers.base import Broker
 from reinhardt_tasks.jobs import Cancelled, Failed, Released, Retrying, Succeeded, TaskStatus
 
@@ -18,7 +16,6 @@ from .base import (
     new_job,
     new_worker,
     running,
-    signed_in,
     stored_job,
 )
 
@@ -59,47 +56,6 @@ class Outcomes(Promises):
         assert [stored_job(broker, claim).result for claim in (one, spent)] == ["1", "null"]
         assert broker.heartbeat(worker).held == {}
 
-    def test_followers_of_a_success_are_stored_once(self, broker: Broker) -> None:
-        claim = running(broker)
-        followers = (new_job(queue="later"), new_job(queue="later", run_after=self.now() + timedelta(seconds=LONG)))
-        outcome = Succeeded(claim=claim, then=followers)
-        assert broker.settle([outcome]) == []
-        assert broker.settle([outcome]) == [claim]
-        stored = broker.get(ids_of(followers))
-        assert [stored[job.id].status.value for job in followers] == ["PENDING", "SCHEDULED"]
-        assert ids_of(broker.claim(None, 10, new_worker())) == [followers[0].id]
-
-    def test_followers_of_several_successes_are_stored_and_run_by_age(self, broker: Broker) -> None:
-        broker.enqueue([new_job(), new_job()])
-        claims = broker.claim(None, 2, new_worker())
-        followers = [new_job() for _ in range(4)]
-        broker.settle(
-            [
-                Succeeded(claim=claims[0], then=tuple(followers[:2])),
-                Succeeded(claim=claims[1], then=tuple(followers[2:])),
-            ]
-        )
-        # The moments at which they came are the store's affair: it may keep them in several places.
-        stored = broker.get(ids_of(followers))
-        assert len(stored) == 4
-        by_age = sorted(stored, key=lambda id_: (stored[id_].due_at, id_))
-        assert ids_of(broker.claim(None, 10, new_worker())) == by_age
-
-    def test_a_follower_that_is_there_already_is_not_stored_again(self, broker: Broker) -> None:
-        (first,) = broker.enqueue([new_job(queue="later", once_key="once")])
-        claim = running(broker)
-        again = (new_job(queue="later", once_key="once"), new_job(id=first.id, queue="later"))
-        assert broker.settle([Succeeded(claim=claim, then=again)]) == []
-        assert ids_of(broker.claim(["later"], 10, new_worker())) == [first.id]
-
-    def test_a_lost_success_has_no_followers(self, broker: Broker) -> None:
-        lost = new_worker("lost")
-        claim, follower = running(broker, lost), new_job()
-        broker.leave(lost)
-        broker.rescue(10, signed_in(broker, "rescuer"))
-        assert broker.settle([Succeeded(claim=claim, then=(follower,))]) == [claim]
-        assert broker.get([follower.id]) == {}
-
     def test_a_job_given_back_keeps_its_place_and_has_no_history(self, broker: Broker) -> None:
         jobs = enqueued(broker, *(new_job() for _ in range(3)))
         worker = new_worker()
@@ -138,6 +94,6 @@ class Outcomes(Promises):
 
     def test_an_exchange_can_claim_what_it_has_given_back_itself(self, broker: Broker) -> None:
         worker = new_worker()
-        claim, follower = running(broker, worker), new_job()
-        (lost, claims) = broker.exchange([Succeeded(claim=claim, then=(follower,))], None, 5, worker)
-        assert (lost, ids_of(claims)) == ([], [follower.id])
+        claim = running(broker, worker)
+        (lost, claims) = broker.exchange([Released(claim=claim)], None, 5, worker)
+        assert (lost, ids_of(claims)) == ([], [claim.job.id])

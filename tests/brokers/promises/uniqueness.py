@@ -107,10 +107,3 @@ class UniqueJobs(Promises):
         (second,) = broker.enqueue([unique()])
         assert broker.prune(self.after(stored_job(broker, claim).finished_at), 10) == 1
         assert ids_of(broker.enqueue([unique()])) == [second.id]
-
-    def test_a_follower_frees_and_takes_keys_too(self, broker: Broker) -> None:
-        (first,) = broker.enqueue([unique()])
-        follower = unique()
-        settled(broker, Succeeded(claim=claimed(broker), then=(follower,)))
-        assert due_now(broker) == [follower.id]
-        assert first.id != follower.id

@@ -14,7 +14,6 @@
 --   all               zset    id -> 0: every job, in the order of ids
 --   once:<key>        string  id
 --   reserved:<key>    string  id, perhaps of another shard: whoever spreads jobs asks here first
---   outgoing          list    followers that belong to other shards, on their way there
 --   bell:<queue>      list    one token for each worker that should look; bell:* for those who serve all queues. Coroutines
 --                             ring chime:<queue> and chime:* instead
 -- Times are microseconds since 1970, by this server's clock. Arguments and results are never looked into.

@@ -1,21 +1,15 @@
 -- Settles outcomes, then claims.
--- ARGV: worker, lease (µs), ttl of finished jobs (ms, 0: none), number of outcomes, number of followers, room (functions,
---       coroutines, both together), number of queues (-1: all), queues, outcomes (nine values each: id, token, status,
---       result, history, delay in µs ('' keeps the due time), what it logged ('' for nothing), number of followers, number of
---       those that other shards store), followers (see store, in the order of their outcomes, those of other shards last).
+-- ARGV: worker, lease (µs), ttl of finished jobs (ms, 0: none), number of outcomes, room (functions, coroutines, both
+--       together), number of queues (-1: all), queues, outcomes (seven values each: id, token, status, result, history,
+--       delay in µs ('' keeps the due time), what it logged ('' for nothing)).
 -- Returns {indexes of lost outcomes, claimed jobs}, a job being {id, fields and values}.
 local worker, lease, ttl = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
-local outcomes, followers = tonumber(ARGV[4]), tonumber(ARGV[5])
-local rooms = {[false] = tonumber(ARGV[6]), [true] = tonumber(ARGV[7])}
-local limit, count = tonumber(ARGV[8]), tonumber(ARGV[9])
-local OUTCOME_WIDTH = 9
-local first_outcome = 10 + math.max(count, 0)
-local follower = first_outcome + outcomes * OUTCOME_WIDTH
+local outcomes = tonumber(ARGV[4])
+local rooms = {[false] = tonumber(ARGV[5]), [true] = tonumber(ARGV[6])}
+local limit, count = tonumber(ARGV[7]), tonumber(ARGV[8])
+local OUTCOME_WIDTH = 7
+local first_outcome = 9 + math.max(count, 0)
 
-local refused = check_store(follower, followers)
-if refused then
-  return refused
-end
 press_on()
 
 -- What is written once for all outcomes: worker -> ids that it holds no more; members of the two lists of ended jobs.
@@ -66,7 +60,7 @@ local function settle(at)
     ended[#ended + 1] = now_text
     ended[#ended + 1] = id
     expire(id, ttl)
-    return status
+    return true
   end
   if ARGV[at + 5] ~= '' then
     due = now + tonumber(ARGV[at + 5])
@@ -74,27 +68,14 @@ local function settle(at)
   redis.call('HSET', job, 'du', string.format('%.0f', due), unpack(fields))
   free_key(id, held[8], held[9], false)
   settle_down(id, queue, status, tonumber(held[5]), due, held[7], held[10])
-  return status
+  return true
 end
 
 local lost = {}
 for number = 0, outcomes - 1 do
-  local at = first_outcome + number * OUTCOME_WIDTH
-  local status = settle(at)
-  local mine, foreign = tonumber(ARGV[at + 7]), tonumber(ARGV[at + 8])
-  if not status then
+  if not settle(first_outcome + number * OUTCOME_WIDTH) then
     lost[#lost + 1] = number
-  elseif status == 'SUCCESS' then
-    store(follower, mine)
-    for other = 0, foreign - 1 do
-      local job = {}
-      for offset = 0, JOB_WIDTH - 1 do
-        job[offset + 1] = ARGV[follower + (mine + other) * JOB_WIDTH + offset]
-      end
-      redis.call('RPUSH', base .. 'outgoing', cjson.encode(job))
-    end
   end
-  follower = follower + (mine + foreign) * JOB_WIDTH
 end
 
 for holder, ids in pairs(let_go) do
@@ -112,7 +93,7 @@ if count < 0 then
   queues = redis.call('SMEMBERS', base .. 'queues')
 else
   for number = 1, count do
-    queues[number] = ARGV[9 + number]
+    queues[number] = ARGV[8 + number]
   end
 end
 
