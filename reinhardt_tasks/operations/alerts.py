@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 from django.utils.translation import gettext as _
 
 from .. import spans
+from .stores import stores
 
 if TYPE_CHECKING:
     from .overview import QueueOverview
@@ -70,7 +72,7 @@ def _of_queue(alias: str, queue: QueueOverview, living: Sequence[WorkerView], ma
                 backend=alias,
                 queue=queue.queue,
                 message=_("Queue {queue} is paused, and has tasks.").format(queue=repr(queue.queue)),
-                hint=_("`manage.py tasks resume {queue}` lets them begin.").format(queue=queue.queue),
+                hint=_("`{command}` lets them begin.").format(command=_resuming(alias, queue.queue)),
             )
         ]
     found = []
@@ -83,7 +85,7 @@ def _of_queue(alias: str, queue: QueueOverview, living: Sequence[WorkerView], ma
                 queue=queue.queue,
                 message=_("Queue {queue} has tasks, and no living worker serves it.").format(queue=repr(queue.queue)),
                 hint=_("Start one: `manage.py runworker --backend {alias} --queue {queue}`.").format(
-                    alias=alias, queue=queue.queue
+                    alias=shlex.quote(alias), queue=shlex.quote(queue.queue)
                 ),
             )
         )
@@ -100,3 +102,9 @@ def _of_queue(alias: str, queue: QueueOverview, living: Sequence[WorkerView], ma
             )
         )
     return found
+
+
+def _resuming(alias: str, queue: str) -> str:
+    """Return the command that resumes a queue, which has to be told the backend where there are several."""
+    of = f" --backend {shlex.quote(alias)}" if len(stores()) > 1 else ""
+    return f"manage.py tasks resume {shlex.quote(queue)}{of}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -13,6 +14,7 @@ from reinhardt_tasks import operations
 from reinhardt_tasks.exceptions import OperationRefused
 from reinhardt_tasks.jobs import Job, Retrying, Succeeded, TaskStatus, new_id
 from reinhardt_tasks.operations import Query, Store, alerts, failures, find_task, list_tasks, overview, throughput, view
+from tests.commands.telling import told
 
 from . import chores
 from .stores import attempt, claim, fail, logged, put_off, succeed, worker
@@ -143,18 +145,39 @@ def living(*, queues: tuple[str, ...] = (), is_alive: bool = True, running: int 
 
 
 def test_alerts_are_about_living_workers_that_serve_the_queue() -> None:
-    def told(*workers: Any, **queue: Any) -> list[str]:
+    def codes(*workers: Any, **queue: Any) -> list[str]:
         one = operations.QueueOverview(queue="a", **queue)
         return [alert.code for alert in alerts.alerts_of("default", [one], workers)]
 
-    assert told() == told(is_paused=True) == told(living(), ready=1) == told(living(queues=("a", "b")), ready=1) == []
-    assert told(ready=1) == told(scheduled=1) == told(living(queues=("b",)), retrying=1) == ["no_worker"]
-    assert told(living(is_alive=False), ready=1) == ["no_worker"]
-    assert told(living(is_alive=False, running=2)) == ["lost_workers"]
-    assert told(living(is_alive=False, running=2), living()) == []
-    assert told(living(), ready=1, oldest_age=301.0) == ["old_tasks"]
-    assert told(ready=1, oldest_age=301.0) == ["no_worker", "old_tasks"]
-    assert told(scheduled=1, is_paused=True) == ["paused"]
+    assert (
+        codes() == codes(is_paused=True) == codes(living(), ready=1) == codes(living(queues=("a", "b")), ready=1) == []
+    )
+    assert codes(ready=1) == codes(scheduled=1) == codes(living(queues=("b",)), retrying=1) == ["no_worker"]
+    assert codes(living(is_alive=False), ready=1) == ["no_worker"]
+    assert codes(living(is_alive=False, running=2)) == ["lost_workers"]
+    assert codes(living(is_alive=False, running=2), living()) == []
+    assert codes(living(), ready=1, oldest_age=301.0) == ["old_tasks"]
+    assert codes(ready=1, oldest_age=301.0) == ["no_worker", "old_tasks"]
+    assert codes(scheduled=1, is_paused=True) == ["paused"]
+
+
+@pytest.mark.parametrize("queue", ["emails", "Ada's mails"])
+def test_the_command_that_resumes_a_queue_can_be_run_as_it_is_told(two: list[Store], settings: Any, queue: str) -> None:
+    one = {"default": {**settings.TASKS["default"], "QUEUES": ["default", queue]}}
+
+    def resumed() -> list[str]:
+        store = operations.store_of("default")
+        store.broker.pause(queue)
+        chores.add.using(queue_name=queue).enqueue(1)
+        (alert,) = overview(only=["default"])[0].alerts
+        words = shlex.split(alert.hint.split("`")[1])
+        assert told(*words[2:])[:2] == (0, f"Queue {queue!r} is open.\n")
+        return words
+
+    settings.TASKS = {**settings.TASKS, **one}
+    assert resumed() == ["manage.py", "tasks", "resume", queue, "--backend", "default"]
+    settings.TASKS = one
+    assert resumed() == ["manage.py", "tasks", "resume", queue]
 
 
 def test_an_age_is_told_in_words() -> None:
