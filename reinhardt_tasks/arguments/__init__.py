@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any
 
 from .._compat import CoreTask
@@ -17,6 +17,9 @@ from .converters import Converter, Refused
 
 Leaves = Callable[[Any], bool]
 StoredArguments = tuple[list[Any], dict[str, Any]]
+
+#: What a converter raises for a value that it did not store.
+_UNREADABLE = (ValueError, TypeError, LookupError, ArithmeticError)
 
 
 class CallConverter:
@@ -68,12 +71,32 @@ class CallConverter:
         """
         return self._converted(args, kwargs, self._restore)
 
+    def misfit(self, args: Sequence[Any], kwargs: Mapping[str, Any], unless: Container[str] = ()) -> Refused | None:
+        """Return which stored argument is not what its annotation asks for, without its value; None where none is known.
+
+        No database is asked: arguments that hold model instances are passed over, and so are those at `unless`.
+        """
+
+        def read(converter: Converter, value: Any, path: str) -> Any:
+            if converter.asks_database or path in unless:
+                return value
+            try:
+                return converter.restore(value)
+            except _UNREADABLE:
+                raise Refused(path, str(converter)) from None
+
+        try:
+            self._converted(args, kwargs, read)
+        except Refused as exc:
+            return exc
+        return None
+
     def _restore(self, converter: Converter, value: Any, path: str) -> Any:
         try:
             return converter.restore(value)
         except (InstanceMissing, SerializationFailed):
             raise
-        except (ValueError, TypeError, LookupError, ArithmeticError) as exc:
+        except _UNREADABLE as exc:
             raise SerializationFailed(
                 f"The stored argument {path} of {self._place} is no {converter}: {type(exc).__name__}: {exc}. "
                 "It was stored for other annotations, or changed since."

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from django.utils.translation import gettext as _
+
+from .._compat import CoreTask
+from ..arguments import converter_of
 from ..brokers.lookups import Query
 from ..exceptions import SerializationFailed, TaskNotFound
 from ..jobs import Job, TaskStatus
 from ..registry import registry
 from ..serialization import decode_call
 from ..tasks import check_call
+from ..workflows.ids import HEADER as WORKFLOW
 from .stores import Store
 
 #: Waiting tasks that are looked at, unless a caller says otherwise.
@@ -65,13 +71,32 @@ def problem_of(job: Job) -> str | None:
     """Return why the code of this process could not run a job, or None where it could."""
     try:
         task = registry.get(job.name)
-        args, kwargs, _ = decode_call(job.payload)
+        args, kwargs, headers = decode_call(job.payload)
         check_call(task, args, kwargs)
+        return _misfit(task, args, kwargs, headers)
     except (TaskNotFound, SerializationFailed, TypeError) as exc:
         return str(exc)
     except RecursionError:
-        return "Its arguments are nested too deeply to be read."
-    return None
+        return _("Its arguments are nested too deeply to be read.")
+
+
+def _misfit(task: CoreTask, args: list[Any], kwargs: dict[str, Any], headers: Mapping[str, Any]) -> str | None:
+    converter = converter_of(task)
+    found = None if converter is None else converter.misfit(args, kwargs, _to_be_filled(headers))
+    if found is None:
+        return None
+    # Without the value: it may be redacted, and each would be a finding of its own.
+    words = _(
+        "The stored argument {path} of {task} is no {type}: it was stored for other annotations, or changed since."
+    )
+    return words.format(path=found.path, task=task.module_path, type=found)
+
+
+def _to_be_filled(headers: Mapping[str, Any]) -> set[str]:
+    """Return which arguments of a workflow's step hold results of others: they are put in when it runs."""
+    note = headers.get(WORKFLOW)
+    places = note.get("places") if isinstance(note, dict) else None
+    return {f"args[{path[1]}]" if path[0] == 0 else str(path[1]) for path, _source in places or ()}
 
 
 _EXAMPLES = 3

@@ -219,7 +219,11 @@ def test_a_name_or_a_queue_that_is_nearly_one_is_hinted_at(database_store: Store
     )
     assert "2h (ago)" in told("list", "--since", "garbage")[2]
     assert "2h (from now)" in told("change", "--all", "--at", "garbage")[2]
-    assert "(did you mean 'emails'?)" in told("list", "--queue", "emial")[2]
+    for words in (["list"], ["failures"]):
+        assert told(*words, "--queue", "emial")[2] == "No backend has a queue 'emial' (did you mean 'emails'?).\n"
+    assert (
+        "(did you mean 'tests.operations.chores.add'?)" in told("failures", "--name", "tests.operations.chores.ad")[2]
+    )
     assert "did you mean 'pending'?" in told("list", "--status", "pendign")[2]
     code, _, err = told("list", "--backend", "defualt")
     assert code == 2 and "did you mean 'default'?" in err
@@ -294,6 +298,8 @@ def test_waiting_tasks_that_cannot_run_are_found(store: Store) -> None:
     assert sorted(finding["count"] for finding in backend["findings"]) == [1, 1, 2]
     assert (backend["looked_at"], backend["is_cut"]) == (5, False)
     assert data("check-queue", "--queue", "emails")["backends"][0]["looked_at"] == 0
+    code, out, err = told("check-queue", "--queue", "emial")
+    assert (code, out) == (2, "") and "has no queue 'emial' (did you mean 'emails'?)" in err
     (cut,) = data("check-queue", "--limit", "2", code=1)["backends"]
     assert (cut["looked_at"], cut["is_cut"]) == (2, True)
 

@@ -88,6 +88,19 @@ def refuse_unknown_name(query: Query, stores: list[Store]) -> None:
         raise OperationRefused(_unknown_name(query.name))
 
 
+def refuse_unknown_queue(queue: str, stores: list[Store]) -> None:
+    """Raise OperationRefused for a queue that none of the stores has."""
+    refusal: OperationRefused | None = None
+    for store in stores:
+        try:
+            operations.check_queue_name(store, queue)
+            return
+        except OperationRefused as exc:
+            refusal = refusal or exc
+    if refusal is not None:
+        raise refusal
+
+
 def _unknown_name(name: str) -> str:
     return _("No task is registered as {name}{near}.").format(name=repr(name), near=did_you_mean(name, registry.list()))
 

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy
 from ... import operations
 from ...operations.views import moment_text
 from .base import AWAY, OK, Options, Subcommand, chosen_stores, whole
-from .filters import add_filters, query_of
+from .filters import add_filters, hint_at_names, query_of
 from .output import Output
 from .tables import Table
 from .words import age, ago
@@ -68,7 +68,8 @@ class Failures(Subcommand):
         )
 
     def run(self, options: Options, out: Output) -> int:
-        found = operations.failures(query_of(options), of=chosen_stores(options), newest=options["newest"])
+        query, stores = query_of(options), chosen_stores(options)
+        found = operations.failures(query, of=stores, newest=options["newest"])
         titles = [_("tasks"), _("task"), _("exception"), _("where"), _("last"), _("for example")]
         table = Table(titles, numbers=[0], under=[[1], [2], [3]])
         for group in found.groups:
@@ -76,6 +77,8 @@ class Failures(Subcommand):
                 group.count, group.name, group.message or group.exception, group.place, ago(group.last_at), group.id
             )
         out.table(table, "" if found.away else _("Nothing failed."))
+        if not found.groups and not found.away and (hint := hint_at_names(query, stores)):
+            out.warn(hint)
         if found.is_cut:
             out.warn(
                 _("The newest {number} failed tasks were looked at; there are older ones.").format(

@@ -13,6 +13,7 @@ from ... import operations
 from ...operations import Store
 from .acting import Stride, work_off
 from .base import OK, UNDONE, Options, Subcommand, chosen_stores, whole
+from .filters import refuse_unknown_queue
 from .output import Output
 from .tables import Table
 
@@ -55,7 +56,11 @@ class CheckQueue(Subcommand):
     def run(self, options: Options, out: Output) -> int:
         table = Table([_("tasks"), _("name"), _("problem"), _("for example")], numbers=[0], under=[[1], [2]])
         backends = []
-        for store in chosen_stores(options):
+        stores = chosen_stores(options)
+        # A gate at a deploy: that nothing was found is not to mean that nothing was looked for.
+        if options["queue"] is not None:
+            refuse_unknown_queue(options["queue"], stores)
+        for store in stores:
             check = operations.QueueCheck(looked_at=0)
             for check in operations.check_queue(store, options["queue"], limit=options["limit"]):
                 out.progress(check.looked_at)
