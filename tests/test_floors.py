@@ -13,7 +13,7 @@ import reinhardt_tasks
 PACKAGE = Path(reinhardt_tasks.__path__[0])
 
 FLOORS = [
-    "_compat cuts exceptions speech suggestions timestamps __version__",
+    "_compat cuts exceptions speech suggestions timestamps tracebacks __version__",
     "jobs gates limits arguments tasks registry retries results serialization followers execution schedules options queues "
     "redaction signals logs log_lines log_capture carriers workflow_states spans",
     "brokers.base brokers.lookups brokers.wakes",

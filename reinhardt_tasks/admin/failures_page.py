@@ -14,6 +14,9 @@ from .budgets import within_budget
 from .deeds import DEEDS
 from .visits import Visit, after_of, needs_post
 
+#: What can be done to a group.
+GROUP_DEEDS = {name: DEEDS[name] for name in ("retry", "discard")}
+
 
 def show(visit: Visit) -> HttpResponse:
     known = stores()
@@ -32,8 +35,8 @@ def show(visit: Visit) -> HttpResponse:
 @needs_post
 def act(visit: Visit) -> HttpResponse:
     posted = visit.request.POST
-    deed = DEEDS.get(posted.get("deed", ""))
-    if deed is None or deed.name not in ("retry", "discard") or deed.action is None:
+    deed = GROUP_DEEDS.get(posted.get("deed", ""))
+    if deed is None or deed.action is None:
         raise OperationRefused(_("There is no action {name}{hint}.").format(name=repr(posted.get("deed")), hint=""))
     visit.require(deed.right)
     store: Store = store_of(posted.get("backend", ""))

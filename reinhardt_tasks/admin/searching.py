@@ -48,6 +48,7 @@ class SearchForm(forms.Form):
     finished_until = MomentField(label=gettext_lazy("Finished until"))
     worker = forms.CharField(label=gettext_lazy("Worker's id"), required=False, max_length=255, strip=True)
     exception = forms.CharField(label=gettext_lazy("Exception"), required=False, max_length=255, strip=True)
+    place = forms.CharField(label=gettext_lazy("Failed at"), required=False, max_length=1000, strip=True)
     text = forms.CharField(label=gettext_lazy("In the arguments"), required=False, max_length=200, strip=True)
 
     #: Names of tasks that `q` may mean, where these are several.
@@ -120,6 +121,7 @@ class SearchForm(forms.Form):
             finished_until=chosen.get("finished_until"),
             worker=chosen["worker"] or None,
             exception=chosen["exception"] or None,
+            place=chosen["place"] or None,
             text=chosen.get("text") or None,
         )
 

@@ -9,12 +9,13 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from ..jobs import Job, TaskStatus
-from ..redaction import shown_call
+from ..redaction import shown_call, without_secrets
 from ..timestamps import to_micros
+from ..tracebacks import place_of
 
 #: Jobs that one call of `Broker.search` looks at where the condition is one that no store has an index for.
 WALKED = 20_000
-#: Jobs that it reads whole, for a condition on what only Python can read: an exception's class, words in arguments.
+#: Jobs that it reads whole, for a condition on what only Python can read: an exception's class and place, words in arguments.
 SCANNED = 2_000
 #: Jobs of one state, or of one span of time, that are looked at as a whole rather than by walking through all jobs.
 GATHERED = 5_000
@@ -48,6 +49,8 @@ class Query:
     id_prefix: str | None = None
     #: The class of the last attempt's exception: its path, or the last part of it.
     exception: str | None = None
+    #: Where its last attempt failed in the project's own code, as `place_of_failure` has it.
+    place: str | None = None
     #: Letters in the arguments, as people see them (redacted ones are not searched); whatever their case.
     text: str | None = None
 
@@ -66,11 +69,11 @@ class Query:
     @property
     def is_scan(self) -> bool:
         """Whether jobs have to be read whole, one by one, to answer."""
-        return self.exception is not None or self.text is not None
+        return self.exception is not None or self.place is not None or self.text is not None
 
     @property
     def without_scan(self) -> Query:
-        return replace(self, exception=None, text=None)
+        return replace(self, exception=None, place=None, text=None)
 
     @property
     def is_of_failures(self) -> bool:
@@ -116,6 +119,8 @@ class Query:
             path = job.history[-1].exception if job.history else ""
             if self.exception not in (path, path.rpartition(".")[2]):
                 return False
+        if self.place is not None and self.place != place_of_failure(job):
+            return False
         return self.text is None or self.text.casefold() in shown_call(job).text.casefold()
 
 
@@ -158,6 +163,11 @@ class Failures:
     counts: Mapping[str, int] = field(default_factory=dict)
     #: There are more than were looked at: each number is "at least".
     is_cut: bool = False
+
+
+def place_of_failure(job: Job) -> str:
+    """Return where a job's last attempt failed in the project's own code: file, line, function; '' where nothing tells."""
+    return place_of(without_secrets(job, job.history[-1].traceback)) if job.history else ""
 
 
 def scanned(page: Callable[[Query, str | None, int], Page], query: Query, after: str | None, limit: int) -> Page:

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from ..brokers.lookups import PAGE, Query
+from ..brokers.lookups import PAGE, Query, place_of_failure
 from ..jobs import Job, TaskStatus
 from ..redaction import without_secrets
-from .actions import BATCH, Action, Step, act
+from ..tracebacks import exception_line
+from .actions import Action, Step, on_all
 from .stores import STORE_ERRORS, Store, stores
-from .tracebacks import exception_line, place_of
 
 #: Failed tasks that are grouped, of each store, unless a caller says otherwise.
 NEWEST = 1000
@@ -71,18 +71,16 @@ def failures(query: Query | None = None, *, of: Sequence[Store] | None = None, n
     return FailureGroups(groups=ordered, looked_at=looked_at, is_cut=is_cut, away=away)
 
 
+def query_of_group(name: str, exception: str, place: str) -> Query:
+    """Return the search that finds the tasks of one group."""
+    return Query(name=name, exception=exception, place=place, statuses=(TaskStatus.FAILURE,))
+
+
 def act_on_group(
     store: Store, action: Action, *, name: str, exception: str, place: str, after: str | None = None
 ) -> Iterator[Step]:
     """Do something to the tasks of one group, newest first; yield after each batch. See on_all()."""
-    query = Query(name=name, exception=exception, statuses=(TaskStatus.FAILURE,))
-    while True:
-        page = store.broker.search(query, after, BATCH)
-        ids = [job.id for job in page.jobs if _key(store.alias, job) == (store.alias, name, exception, place)]
-        after = page.after
-        yield Step(done=act(store, action, ids), after=after)
-        if after is None:
-            return
+    return on_all(store, action, query_of_group(name, exception, place), after=after)
 
 
 def _add(groups: dict[tuple[str, str, str, str], FailureGroup], alias: str, job: Job) -> None:
@@ -108,7 +106,7 @@ def _add(groups: dict[tuple[str, str, str, str], FailureGroup], alias: str, job:
 
 
 def _key(alias: str, job: Job) -> tuple[str, str, str, str]:
-    return alias, job.name, job.history[-1].exception if job.history else "", place_of(_traceback(job))
+    return alias, job.name, job.history[-1].exception if job.history else "", place_of_failure(job)
 
 
 def _traceback(job: Job) -> str:

@@ -19,8 +19,8 @@ from ..redaction import ShownCall, cleaner, shown_call
 from ..registry import registry
 from ..schedules.slots import SCHEDULE
 from ..serialization import decode_call
+from ..tracebacks import exception_line
 from ..workflows.ids import HEADER as WORKFLOW
-from .tracebacks import exception_line
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -34,6 +34,7 @@ ASKED = {
         "finished_until",
         "worker",
         "exception",
+        "place",
         "text",
         "after",
     ],

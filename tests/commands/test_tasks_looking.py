@@ -401,6 +401,7 @@ def test_failures_are_grouped(store: Store) -> None:
     _, out, err = told("failures", "--newest", "2")
     assert "The newest 2 failed tasks were looked at; there are older ones." in err
     assert [group["count"] for group in data("failures", "--queue", "emails")["groups"]] == [1]
+    assert [group["count"] for group in data("failures", "--place", "/a.py:3 in go")["groups"]] == [3]
 
 
 # What is printed

@@ -30,6 +30,7 @@ _FLAGS: dict[str, tuple[Callable[[str], Any], str, Promise]] = {
     "--finished-since": (moment, "WHEN", gettext_lazy("Finished since.")),
     "--finished-until": (moment, "WHEN", gettext_lazy("Finished before.")),
     "--exception": (str, "CLASS", gettext_lazy("Last failed with this class, whole or its last part.")),
+    "--place": (str, "PLACE", gettext_lazy("Last failed here, as `failures` writes it: file:line in function.")),
     "--text": (str, "WORDS", gettext_lazy("With these letters in the arguments; looks at a bounded number of tasks.")),
 }
 
@@ -58,6 +59,7 @@ def query_of(options: Options) -> Query:
         finished_since=options["finished_since"],
         finished_until=options["finished_until"],
         exception=options["exception"],
+        place=options["place"],
         text=options["text"],
     )
 

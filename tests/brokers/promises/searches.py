@@ -136,6 +136,19 @@ class Searches(Promises):
         assert found("ValueError") == [other.id]
         assert found("Stock") == found("nostock") == found("errors.NoStock") == []
 
+    def test_failures_are_found_by_their_place(self, broker: Broker) -> None:
+        claim = running(broker, name=KNOWN, payload="[[],{}]")
+        trace = 'Traceback (most recent call last):\n  File "/srv/shop/a.py", line 3, in go\nValueError: no'
+        broker.settle([Failed(claim=claim, attempt=attempt_of(claim, traceback=trace))])
+        other = self.job_in(broker, TaskStatus.FAILURE)
+
+        def found(place: str) -> list[str]:
+            return ids_of(broker.find(Query(place=place, statuses=(TaskStatus.FAILURE,))))
+
+        assert found("/srv/shop/a.py:3 in go") == [claim.job.id]
+        assert found("") == [other.id]
+        assert found("/srv/shop/a.py:4 in go") == []
+
     def test_words_in_arguments_are_found_unless_they_are_redacted(self, broker: Broker) -> None:
         seen = new_job(name=KNOWN, payload=encode_call(KNOWN, ["a path", "Straße"], {}))
         unseen = new_job(name=UNKNOWN, payload=encode_call(UNKNOWN, ["Straße"], {}))

@@ -11,7 +11,7 @@ _TOP = "Traceback (most recent call last):"
 #: The standard library and installed packages, wherever they lie on the machine that the worker ran on; code without a file.
 _LIBRARIES = re.compile(r"[/\\](?:site|dist)-packages[/\\]|[/\\]lib(?:64)?[/\\]python3\.\d+t?[/\\]|\\Lib\\|^<")
 #: This package, which is no package among others where it is worked on.
-_OURS = str(Path(__file__).resolve().parents[1])
+_OURS = str(Path(__file__).resolve().parent)
 #: The first line of a group of exceptions, behind the bar that Python draws before all of its lines.
 _GROUP = re.compile(r"^  \| (\S.*)$", re.MULTILINE)
 

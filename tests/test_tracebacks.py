@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from reinhardt_tasks.operations.tracebacks import exception_line, place_of
+from reinhardt_tasks.tracebacks import exception_line, place_of
 
 
 def raised(work: object) -> str:
