@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from ..brokers.base import Changes
 from ..exceptions import OperationRefused
-from ..operations import Query, Store, TaskView, act, change, on_all, store_of, view
+from ..operations import Query, Store, TaskView, act, change, count_tasks, narrowed_to, on_all, store_of, view
 from ..operations.queues import known_queues
 from ..suggestions import did_you_mean
 from . import history
@@ -141,7 +141,12 @@ def _order(visit: Visit) -> Order:
 
 def _asked(visit: Visit, order: Order, form: ChangeForm | None, after: str | None = None) -> HttpResponse:
     shown: list[TaskView] = []
-    if order.query is None:
+    count = None
+    if order.query is not None:
+        count = count_tasks(
+            narrowed_to(order.query, order.deed.action or Changes()), of=[order.store], after=after or order.after
+        )
+    else:
         jobs = order.store.broker.get(order.ids[:_SHOWN])
         shown = [view(jobs[id_]) for id_ in order.ids[:_SHOWN] if id_ in jobs]
     return visit.render(
@@ -150,6 +155,7 @@ def _asked(visit: Visit, order: Order, form: ChangeForm | None, after: str | Non
         "tasks",
         order=order,
         shown=shown,
+        count=count,
         number_left=max(0, len(order.ids) - len(shown)),
         form=form,
         after=after or order.after or "",

@@ -8,7 +8,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from ..exceptions import OperationRefused
-from ..operations import Store, act_on_group, failures, store_of, stores
+from ..operations import Store, act_on_group, count_tasks, failures, store_of, stores
+from ..operations.failures import query_of_group
 from . import history
 from .budgets import within_budget
 from .deeds import DEEDS
@@ -59,6 +60,7 @@ def act(visit: Visit) -> HttpResponse:
         deed=deed,
         store=store,
         group=group,
+        count=count_tasks(query_of_group(**group), of=[store], after=after),
         after=after or "",
         is_going_on=is_going_on,
     )

@@ -8,9 +8,24 @@ done, TaskNotFound for an id that is not there, and QueueError where a store is 
 from __future__ import annotations
 
 from ..brokers.lookups import Page, Query, Tallies
-from .actions import ACTIONS, CANCEL, DISCARD, RETRY, RUN_NOW, Action, Done, Step, act, change, check_changes, on_all
+from .actions import (
+    ACTIONS,
+    CANCEL,
+    DISCARD,
+    RETRY,
+    RUN_NOW,
+    Action,
+    Done,
+    Step,
+    act,
+    change,
+    check_changes,
+    narrowed_to,
+    on_all,
+)
 from .alerts import Alert, alerts_of
 from .checking import Finding, QueueCheck, check_queue
+from .counting import Count, count_tasks, count_waiting
 from .editing import arguments_of, edit, run_again
 from .failures import FailureGroup, FailureGroups, act_on_group, failures
 from .finding import Listing, find_task, list_tasks, task_view
@@ -32,6 +47,7 @@ __all__ = [
     "Action",
     "Alert",
     "AttemptView",
+    "Count",
     "Done",
     "Event",
     "FailureGroup",
@@ -63,6 +79,8 @@ __all__ = [
     "check_queue",
     "check_queue_name",
     "clear",
+    "count_tasks",
+    "count_waiting",
     "edit",
     "failures",
     "find_task",
@@ -70,6 +88,7 @@ __all__ = [
     "held_back_by",
     "known_queues",
     "list_tasks",
+    "narrowed_to",
     "on_all",
     "overview",
     "pause",

@@ -131,8 +131,7 @@ def on_all(
     """
     if isinstance(deed, Changes):
         check_changes(store, deed)
-    states = _states(deed)
-    narrowed = replace(query, statuses=tuple(status for status in query.statuses or TaskStatus if status in states))
+    narrowed = narrowed_to(query, deed)
     left = limit
     while left is None or left > 0:
         page = store.broker.search(narrowed, after, BATCH if left is None else min(BATCH, left))
@@ -143,6 +142,12 @@ def on_all(
         yield Step(done=done, after=after)
         if after is None:
             return
+
+
+def narrowed_to(query: Query, deed: Action | Changes) -> Query:
+    """Return a search for those of the tasks that are in a state for it."""
+    states = _states(deed)
+    return replace(query, statuses=tuple(status for status in query.statuses or TaskStatus if status in states))
 
 
 def _states(deed: Action | Changes) -> frozenset[TaskStatus]:

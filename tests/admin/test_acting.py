@@ -152,7 +152,7 @@ def test_all_that_match_are_done_and_no_other(store: Store, chief: Client) -> No
         chores.log_in.enqueue("a", "b-secret")
     order = {"deed": "cancel", "backend": "default", "all": "1", "filters": "state=pending&queue=default"}
     page = read(chief.post(url("jobrow_act"), order))
-    assert "Cancel these tasks?" in page.text and "Queue default" in page.text
+    assert "Cancel these tasks?" in page.text and "Tasks 7" in page.text and "Queue default" in page.text
     text = read(chief.post(url("jobrow_act"), order | {"confirmed": "1"}, follow=True)).text
     assert "Done for 7 tasks." in text
     counts = {each.queue: each.counts.get(TaskStatus.PENDING, 0) for each in store.broker.counts()}
@@ -199,10 +199,23 @@ def test_what_is_more_than_one_request_may_do_goes_on_by_another_press(
             break
         assert "There are more. Press the button again to go on." in read(response).text
         order["after"] = response.context["after"]
+        assert str(response.context["count"]) == str(11 - 4 * len(pressed))
         meanwhile = chores.add.enqueue(-1).id
     assert pressed == [200, 200, 302]
     assert {job.priority for job in store.broker.get(ids).values()} == {50}
     assert is_untouched(store, meanwhile, "change") and LogEntry.objects.count() == 11
+
+
+def test_only_those_that_are_in_a_state_for_it_are_counted_up_to_a_bound(
+    store: Store, chief: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(4):
+        chores.add.enqueue(number)
+    claim(store)
+    order = {"deed": "discard", "backend": "default", "all": "1", "filters": ""}
+    assert "Tasks 3 " in read(chief.post(url("jobrow_act"), order)).text
+    monkeypatch.setattr("reinhardt_tasks.operations.counting.COUNTED", 2)
+    assert "Tasks 2+ " in read(chief.post(url("jobrow_act"), order)).text
 
 
 def test_filters_that_are_none_do_nothing(store: Store, chief: Client) -> None:
@@ -343,7 +356,8 @@ def test_a_group_is_retried_or_discarded_as_a_whole_and_no_other(
     }
     client = someone(*[name for name in ALL if name != takes])
     assert client.post(url("jobrow_failures_act"), order | {"confirmed": "1"}).status_code == 403
-    assert read(chief.post(url("jobrow_failures_act"), order)).complaints == []
+    page = read(chief.post(url("jobrow_failures_act"), order))
+    assert page.complaints == [] and "Tasks 3" in page.text
     assert all(is_untouched(store, id_, "retry") for id_ in ids["one"] + ids["other"])
     text = read(chief.post(url("jobrow_failures_act"), order | {"confirmed": "1"}, follow=True)).text
     assert "Done for 3 tasks." in text

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 
 from reinhardt_tasks.brokers.base import Query, WorkerInfo
 from reinhardt_tasks.jobs import Job, TaskStatus, new_id
 from reinhardt_tasks.management.tasks_cli import output
-from reinhardt_tasks.operations import Store, actions
+from reinhardt_tasks.operations import Store, actions, counting
 from reinhardt_tasks.redaction import REDACTED
 from reinhardt_tasks.registry import registry
 from tests.operations import chores
@@ -166,14 +168,59 @@ def test_a_usage_that_cannot_be_is_refused_with_2(database_store: Store, words: 
     assert status_of(database_store, id_) is TaskStatus.PENDING
 
 
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_the_question_says_how_many_and_which(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(output.sys, "stdin", Terminal())
+    for number in range(3):
+        chores.add.enqueue(number)
+    chores.log_in.enqueue("ada", "secret")
+    claim(store)
+
+    def asked(*words: str) -> str:
+        code, _out, err = told(*words)
+        assert code == 1
+        return err.partition(" [y/N]")[0]
+
+    assert asked("discard", "--all") == "discard: 3 tasks in default (no filters)?"
+    its = f"--status pending --name {chores.log_in.module_path}"
+    assert asked("cancel", "--all", "--name", "log_in", "--status", "PENDING") == f"cancel: 1 task in default ({its})?"
+    place = "a.py:3 in go"
+    assert asked("retry", "--all", "--place", place) == f"retry: 0 tasks in default (--place '{place}')?"
+    assert "(--since '2026-01-31 08:00:00 " in asked("cancel", "--all", "--since", "2026-01-31T08:00")
+    monkeypatch.setattr(counting, "COUNTED", 2)
+    assert asked("cancel", "--all") == "cancel: 2+ tasks in default (no filters)?"
+    assert asked("clear", "default", "emails") == "Delete 3 waiting tasks of 'default', 'emails'?"
+
+
+def test_a_terminal_shows_a_bar_where_it_is_known_how_many_there_are(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(actions, "BATCH", 2)
+    for number in range(3):
+        chores.add.enqueue(number)
+
+    def watched(*words: str) -> list[str]:
+        err = Terminal()
+        call_command("tasks", *words, "--yes", stdout=io.StringIO(), stderr=err)
+        return re.findall("\r([^\x1b]+)", err.getvalue())
+
+    whole, part = "#" * 30, "#" * 20 + "-" * 10
+    assert watched("cancel", "--all") == [f"[{part}] 2 of 3 tasks", f"[{whole}] 3 of 3 tasks"]
+    monkeypatch.setattr(counting, "COUNTED", 2)
+    assert watched("retry", "--all") == ["2 tasks so far", "3 tasks so far"]
+    assert watched("clear", "default") == [f"[{part}] 2 of 3 tasks", f"[{whole}] 3 of 3 tasks"]
+
+
 @pytest.mark.parametrize(("answer", "is_done"), [("y", True), ("n", False), ("", False)])
 def test_whoever_is_there_is_asked(
     database_store: Store, monkeypatch: pytest.MonkeyPatch, answer: str, is_done: bool
 ) -> None:
     id_ = chores.add.enqueue(1).id
-    terminal = io.StringIO(f"{answer}\n")
-    terminal.isatty = lambda: True  # type: ignore[method-assign]
-    monkeypatch.setattr(output.sys, "stdin", terminal)
+    monkeypatch.setattr(output.sys, "stdin", Terminal(f"{answer}\n"))
     code, _, err = told("discard", id_)
     assert "Delete 1 task for good? [y/N] " in err
     assert (code, database_store.broker.get([id_]) == {}) == (0 if is_done else 1, is_done)
@@ -184,8 +231,8 @@ def test_who_is_interrupted_is_told_where_to_go_on(database_store: Store, monkey
     ids = [chores.add.enqueue(number).id for number in range(6)]
     original = output.Output.progress
 
-    def progress(self: Any, number: int) -> None:
-        original(self, number)
+    def progress(self: Any, number: int, total: int | None = None) -> None:
+        original(self, number, total)
         if number == 4:
             raise KeyboardInterrupt
 

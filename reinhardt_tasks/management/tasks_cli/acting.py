@@ -12,14 +12,11 @@ from django.utils.translation import gettext_lazy, ngettext
 from ... import operations
 from ...brokers.base import Changes
 from ...exceptions import OperationRefused
-from ...jobs import TaskStatus
-from ...operations import Action, Query, Store
+from ...operations import Action, Count, Query, Store
 from .base import INTERRUPTED, OK, UNDONE, Options, Subcommand, chosen_stores, whole
-from .filters import add_filters, of_statuses, query_of, refuse_both, refuse_unknown_name, resolved
+from .filters import add_filters, filters_in_words, query_of, refuse_both, refuse_unknown_name, resolved
 from .output import Output
 from .words import moment_to_come
-
-_WAITING = frozenset(status for status in TaskStatus if status.is_waiting)
 
 
 class Acting(Subcommand):
@@ -40,10 +37,6 @@ class Acting(Subcommand):
 
     def deed(self, options: Options) -> Action | Changes:
         raise NotImplementedError
-
-    def states(self, options: Options) -> frozenset[TaskStatus]:
-        deed = self.deed(options)
-        return deed.applies_to if isinstance(deed, Action) else _WAITING
 
     def run(self, options: Options, out: Output) -> int:
         refuse_both(options["ids"], options)
@@ -79,16 +72,30 @@ class Acting(Subcommand):
     def _run_on_all(self, options: Options, out: Output, stores: list[Store]) -> int:
         meant = query_of(options)
         refuse_unknown_name(meant, stores)
-        query = of_statuses(meant, self.states(options))
+        query = operations.narrowed_to(meant, self.deed(options))
         if options["dry_run"]:
             listing = operations.list_tasks(query, of=stores, after=options["after"], limit=options["limit"] or 20)
             return _tell_of_rehearsal(out, self.name, [task.id for task in listing.tasks], listing.after)
-        question = _("{action}: every task that matches, in {backends}?").format(
-            action=self.name, backends=", ".join(map(str, stores))
-        )
-        if not out.confirm(question, is_agreed=options["yes"]):
+        count = None
+        # What nobody is told needs no counting.
+        if not options["yes"] or out.shows_progress:
+            count = operations.count_tasks(query, of=stores, after=options["after"], limit=options["limit"])
+        if count is not None and not out.confirm(self._question(options, count, stores), is_agreed=options["yes"]):
             return _undone(out)
-        return work_off(out, self.name, self._strides(options, query, stores))
+        return work_off(out, self.name, self._strides(options, query, stores), count)
+
+    def _question(self, options: Options, count: Count, stores: list[Store]) -> str:
+        words = ngettext(
+            "{action}: {number} task in {backends} ({filters})?",
+            "{action}: {number} tasks in {backends} ({filters})?",
+            count.number,
+        )
+        return words.format(
+            action=self.name,
+            number=count,
+            backends=", ".join(map(str, stores)),
+            filters=filters_in_words(options) or _("no filters"),
+        )
 
     def _strides(self, options: Options, query: Query, stores: list[Store]) -> Iterator[Stride]:
         for store in stores:
@@ -108,15 +115,16 @@ class Stride:
     after: str | None = None
 
 
-def work_off(out: Output, name: str, strides: Iterator[Stride]) -> int:
-    """Do batch by batch what is long, tell of it, and say at a Ctrl-C where to go on."""
+def work_off(out: Output, name: str, strides: Iterator[Stride], of: Count | None = None) -> int:
+    """Do batch by batch what is long, tell how far it is `of` so many, and say at a Ctrl-C where to go on."""
+    total = None if of is None or of.is_at_least else of.number
     count = missed = 0
     last: Stride | None = None
     try:
         for last in strides:
             count += last.count
             missed += last.missed
-            out.progress(count)
+            out.progress(count, total)
     except KeyboardInterrupt:
         after = last.after if last is not None else None
         out.warn(_("Stopped after {number} tasks.").format(number=count))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
-from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from django.core.management.base import CommandParser
@@ -18,7 +19,7 @@ from ...operations import Query, Store
 from ...registry import registry
 from ...suggestions import did_you_mean
 from .base import Options
-from .words import moment, status, task_name
+from .words import at_local, moment, status, task_name
 
 #: The flags of a search: name → (type, metavar, help).
 _FLAGS: dict[str, tuple[Callable[[str], Any], str, Promise]] = {
@@ -62,6 +63,22 @@ def query_of(options: Options) -> Query:
         place=options["place"],
         text=options["text"],
     )
+
+
+def filters_in_words(options: Options) -> str:
+    """Return the filters as they would be typed, moments and names as they are understood; '' for none."""
+    words: list[str] = []
+    for each in dict.fromkeys(options.get("status") or ()):
+        words += ["--status", each.lower()]
+    for flag in _FLAGS:
+        value = options[flag.removeprefix("--").replace("-", "_")]
+        if isinstance(value, datetime):
+            value = at_local(value)
+        elif value is not None and flag == "--name":
+            value = task_name(value)
+        if value is not None:
+            words += [flag, value]
+    return shlex.join(words)
 
 
 def has_filters(options: Options) -> bool:
@@ -128,8 +145,3 @@ def refuse_both(ids: list[str], options: Options) -> None:
             if has_filters(options)
             else _("Name the tasks: their ids, or --all with filters.")
         )
-
-
-def of_statuses(query: Query, statuses: frozenset[TaskStatus]) -> Query:
-    """Return a search for those of the states that an action is for."""
-    return replace(query, statuses=tuple(each for each in query.statuses or TaskStatus if each in statuses))

@@ -16,6 +16,8 @@ from .tables import Table, harmless, width
 
 #: Seconds between two words about progress where nobody watches.
 _WORD_EVERY = 5.0
+#: Places of a bar.
+_BAR = 30
 
 
 class Output:
@@ -73,10 +75,15 @@ class Output:
     def flush(self) -> None:
         self._stdout.flush()
 
-    def progress(self, number: int) -> None:
+    @property
+    def shows_progress(self) -> bool:
+        """Whether somebody watches it."""
+        return bool(self._stderr.isatty())
+
+    def progress(self, number: int, total: int | None = None) -> None:
         """Tell how far something long has come: on one line where somebody watches, every few seconds elsewhere."""
-        words = ngettext("{number} task so far", "{number} tasks so far", number).format(number=f"{number:,}")
-        if self._stderr.isatty():
+        words = _bar(number, total) if total else _so_far(number)
+        if self.shows_progress:
             self._stderr.write(f"\r{words}\x1b[K")
             self._stderr.flush()
             self._is_line_open = True
@@ -101,3 +108,14 @@ class Output:
         if self._is_line_open:
             self._stderr.write("\n")
             self._is_line_open = False
+
+
+def _so_far(number: int) -> str:
+    return ngettext("{number} task so far", "{number} tasks so far", number).format(number=f"{number:,}")
+
+
+def _bar(number: int, total: int) -> str:
+    # What was counted may have become less or more since.
+    full = min(_BAR, _BAR * number // total)
+    words = ngettext("{number} of {total} task", "{number} of {total} tasks", total)
+    return f"[{'#' * full}{'-' * (_BAR - full)}] {words.format(number=f'{number:,}', total=f'{total:,}')}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.core.management.base import CommandParser
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
 from ... import operations
 from ...exceptions import OperationRefused
@@ -66,7 +66,11 @@ class Clear(OnQueue):
     def run(self, options: Options, out: Output) -> int:
         store = one_store(options)
         _check(store, options["queues"])
-        question = _("Delete every waiting task of {queues}?").format(queues=", ".join(map(repr, options["queues"])))
+        count = operations.count_waiting(store, options["queues"])
+        words = ngettext(
+            "Delete {number} waiting task of {queues}?", "Delete {number} waiting tasks of {queues}?", count.number
+        )
+        question = words.format(number=count, queues=", ".join(map(repr, options["queues"])))
         if not out.confirm(question, is_agreed=options["yes"]):
             out.warn(_("Nothing was done."))
             return UNDONE
@@ -77,7 +81,7 @@ class Clear(OnQueue):
             for queue in options["queues"]
             for step in operations.clear(store, queue)
         )
-        return work_off(out, self.name, strides)
+        return work_off(out, self.name, strides, count)
 
 
 class Prune(Subcommand):
