@@ -63,7 +63,7 @@ def show(visit: Visit, id_: str) -> HttpResponse:
         "timeline": _timeline(task),
         "is_live": not task.status.is_finished,
         "deeds": _deeds(visit, job),
-        "can_run_again": visit.rights.has("retry") and job.status is TaskStatus.SUCCESS and task.is_registered,
+        "can_run_again": visit.rights.has("retry") and job.status.is_finished and task.is_registered,
         "can_edit": visit.rights.may_edit and job.status is not TaskStatus.RUNNING and task.is_registered,
     }
     if visit.wants_part:

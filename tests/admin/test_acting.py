@@ -11,7 +11,7 @@ from django.contrib.admin.models import DELETION, LogEntry
 from django.test import Client
 
 from reinhardt_tasks.jobs import TaskStatus
-from reinhardt_tasks.operations import Store
+from reinhardt_tasks.operations import Query, Store
 from tests.operations import chores
 from tests.operations.stores import claim, fail, status_of, succeed, worker
 
@@ -60,7 +60,9 @@ DONE: dict[str, Callable[[Store, str], bool]] = {
 def test_whoever_may_does_it_and_history_tells(store: Store, someone: Callable[..., Client], deed: str) -> None:
     client = someone("view_jobrow", TAKES[deed])
     id_ = target(store, deed)
-    assert read(client.get(url("jobrow_change", id_))).buttons == [deed]
+    # Whoever may retry a task may run it again as a new one.
+    more = ["run-again"] if deed == "retry" else []
+    assert read(client.get(url("jobrow_change", id_))).buttons == [deed, *more]
     order = ordered(deed, id_)
     if deed in ("change", "cancel", "discard"):
         page = read(client.post(url("jobrow_act"), order))
@@ -237,11 +239,21 @@ def test_a_filter_over_arguments_is_no_way_around_the_permission(store: Store, s
 # A finished one once more, and other arguments
 
 
-def test_a_finished_task_is_run_again(store: Store, someone: Callable[..., Client]) -> None:
-    chores.add.enqueue(5)
-    id_ = succeed(store)
-    assert someone("view_jobrow").post(url("jobrow_change", id_)).status_code == 403
+def cancelled(store: Store) -> str:
+    (job,) = store.broker.find(Query())
+    return store.broker.cancel([job.id])[0]
+
+
+@pytest.mark.parametrize("end", [succeed, fail, cancelled])
+def test_a_finished_task_is_run_again(
+    store: Store, someone: Callable[..., Client], end: Callable[[Store], str]
+) -> None:
+    waiting = chores.add.enqueue(5).id
     client = someone("view_jobrow", "retry_jobrow")
+    assert "run-again" not in read(client.get(url("jobrow_change", waiting))).buttons
+    id_ = end(store)
+    assert someone("view_jobrow").post(url("jobrow_change", id_)).status_code == 403
+    assert "run-again" in read(client.get(url("jobrow_change", id_))).buttons
     response = client.post(url("jobrow_change", id_))
     new = response.headers["Location"].split("/")[-3]
     assert new != id_ and status_of(store, new) is TaskStatus.PENDING
