@@ -69,9 +69,13 @@ def show_list(visit: Visit) -> HttpResponse:
         "workflows",
         workflows=_shown(runs),
         state_tabs=[(label, "?" + urlencode(kept | {"state": key}), key == state) for key, (label, _s) in TABS.items()],
+        state=state,
         name=name or "",
+        # Those of the page, to choose from: no index has all of them.
+        names=sorted({run.name for run in runs}),
+        unnamed_url="?" + urlencode({"state": state}),
         next_url="?" + urlencode(kept | {"after": runs[-1].id}) if len(runs) == PAGE else "",
-        is_first=not asked.get("after"),
+        first_url="?" + urlencode(kept) if asked.get("after") else "",
     )
 
 

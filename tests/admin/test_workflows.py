@@ -12,6 +12,7 @@ from django.db import connections
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from reinhardt_tasks.admin import workflow_pages
 from reinhardt_tasks.admin.drawings import MOST_STEPS, drawing_of
 from reinhardt_tasks.jobs import Cancelled, Failed, Succeeded, TaskStatus, new_id
 from reinhardt_tasks.models import StepRow
@@ -61,6 +62,23 @@ def fan(store: Store, size: int) -> str:
     store.broker.settle([Succeeded(claim=claim(store), result=json.dumps([0] * size))])
     look_after(id_)
     return id_
+
+
+def test_workflows_are_listed_by_name(store: Store, keeper: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workflow_pages, "PAGE", 2)
+    one, *others = diamond(), *[fan(store, 1) for _ in range(3)]
+    place = url("workflowrow_changelist")
+    page = read(keeper.get(place))
+    (field,) = [each for each in page.inputs if each.get("name") == "name"]
+    assert page.complaints == [] and field["value"] == ""
+    # The state that is chosen stays.
+    asked = {"state": "running", "name": f"diamond {EVIL}"}
+    found = read(keeper.get(place, asked))
+    assert one in found.text and not any(id_ in found.text for id_ in others)
+    kept = {each.get("name"): each.get("value") for each in found.inputs}
+    assert asked.items() <= kept.items()
+    html = keeper.get(place, {"state": "running", "name": "fan", "after": others[-1]}).content.decode()
+    assert 'href="?state=running&amp;name=fan"' in html and 'href="?state=running"' not in html.split("rt-pager")[1]
 
 
 def test_workflows_are_listed_by_state(store: Store, keeper: Client) -> None:
