@@ -377,7 +377,13 @@ class Execution:
         if age > timedelta(seconds=self._options.unknown_task_ttl):
             logger.error("Task id=%s path=%s failed: %s", job.id, job.name, exc)
             return Failed(claim=self.claim, attempt=self._attempt(exc))
-        logger.warning("Task id=%s path=%s is put back for %g s: %s", job.id, job.name, UNKNOWN_TASK_DELAY, exc)
+        logger.warning(
+            "Task id=%s path=%s is put back for %g s: %s Where this worker's code is older than the task, restart the worker.",
+            job.id,
+            job.name,
+            UNKNOWN_TASK_DELAY,
+            exc,
+        )
         return Released(claim=self.claim, delay=min(UNKNOWN_TASK_DELAY, self._options.unknown_task_ttl))
 
     def _attempt(self, exc: BaseException) -> Attempt:

@@ -6,17 +6,17 @@ import logging
 import os
 import socket
 from collections.abc import Iterator
-from datetime import UTC, datetime
 
 from .. import followers
 from ..brokers.base import WorkerInfo
 from ..brokers.lookups import Query
 from ..exceptions import TaskNotFound
 from ..execution import class_path, lost_outcome
-from ..jobs import Job, TaskStatus, new_id
+from ..jobs import TaskStatus, new_id
 from ..registry import registry
 from .actions import RETRY, RUN_NOW, Done, Step, act
 from .stores import Store
+from .views import is_put_back
 
 logger = logging.getLogger("reinhardt_tasks")
 
@@ -49,13 +49,8 @@ def requeue_unknown(store: Store) -> Iterator[Step]:
         after: str | None = None
         while True:
             page = store.broker.search(query, after, _AT_ONCE)
-            ids = [job.id for job in page.jobs if registry.has(job.name) and (action is RETRY or _is_put_back(job))]
+            ids = [job.id for job in page.jobs if registry.has(job.name) and (action is RETRY or is_put_back(job))]
             after = page.after
             yield Step(done=act(store, action, ids) if ids else Done(), after=after)
             if after is None:
                 break
-
-
-def _is_put_back(job: Job) -> bool:
-    """Return whether a scheduled job was claimed and given back, and does not wait for its caller's time."""
-    return job.token > len(job.history) and (job.run_after is None or job.run_after <= datetime.now(UTC))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
@@ -106,6 +106,21 @@ class TaskView:
     @property
     def status(self) -> TaskStatus:
         return self._job.status
+
+    @property
+    def is_put_back(self) -> bool:
+        """Whether a worker gave it back and tries again: it does not wait for a time that anybody asked for."""
+        return is_put_back(self._job)
+
+    @property
+    def put_back_words(self) -> str:
+        """Why that may be, and what to do; '' where it was not put back."""
+        if not self.is_put_back:
+            return ""
+        return _(
+            "A worker gave it back and tries again soon, most likely since it does not know this name: where its code is "
+            "older than the task, restart the worker."
+        )
 
     @cached_property
     def call(self) -> ShownCall:
@@ -310,6 +325,7 @@ class TaskView:
             "name": self.name,
             "queue": self.queue,
             "status": self.status.value,
+            "is_put_back": self.is_put_back,
             "priority": self.priority,
             "args": self.call.args,
             "kwargs": self.call.kwargs,
@@ -345,6 +361,15 @@ class TaskView:
                 for attempt in self.attempts
             ],
         }
+
+
+def is_put_back(job: Job) -> bool:
+    """Return whether a scheduled job was claimed and given back, and does not wait for its caller's time."""
+    return (
+        job.status is TaskStatus.SCHEDULED
+        and job.token > len(job.history)
+        and (job.run_after is None or job.run_after <= datetime.now(UTC))
+    )
 
 
 def log_as_json(task: TaskView) -> dict[str, Any]:

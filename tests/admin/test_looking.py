@@ -26,7 +26,7 @@ from reinhardt_tasks.options import BackendOptions
 from reinhardt_tasks.templatetags.reinhardt_tasks_admin import label
 from tests import databases
 from tests.operations import chores
-from tests.operations.stores import attempt, claim, fail, logged, put_off, succeed, worker
+from tests.operations.stores import attempt, claim, fail, logged, put_back, put_off, succeed, worker
 from tests.settings import sqlite
 
 from .pages import Page, read, url
@@ -425,3 +425,13 @@ def test_a_database_without_tables_is_told_of_on_every_page(
         for place in places:
             response = client.get(place)
             assert (response.status_code, "no such table" in response.content.decode()) == (503, True), place
+
+
+def test_a_task_that_a_worker_gave_back_says_so(store: Store, chief: Client) -> None:
+    chores.add.enqueue(1)
+    back = put_back(store)
+    wanted = chores.add.using(run_after=timedelta(hours=1)).enqueue(2).id
+    page = read(chief.get(url("jobrow_change", back)))
+    assert page.complaints == [] and "put back" in page.text and "restart the worker" in page.text
+    assert "put back" not in read(chief.get(url("jobrow_change", wanted))).text
+    assert read(chief.get(url("jobrow_tasks"))).text.count("put back") == 1

@@ -24,7 +24,7 @@ def test_an_unknown_task_is_put_back_until_its_time_is_over(caplog: pytest.LogCa
     claim = held(unknown, enqueued_at=now - timedelta(seconds=50))
     outcome = run(claim, options)
     assert outcome == Released(claim=claim, delay=UNKNOWN_TASK_DELAY)
-    assert "give_back'" in caplog.text
+    assert "give_back'" in caplog.text and "restart the worker" in caplog.text
 
     outcome = run(held(unknown, enqueued_at=now - timedelta(seconds=101)), options)
     assert isinstance(outcome, Failed)

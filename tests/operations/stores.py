@@ -10,7 +10,7 @@ import pytest
 from reinhardt_tasks import operations
 from reinhardt_tasks._compat import task_backends
 from reinhardt_tasks.brokers.base import WorkerInfo
-from reinhardt_tasks.jobs import Attempt, Claim, Failed, Retrying, Succeeded, TaskStatus, new_id
+from reinhardt_tasks.jobs import Attempt, Claim, Failed, Released, Retrying, Succeeded, TaskStatus, new_id
 from reinhardt_tasks.log_lines import AttemptLog, LogLine, encode_log
 from reinhardt_tasks.operations import Store
 from tests import databases
@@ -86,6 +86,13 @@ def put_off(store: Store, queue: str = "default") -> str:
     """Let the next task of a queue wait for another attempt, in an hour."""
     one = claim(store, queue)
     assert store.broker.settle([Retrying(claim=one, attempt=attempt(one), delay=3600)]) == []
+    return one.job.id
+
+
+def put_back(store: Store, queue: str = "default") -> str:
+    """Let a worker give back the next task of a queue, to try again in ten seconds."""
+    one = claim(store, queue)
+    assert store.broker.settle([Released(claim=one, delay=10.0)]) == []
     return one.job.id
 
 

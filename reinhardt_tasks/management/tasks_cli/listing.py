@@ -16,7 +16,7 @@ from .base import AWAY, OK, Options, Subcommand, chosen_stores, whole
 from .filters import add_filters, hint_at_names, query_of
 from .output import Output
 from .tables import Table
-from .words import ago
+from .words import ago, status_words
 
 _UNSUCCESSFUL = {TaskStatus.RETRY, TaskStatus.FAILURE, TaskStatus.CANCELLED}
 
@@ -42,7 +42,7 @@ class List(Subcommand):
         for task in listing.tasks:
             table.add(
                 task.id,
-                task.status.value,
+                status_words(task),
                 task.queue if len(stores) == 1 else f"{task.backend}:{task.queue}",
                 task.name,
                 beginning(task.call.problem or str(task.call), 60),

@@ -7,7 +7,6 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from ... import operations
-from ...jobs import TaskStatus
 from ...operations import LineView, TaskView
 from ...operations.views import AttemptView, log_as_json, moment_text
 from ...serialization import shown_json
@@ -15,7 +14,7 @@ from .base import OK, Options, Subcommand, chosen_stores
 from .limits import line_facts, next_start
 from .output import Output
 from .tables import Table
-from .words import age, at_local
+from .words import age, at_local, status_words
 
 
 class Show(Subcommand):
@@ -42,7 +41,8 @@ def _tell(task: TaskView, line: LineView | None, out: Output) -> None:
     facts = {
         _("id"): task.id,
         _("task"): task.name if task.is_registered else _("{name} (not registered here)").format(name=task.name),
-        _("status"): task.status.value + (_(", to be cancelled") if _is_to_be_cancelled(task) else ""),
+        _("status"): status_words(task),
+        _("put back"): task.put_back_words or None,
         _("backend"): task.backend,
         _("queue"): task.queue,
         _("priority"): _("{django} ({scale} of 9)").format(django=task.priority, scale=task.task_priority),
@@ -75,11 +75,6 @@ def _tell(task: TaskView, line: LineView | None, out: Output) -> None:
             out.say(attempt.traceback.rstrip())
         if attempt.log:
             _tell_log(attempt, out)
-
-
-def _is_to_be_cancelled(task: TaskView) -> bool:
-    # What has ended keeps the wish.
-    return task.cancel_requested and task.status is TaskStatus.RUNNING
 
 
 def _tell_log(attempt: AttemptView, out: Output) -> None:

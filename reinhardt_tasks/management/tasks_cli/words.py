@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from ... import spans
 from ...exceptions import OperationRefused
 from ...jobs import TaskStatus
+from ...operations import TaskView
 from ...registry import registry
 from ...suggestions import did_you_mean
 
@@ -66,6 +67,14 @@ def status(text: str) -> TaskStatus:
         raise argparse.ArgumentTypeError(
             _("is no state: {text}{hint}. There are {known}.").format(text=repr(text), hint=hint, known=known)
         ) from None
+
+
+def status_words(task: TaskView) -> str:
+    """Return a task's state, and what is to be known of it beside that."""
+    # What has ended keeps the wish.
+    if task.cancel_requested and task.status is TaskStatus.RUNNING:
+        return task.status.value + _(", to be cancelled")
+    return task.status.value + (_(", put back") if task.is_put_back else "")
 
 
 def task_name(text: str) -> str:
