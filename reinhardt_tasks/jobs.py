@@ -115,6 +115,12 @@ _DJANGO_STATUS = {
 }
 
 
+def percent_of(progress: tuple[float, float]) -> int | None:
+    """Return how far a pair of done and total is, 0 to 100; None where its total tells nothing."""
+    done, total = progress
+    return max(0, min(100, round(100 * done / total))) if total > 0 else None
+
+
 class Progress(tuple[float, float]):
     """How far a task is: the pair `(done, total)`, and beside it a `message` for people, or None.
 
@@ -129,6 +135,11 @@ class Progress(tuple[float, float]):
         progress = super().__new__(cls, (done, total))
         progress.message = None if message is None else _cut(str(message), cls.MESSAGE_LIMIT)
         return progress
+
+    @property
+    def percent(self) -> int | None:
+        """How far it is, 0 to 100; None where its total tells nothing."""
+        return percent_of(self)
 
     @property
     def done(self) -> float:

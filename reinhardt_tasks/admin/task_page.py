@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 from django.contrib import messages
@@ -13,7 +11,7 @@ from django.utils.translation import gettext_noop
 
 from ..exceptions import InvalidSchedule, OperationRefused, QueueError, TaskNotFound
 from ..jobs import Job, TaskStatus
-from ..operations import Event, Store, TaskView, held_back_by, rule_in_words, run_again, store_of, stores, view
+from ..operations import Store, TaskView, held_back_by, rule_in_words, run_again, store_of, stores, view
 from ..operations.alerts import away_alert
 from ..operations.schedules import reading_schedules
 from ..operations.stores import STORE_ERRORS
@@ -21,15 +19,6 @@ from ..scheduling import people
 from . import history
 from .deeds import DEEDS, Deed
 from .visits import Visit
-
-
-@dataclass(frozen=True, kw_only=True)
-class Moment:
-    """An event of the timeline, and how long after the one before it was."""
-
-    event: Event
-    gap: timedelta | None
-    is_ahead: bool
 
 
 def find(visit: Visit, id_: str) -> tuple[Store, Job]:
@@ -60,7 +49,6 @@ def show(visit: Visit, id_: str) -> HttpResponse:
         "limits": [(limit, rule_in_words(limit)) for limit in task.limits],
         "held_back_by": held_back_by(store, task),
         "store": store,
-        "timeline": _timeline(task),
         "is_live": not task.status.is_finished,
         "deeds": _deeds(visit, job),
         "can_run_again": visit.rights.has("retry") and job.status.is_finished and task.is_registered,
@@ -115,13 +103,3 @@ def _schedule_url(visit: Visit, name: str) -> str:
 
 def _deeds(visit: Visit, job: Job) -> list[Deed]:
     return [deed for deed in DEEDS.values() if visit.rights.has(deed.right) and job.status in deed.applies_to]
-
-
-def _timeline(task: TaskView) -> list[Moment]:
-    moments = []
-    before: Any = None
-    for event in task.timeline:
-        is_ahead = task.status.is_waiting and event is task.timeline[-1] and event.at == task.due_at
-        moments.append(Moment(event=event, gap=None if before is None else event.at - before, is_ahead=is_ahead))
-        before = event.at
-    return moments

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -52,6 +53,28 @@ class AttemptView:
         """The exception and its message on one line; '' where nothing was raised."""
         return exception_line(self.traceback) or self.exception
 
+    @property
+    def state_words(self) -> str:
+        """How it ended, in a word or by the exception's class; or that it runs."""
+        if self.lost:
+            return _("worker lost")
+        if self.exception:
+            return self.exception.rpartition(".")[2]
+        if self.cancelled:
+            return _("cancelled")
+        return _("running") if self.finished_at is None else _("succeeded")
+
+    @property
+    def no_log_words(self) -> str:
+        """Why nothing is here of what it logged; '' where something is."""
+        if self.log:
+            return ""
+        if self.lost:
+            return _("What it had logged went with its worker.")
+        if self.finished_at is not None:
+            return _("No lines of its log are kept.")
+        return _("What it logs is shown when it has ended.")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Event:
@@ -60,6 +83,9 @@ class Event:
     at: datetime
     what: str
     detail: str = ""
+    #: Seconds after the one before it; None for the first one.
+    gap: float | None = None
+    is_ahead: bool = False
 
 
 @dataclass(frozen=True)
@@ -314,8 +340,11 @@ class TaskView:
         if self.finished_at is not None:
             events.append(Event(at=self.finished_at, what=_ENDS[self.status]()))
         elif self.status.is_waiting and self.due_at is not None:
-            events.append(Event(at=self.due_at, what=_("due")))
-        return sorted(events, key=lambda event: event.at)
+            events.append(Event(at=self.due_at, what=_("due"), is_ahead=True))
+        events.sort(key=lambda event: event.at)
+        return events[:1] + [
+            replace(event, gap=(event.at - before.at).total_seconds()) for before, event in pairwise(events)
+        ]
 
     def as_json(self) -> dict[str, Any]:
         """Return everything as JSON has it; the shape is documented, and only grows."""
@@ -323,16 +352,23 @@ class TaskView:
             "id": self.id,
             "backend": self.backend,
             "name": self.name,
+            "is_registered": self.is_registered,
             "queue": self.queue,
             "status": self.status.value,
             "is_put_back": self.is_put_back,
             "priority": self.priority,
+            "task_priority": self.task_priority,
             "args": self.call.args,
             "kwargs": self.call.kwargs,
             "arguments_problem": self.call.problem or None,
             "redacted": self.call.is_redacted,
             "metadata": dict(self.metadata),
             "progress": list(self.progress) if self.progress else None,
+            "progress_message": self.progress.message if self.progress else None,
+            "limits": [
+                {"key": limit.key, "size": limit.size, "every": limit.every / 1_000_000 if limit.every else None}
+                for limit in self.limits
+            ],
             "schedule": self.schedule or None,
             "workflow": self.workflow or None,
             "max_attempts": self.max_attempts,
@@ -346,6 +382,7 @@ class TaskView:
             "last_attempted_at": moment_text(self.last_attempted_at),
             "finished_at": moment_text(self.finished_at),
             "exception": self.exception or None,
+            "message": self.exception_line or None,
             "result": _value(self.result),
             "attempts": [
                 {
@@ -353,7 +390,9 @@ class TaskView:
                     "worker": attempt.worker,
                     "started_at": moment_text(attempt.started_at),
                     "finished_at": moment_text(attempt.finished_at),
+                    "duration": attempt.duration,
                     "exception": attempt.exception or None,
+                    "message": attempt.exception_line or None,
                     "traceback": attempt.traceback or None,
                     "lost": attempt.lost,
                     "cancelled": attempt.cancelled,

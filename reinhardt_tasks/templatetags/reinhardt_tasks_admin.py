@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 
 from .. import spans
 from ..cuts import beginning
-from ..jobs import TaskStatus
+from ..jobs import TaskStatus, percent_of
 from ..models import STATUSES
 from ..models.workflows import STEP_STATUSES, WORKFLOW_STATUSES
 from ..serialization import shown_json
@@ -126,6 +126,4 @@ def anchor(alias: str, queue: str) -> str:
 @register.filter
 def percent(progress: tuple[float, float] | None) -> int | None:
     """Return how far a task is, 0 to 100; None where its total tells nothing."""
-    if not progress or progress[1] <= 0:
-        return None
-    return max(0, min(100, round(100 * progress[0] / progress[1])))
+    return percent_of(progress) if progress else None

@@ -347,7 +347,7 @@ def test_a_rate_tells_when_the_next_one_begins(store: Store) -> None:
 def test_show_tells_progress_with_its_message(store: Store) -> None:
     id_ = chores.add.enqueue(1).id
     assert store.broker.annotate(claim(store), {}, Progress(3, 10, "packing"))
-    assert re.search(r"progress +3 / 10 packing", told("show", id_)[1])
+    assert re.search(r"progress +3 / 10 \(30 %\) packing", told("show", id_)[1])
 
 
 def test_show_tells_what_each_attempt_logged(store: Store) -> None:

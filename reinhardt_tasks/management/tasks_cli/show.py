@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.core.management.base import CommandParser
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from ... import operations
-from ...operations import LineView, TaskView
+from ...jobs import TaskStatus
+from ...operations import Event, LineView, TaskView
 from ...operations.views import AttemptView, log_as_json, moment_text
 from ...serialization import shown_json
 from .base import OK, Options, Subcommand, chosen_stores
 from .limits import line_facts, next_start
 from .output import Output
 from .tables import Table
-from .words import age, at_local, status_words
+from .words import age, ago, at_local, status_words
 
 
 class Show(Subcommand):
@@ -29,12 +32,27 @@ class Show(Subcommand):
         task = operations.view(job)
         line = operations.held_back_by(store, task)
         _tell(task, line, out)
-        timeline = [
-            {"at": moment_text(event.at), "what": event.what, "detail": event.detail or None} for event in task.timeline
-        ]
-        facts = {"timeline": timeline, "held_back_by": line and line_facts(line)}
-        out.data({**task.as_json(), **log_as_json(task), **facts})
+        out.data({**_facts(task), "held_back_by": line and line_facts(line)})
         return OK
+
+
+def _facts(task: TaskView) -> dict[str, Any]:
+    """Return a task with what a list, which reads no log, has not."""
+    facts = {**task.as_json(), **log_as_json(task)}
+    for its, attempt in zip(facts["attempts"], task.attempts, strict=True):
+        its["log_dropped"] = attempt.dropped
+        its["no_log"] = attempt.no_log_words or None
+    facts["timeline"] = [
+        {
+            "at": moment_text(event.at),
+            "what": event.what,
+            "detail": event.detail or None,
+            "gap": event.gap,
+            "is_ahead": event.is_ahead,
+        }
+        for event in task.timeline
+    ]
+    return facts
 
 
 def _tell(task: TaskView, line: LineView | None, out: Output) -> None:
@@ -57,13 +75,15 @@ def _tell(task: TaskView, line: LineView | None, out: Output) -> None:
         _("held back by"): None if line is None else _held_back_words(line),
         _("once key"): task.once_key,
         _("result"): task.result,
+        _("error"): task.exception_line or None if task.status is not TaskStatus.SUCCESS else None,
     }
     out.facts(facts)
     out.say()
-    table = Table([_("when"), _("what"), ""])
+    table = Table([_("when"), _("what"), _("after"), ""], numbers=[2])
     for event in task.timeline:
-        table.add(at_local(event.at), event.what, event.detail)
+        table.add(at_local(event.at), event.what, _gap(event), event.detail)
     out.table(table)
+    _tell_attempts(task, out)
     for attempt in task.attempts:
         if attempt.exception:
             out.say()
@@ -75,6 +95,26 @@ def _tell(task: TaskView, line: LineView | None, out: Output) -> None:
             out.say(attempt.traceback.rstrip())
         if attempt.log:
             _tell_log(attempt, out)
+
+
+def _gap(event: Event) -> str:
+    if event.is_ahead:
+        return ago(event.at)
+    return "" if event.gap is None else age(event.gap)
+
+
+def _tell_attempts(task: TaskView, out: Output) -> None:
+    if not task.attempts:
+        return
+    out.say()
+    table = Table([_("attempt"), _("ended"), _("took"), _("worker"), _("log")], numbers=[0, 2])
+    for attempt in task.attempts:
+        lines = len(attempt.log) + attempt.dropped
+        log = ngettext("{number} line", "{number} lines", lines).format(number=f"{lines:,}")
+        table.add(
+            attempt.number, attempt.state_words, age(attempt.duration), attempt.worker, attempt.no_log_words or log
+        )
+    out.table(table)
 
 
 def _tell_log(attempt: AttemptView, out: Output) -> None:
@@ -98,7 +138,9 @@ def _progress(task: TaskView) -> str | None:
     if task.progress is None:
         return None
     done, total = task.progress
-    return " ".join(filter(None, [f"{done:g} / {total:g}", task.progress.message]))
+    percent = task.progress.percent
+    share = "" if percent is None else f"({percent} %)"
+    return " ".join(filter(None, [f"{done:g} / {total:g}", share, task.progress.message]))
 
 
 def _held_back_words(line: LineView) -> str:
