@@ -22,7 +22,6 @@ from django.dispatch import Signal
 from . import carriers, followers, signals
 from ._compat import CoreTask, TaskError, TaskException, TaskResultStatus
 from .arguments import converter_of
-from .cuts import both_ends
 from .exceptions import (
     InstanceMissing,
     MaxRetriesExceeded,
@@ -39,13 +38,12 @@ from .registry import registry
 from .results import TaskResult, fill_result
 from .retries import RetryStrategy
 from .schedules.slots import scheduled_for
-from .serialization import decode_call, dumps, storable
+from .serialization import decode_call, dumps
 from .tasks import TaskContext, in_context
+from .exception_text import class_path, traceback_text
 
 logger = logging.getLogger("reinhardt_tasks")
 
-#: Letters of a traceback that are kept: the first and the last of them, where it is longer.
-TRACEBACK_LIMIT = 50_000
 #: Seconds until a job whose name is not known here is offered again.
 UNKNOWN_TASK_DELAY = 10.0
 
@@ -459,19 +457,6 @@ def lost_outcome(claim: Claim, options: BackendOptions) -> Outcome:
         return Failed(claim=claim, attempt=attempt)
     logger.warning("Task id=%s path=%s runs again: worker %s was lost.", job.id, job.name, job.worker)
     return Retrying(claim=claim, attempt=attempt, delay=0.0)
-
-
-def class_path(kind: type) -> str:
-    return f"{kind.__module__}.{kind.__qualname__}"
-
-
-def traceback_text(exc: BaseException) -> str:
-    """Return an exception's traceback, its middle left out where it is very long. Never raises."""
-    try:
-        text = "".join(traceback.format_exception(exc))
-    except BaseException as problem:
-        text = f"{class_path(type(exc))} (its traceback could not be written: {class_path(type(problem))})\n"
-    return storable(both_ends(text, TRACEBACK_LIMIT))
 
 
 def _because(reason: BaseException, exc: BaseException) -> BaseException:

@@ -11,9 +11,10 @@ from .. import followers
 from ..brokers.base import WorkerInfo
 from ..brokers.lookups import Query
 from ..exceptions import TaskNotFound
-from ..execution import class_path, lost_outcome
+from ..execution import lost_outcome
 from ..jobs import TaskStatus, new_id
 from ..registry import registry
+from ..exception_text import class_path
 from .actions import RETRY, RUN_NOW, Done, Step, act
 from .stores import Store
 from .views import is_put_back

@@ -11,9 +11,9 @@ from typing import Any
 from django.db import connections
 
 from ..exceptions import QueueError, TaskCancelled
-from ..execution import class_path
 from ..jobs import Attempt, Cancelled, Claim, Failed, Outcome, Succeeded, TaskStatus
 from ..models import StepRow, WorkflowRow
+from ..exception_text import class_path
 from ..workflow_states import ACTIVE, ChainStatus, StepStatus
 from .endings import Ending, error_text
 from .ids import job_id, step_id

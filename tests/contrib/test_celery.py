@@ -21,13 +21,13 @@ from reinhardt_tasks.exceptions import (
     TaskCancelled,
     TaskTimeout,
 )
-from reinhardt_tasks.execution import class_path
 from reinhardt_tasks.jobs import TaskStatus
 from reinhardt_tasks.operations import Store
 from reinhardt_tasks.registry import registry
 from reinhardt_tasks.schedules import declared
 from reinhardt_tasks.signals import task_retried
 from reinhardt_tasks.testing import CapturedTasks
+from reinhardt_tasks.exception_text import class_path
 from tests.backends.working import work_off
 from tests.operations.stores import database_store
 
