@@ -1,7 +1,8 @@
 """One job on its way to its outcome: resolve, signal, call, catch, decide. For the Immediate backend and the worker alike.
 
 Nothing a task does leaves here as an exception: not SystemExit, not a return value that JSON cannot hold, not a recursion
-without end. Whoever runs an Execution gets an Outcome.
+without end. Whoever runs an Execution gets an Outcome: from `run`, or where that is left, from `fail`, or in the end from
+`give_up`, which needs nothing but the claim.
 """
 
 from __future__ import annotations
@@ -9,19 +10,19 @@ from __future__ import annotations
 import json
 import logging
 import time
-import traceback
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from asgiref.sync import sync_to_async
 from django.dispatch import Signal
 
 from . import carriers, followers, signals
-from ._compat import CoreTask, TaskError, TaskException, TaskResultStatus
+from ._compat import CoreTask, TaskError, TaskResultStatus
 from .arguments import converter_of
+from .awaiting import drop_cancellation, in_thread
+from .bare_outcomes import attempt_of, bare_outcome
 from .exceptions import (
     InstanceMissing,
     MaxRetriesExceeded,
@@ -29,9 +30,8 @@ from .exceptions import (
     SerializationFailed,
     TaskCancelled,
     TaskNotFound,
-    WorkerLost,
 )
-from .jobs import Attempt, Cancelled, Claim, Failed, Job, Outcome, Progress, Released, Retrying, Succeeded, TaskStatus
+from .jobs import Cancelled, Claim, Failed, Job, Outcome, Progress, Released, Retrying, Succeeded, TaskStatus
 from .log_capture import KeptLines
 from .options import BackendOptions
 from .registry import registry
@@ -40,7 +40,7 @@ from .retries import RetryStrategy
 from .schedules.slots import scheduled_for
 from .serialization import decode_call, dumps
 from .tasks import TaskContext, in_context
-from .exception_text import class_path, traceback_text
+from .exception_text import log_exception
 
 logger = logging.getLogger("reinhardt_tasks")
 
@@ -83,6 +83,8 @@ class Execution:
         #: When it began to run, by the monotonic clock, and who wants to hear of that.
         self.began_at: float | None = None
         self.on_begin: Callable[[Execution], None] | None = None
+        #: Whether a coroutine is in its own code just now; what surrounds that must not be cancelled.
+        self.may_be_cancelled = False
         self._options = options
         self._sender = sender
         self._annotate = annotate
@@ -130,8 +132,8 @@ class Execution:
             # It was stopped while it waited here for its turn.
             return self.stopped(self.stopped_by)
         self._tell(signals.task_started)
-        self._begin()
         try:
+            self._begin()
             with self._lines:
                 self._restore()
                 value = self.task.call(*self._args, **self._kwargs)
@@ -145,9 +147,9 @@ class Execution:
         """Run a coroutine function in the running loop."""
         if self.task is None:
             if (early := self._read()) is None and self.headers:
-                early = await sync_to_async(self._ask_followers)()
+                early = await in_thread(self._ask_followers)
             if early is not None:
-                return await sync_to_async(self._follow_early)(early) if isinstance(early, Failed) else early
+                return await in_thread(self._follow_early, early) if isinstance(early, Failed) else early
             self._fill()
         assert self._context is not None
         with in_context(self._context), self._surroundings:
@@ -158,14 +160,23 @@ class Execution:
         if self.stopped_by is not None:
             return await self._aend(self._failed(self.stopped_by))
         await self._atell(signals.task_started)
-        self._begin()
         try:
-            with self._lines:
-                await self._arestore()
-                value = await self.task.acall(*self._args, **self._kwargs)
+            value = await self._acall(self.task)
         except BaseException as exc:
             return await self._aend(self._failed(exc))
         return await self._aend(self._succeeded(value))
+
+    async def _acall(self, task: CoreTask) -> Any:
+        """Run the task's own code: what is to cancel it reaches this, and nothing that follows."""
+        self._begin()
+        self.may_be_cancelled = True
+        try:
+            with self._lines:
+                await self._arestore()
+                return await task.acall(*self._args, **self._kwargs)
+        finally:
+            self.may_be_cancelled = False
+            await drop_cancellation()
 
     def _restore(self) -> None:
         """Give the arguments the types that the task's annotations ask for; it may ask a database."""
@@ -178,9 +189,12 @@ class Execution:
     async def _arestore(self) -> None:
         converter = converter_of(self.task)
         if converter is not None:
-            await sync_to_async(self._restore)() if converter.asks_database else self._restore()
+            await in_thread(self._restore) if converter.asks_database else self._restore()
 
     def _begin(self) -> None:
+        if self.stopped_by is not None:
+            # A receiver may have caught what was raised to stop it, and a coroutine is not cancelled before its own code.
+            raise self.stopped_by
         self.began_at = time.monotonic()
         if self.on_begin is not None:
             self.on_begin(self)
@@ -194,8 +208,16 @@ class Execution:
             return self.fail(exc)
 
     def fail(self, exc: BaseException, *, is_final: bool = False) -> Outcome:
-        """Return what follows when it failed after all: its success could not be committed."""
+        """Return what follows when it failed after all: its success could not be committed, or `run` was left."""
+        if self.task is None:
+            # It was left while it was read: nobody has heard of it, and nothing is known that signals could tell.
+            return self._follow_early(self.give_up(exc))
         return self._end(self._failed(exc, is_final=is_final))
+
+    def give_up(self, exc: BaseException) -> Outcome:
+        """Return what follows where not even `fail` can say it, by the claim alone. Tells nobody, and never raises."""
+        is_cancelled = isinstance(self.stopped_by, TaskCancelled)
+        return bare_outcome(self.claim, self._options, exc, self.task or self._found, is_cancelled=is_cancelled)
 
     def tell_success(self) -> None:
         """Tell of the success that was held back."""
@@ -240,7 +262,7 @@ class Execution:
             # They may have changed the arguments.
             self._result = fill_result(self.claim.job, self._found, self._args, self._kwargs)
         except RecursionError as exc:
-            return Failed(claim=self.claim, attempt=self._attempt(exc))
+            return Failed(claim=self.claim, attempt=attempt_of(self.claim, exc))
         return None
 
     def _read(self) -> Outcome | None:
@@ -254,7 +276,7 @@ class Execution:
             return self._unknown(exc)
         except (SerializationFailed, RecursionError) as exc:
             logger.error("Task id=%s path=%s failed: %s", job.id, job.name, exc)
-            return Failed(claim=self.claim, attempt=self._attempt(exc))
+            return Failed(claim=self.claim, attempt=attempt_of(self.claim, exc))
         return None
 
     def _fill(self) -> None:
@@ -278,10 +300,14 @@ class Execution:
             return self._failed(self.stopped_by)
         try:
             text = "null" if value is None else dumps(value, f"The return value of {job.name}")
-        except SerializationFailed as exc:
-            return self._failed(exc, is_final=True)
+            shown = value if isinstance(value, _PLAIN) else json.loads(text)
+        except self._propagate:
+            raise
+        except BaseException as exc:
+            # Code of the value's own runs here; and what JSON cannot hold it will not hold the next time.
+            return self._failed(exc, is_final=isinstance(exc, SerializationFailed))
         result = self._ended(TaskStatus.SUCCESS)
-        object.__setattr__(result, "_return_value", value if isinstance(value, _PLAIN) else json.loads(text))
+        object.__setattr__(result, "_return_value", shown)
         return _Ending(Succeeded(claim=self.claim, result=text), signals.task_finished)
 
     def _failed(self, exc: BaseException, *, is_final: bool = False) -> _Ending:
@@ -295,7 +321,7 @@ class Execution:
                 return self._succeeded(None)
             # It will not come back.
             is_final = True
-        attempt = self._attempt(exc)
+        attempt = attempt_of(self.claim, exc)
         assert self._result is not None
         self._result.errors.append(TaskError(exception_class_path=attempt.exception, traceback=attempt.traceback))
         if isinstance(exc, TaskCancelled) and self.stopped_by is not None:
@@ -331,10 +357,10 @@ class Execution:
 
     async def _aend(self, ending: _Ending) -> Outcome:
         if self._has_changes():
-            await sync_to_async(self._save_changes)()
+            await in_thread(self._save_changes)
         await self._atell(ending.signal, **ending.facts)
         outcome = self._with_log(ending.outcome)
-        return await sync_to_async(self.follow)(outcome) if self.headers else outcome
+        return await in_thread(self.follow, outcome) if self.headers else outcome
 
     def _with_log(self, outcome: Outcome) -> Outcome:
         """Return an outcome with what the task has logged so far."""
@@ -346,13 +372,16 @@ class Execution:
             signal.send_robust(sender=self._sender, task_result=self._result, **facts)
         except self._propagate:
             raise
-        except (SystemExit, KeyboardInterrupt, GeneratorExit):
-            # send_robust lets these through; a receiver does not decide what becomes of a task.
-            logger.exception("Task id=%s: a receiver of a signal wanted to leave.", self.claim.job.id)
+        except BaseException as exc:
+            if type(exc) is type(self.stopped_by):
+                # Not a receiver's: it is to stop the task.
+                raise
+            # send_robust lets some through, and fails for receivers without a name; they do not decide what becomes of a task.
+            log_exception("Task id=%s: a receiver of a signal wanted to leave.", self.claim.job.id)
 
     async def _atell(self, signal: Signal, **facts: Any) -> None:
         # Not asend_robust: its receivers do not see the exception that is being handled.
-        await sync_to_async(self._tell)(signal, **facts)
+        await in_thread(self._tell, signal, **facts)
 
     def _delay_after(self, exc: BaseException) -> float | None:
         job, failures = self.claim.job, self.claim.job.failures + 1
@@ -363,7 +392,7 @@ class Execution:
         except self._propagate:
             raise
         except BaseException:
-            logger.exception("Task id=%s path=%s: its backoff failed; the default one is used.", job.id, job.name)
+            log_exception("Task id=%s path=%s: its backoff failed; the default one is used.", job.id, job.name)
             default = replace(policy, backoff=RetryStrategy.exponential_backoff())
             # What a Retry asked for may be what failed.
             return default.delay_after(Retry() if isinstance(exc, Retry) else exc, failures, self._result)
@@ -374,7 +403,7 @@ class Execution:
         age = now - max(job.enqueued_at or now, job.run_after or job.enqueued_at or now)
         if age > timedelta(seconds=self._options.unknown_task_ttl):
             logger.error("Task id=%s path=%s failed: %s", job.id, job.name, exc)
-            return Failed(claim=self.claim, attempt=self._attempt(exc))
+            return Failed(claim=self.claim, attempt=attempt_of(self.claim, exc))
         logger.warning(
             "Task id=%s path=%s is put back for %g s: %s Where this worker's code is older than the task, restart the worker.",
             job.id,
@@ -383,15 +412,6 @@ class Execution:
             exc,
         )
         return Released(claim=self.claim, delay=min(UNKNOWN_TASK_DELAY, self._options.unknown_task_ttl))
-
-    def _attempt(self, exc: BaseException) -> Attempt:
-        return Attempt(
-            worker=self.claim.worker,
-            started_at=self.claim.job.started_at,
-            finished_at=datetime.now(UTC),
-            exception=class_path(type(exc)),
-            traceback=traceback_text(exc),
-        )
 
     def _ended(self, state: TaskStatus) -> TaskResult[Any]:
         assert self._result is not None
@@ -406,9 +426,15 @@ class Execution:
             self._annotate(self.claim, metadata, progress)
 
     def _has_changes(self) -> bool:
-        return (
-            self._result is not None and self._annotate is not None and self._result.metadata != self.claim.job.metadata
-        )
+        if self._result is None or self._annotate is None:
+            return False
+        try:
+            return bool(self._result.metadata != self.claim.job.metadata)
+        except self._propagate:
+            raise
+        except BaseException:
+            # The == of some values raises, as an array's does. Whoever saves them tells what is wrong with them.
+            return True
 
     def _save_changes(self) -> None:
         """Save what the task changed in its metadata and did not save itself."""
@@ -417,8 +443,10 @@ class Execution:
         assert self._result is not None
         try:
             self._save(self._result.metadata, self._result.progress)
-        except TaskException:
-            logger.exception(
+        except self._propagate:
+            raise
+        except BaseException:
+            log_exception(
                 "Task id=%s path=%s: its metadata could not be saved.", self.claim.job.id, self.claim.job.name
             )
 
@@ -434,29 +462,6 @@ def task_of(job: Job) -> CoreTask:
     except Exception:
         # The settings have moved on: a queue or a backend that was, is no more. The function still is.
         return task
-
-
-def lost_outcome(claim: Claim, options: BackendOptions) -> Outcome:
-    """Return what becomes of a rescued job: it runs again, or fails once it has taken down too many workers."""
-    job = claim.job
-    error = WorkerLost(f"Worker {job.worker} died, or lost its lease, while it ran this task.")
-    attempt = Attempt(
-        worker=job.worker or "",
-        started_at=job.started_at,
-        finished_at=datetime.now(UTC),
-        exception=class_path(WorkerLost),
-        traceback="".join(traceback.format_exception_only(error)),
-        lost=True,
-    )
-    if job.cancel_requested:
-        return Cancelled(claim=claim, attempt=attempt)
-    if job.losses + 1 >= options.max_lost:
-        logger.error(
-            "Task id=%s path=%s failed: it was running when %d workers were lost.", job.id, job.name, job.losses + 1
-        )
-        return Failed(claim=claim, attempt=attempt)
-    logger.warning("Task id=%s path=%s runs again: worker %s was lost.", job.id, job.name, job.worker)
-    return Retrying(claim=claim, attempt=attempt, delay=0.0)
 
 
 def _because(reason: BaseException, exc: BaseException) -> BaseException:

@@ -220,7 +220,7 @@ class BackendOptions:
             own = self.queues[job.queue].timeout
         return self.timeout if own is None else own
 
-    def retry_policy(self, task: CoreTask, job: Job) -> RetryPolicy:
+    def retry_policy(self, task: CoreTask | None, job: Job) -> RetryPolicy:
         """Return the retry rules of one job. The first that says something decides: task, its strategy, queue, backend."""
         own = getattr(task, "backoff", None)
         attempts = job.max_attempts or getattr(task, "max_attempts", None)

@@ -8,10 +8,10 @@ import socket
 from collections.abc import Iterator
 
 from .. import followers
+from ..bare_outcomes import lost_outcome
 from ..brokers.base import WorkerInfo
 from ..brokers.lookups import Query
 from ..exceptions import TaskNotFound
-from ..execution import lost_outcome
 from ..jobs import TaskStatus, new_id
 from ..registry import registry
 from ..exception_text import class_path

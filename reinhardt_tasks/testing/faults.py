@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from .. import followers
+from ..bare_outcomes import lost_outcome
 from ..brokers.base import WorkerInfo
-from ..execution import lost_outcome
 from ..jobs import Claim, Outcome
 from .broker import CapturedBroker
 

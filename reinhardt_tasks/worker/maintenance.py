@@ -10,9 +10,9 @@ from datetime import UTC, datetime, timedelta
 from django.db import connections
 
 from .. import followers
+from ..bare_outcomes import lost_outcome
 from ..brokers.base import Broker, WorkerInfo
 from ..exceptions import QueueError
-from ..execution import lost_outcome
 from ..jobs import Released
 from ..options import BackendOptions
 from .tally import Tally

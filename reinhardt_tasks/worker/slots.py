@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
-import logging
 import threading
 import time
 from collections import deque
@@ -12,15 +11,13 @@ from collections.abc import Callable, Collection
 from contextvars import Context
 from typing import TypeVar
 
-from asgiref.sync import sync_to_async
-
+from ..awaiting import in_thread
 from ..brokers.base import Broker
 from ..exceptions import ExecutionFailed
 from ..execution import Execution
 from ..jobs import Outcome, Released, Succeeded
+from ..exception_text import log_exception
 from .connections import tidy_connections
-
-logger = logging.getLogger("reinhardt_tasks")
 
 T = TypeVar("T")
 
@@ -103,23 +100,34 @@ class Threads:
         slot.ident = threading.get_ident()
         while not self._closed:
             try:
-                _, execution = self._line.popleft()
-            except IndexError:
-                with self._news:
-                    if not self._line and not self._closed:
-                        self._idle += 1
-                        self._news.wait()
-                        self._idle -= 1
-                continue
-            self._run(slot, execution)
+                if (execution := self._next()) is not None:
+                    self._run(slot, execution)
+            except BaseException:
+                # A thread that died would be missed for ever.
+                log_exception("Something was left undone after a task; its thread goes on.")
+
+    def _next(self) -> Execution | None:
+        """Return the first of the line; None after waiting for one that may have come."""
+        try:
+            return self._line.popleft()[1]
+        except IndexError:
+            pass
+        with self._news:
+            if not self._line and not self._closed:
+                self._idle += 1
+                try:
+                    self._news.wait()
+                finally:
+                    self._idle -= 1
+        return None
 
     def _run(self, slot: _Slot, execution: Execution) -> None:
         began = time.perf_counter()
-        with slot.lock:
-            slot.execution = execution
         outcome: Outcome | None
         try:
             try:
+                with slot.lock:
+                    slot.execution = execution
                 outcome = self._outcome(execution)
             finally:
                 # From here on nobody may raise in this thread; what was raised a moment ago arrives at the latest below.
@@ -127,9 +135,11 @@ class Threads:
                     slot.execution = None
         except BaseException as exc:
             # Not the task's exception, which its execution has caught: one that was to stop it and came too late.
-            outcome = execution.fail(execution.stopped_by or exc)
-        tidy_connections(interrupted=execution.stopped_by is not None)
-        self._ended(execution, outcome, time.perf_counter() - began)
+            outcome = _after(execution, exc)
+        try:
+            tidy_connections(interrupted=execution.stopped_by is not None)
+        finally:
+            self._ended(execution, outcome, time.perf_counter() - began)
 
     def _outcome(self, execution: Execution) -> Outcome | None:
         if (early := execution.prepare()) is not None:
@@ -137,6 +147,16 @@ class Threads:
         if getattr(execution.task, "atomic", False):
             return run_atomically(execution, self._broker)
         return execution.run()
+
+
+def _after(execution: Execution, exc: BaseException) -> Outcome:
+    """Return the outcome of an execution that was left by an exception. Never raises."""
+    reason = execution.stopped_by or exc
+    try:
+        return execution.fail(reason)
+    except BaseException:
+        log_exception("Task id=%s: its end could not be told, and is recorded all the same.", execution.claim.job.id)
+        return execution.give_up(reason)
 
 
 class _RollBack(Exception):
@@ -220,7 +240,7 @@ class Loop:
                 self._loop.run_forever()
             except BaseException:
                 # A task of the task's own raised SystemExit or KeyboardInterrupt, which asyncio lets through.
-                logger.exception("The event loop was left; it goes on.")
+                log_exception("The event loop was left; it goes on.")
 
     def _start(self) -> None:
         while self._line and len(self._tasks) < self.size:
@@ -228,28 +248,41 @@ class Loop:
                 execution = self._line.popleft()
             except IndexError:
                 return
-            # Each in a context of its own: what one sets, another must not see.
-            self._tasks[execution] = self._loop.create_task(self._run(execution), context=Context())
+            # Each in a context of its own: what one sets, another must not see. Not by `create_task`, whose factory is anybody's.
+            self._tasks[execution] = asyncio.Task(self._run(execution), loop=self._loop, context=Context())
 
     def _cancel(self, execution: Execution, reason: BaseException) -> None:
         if execution in self._tasks:
             execution.stopped_by = execution.stopped_by or reason
-            self._tasks[execution].cancel()
+            # Before its own code it heeds that by itself; afterwards there is nothing to stop, but an outcome to be handed in.
+            if execution.may_be_cancelled:
+                self._tasks[execution].cancel()
 
     async def _run(self, execution: Execution) -> None:
         began = time.perf_counter()
-        outcome: Outcome | None
         try:
             outcome = await execution.arun()
         except BaseException as exc:
-            # It was cancelled outside of its own code.
-            outcome = execution.fail(execution.stopped_by or exc)
+            outcome = await _aafter(execution, exc)
         seconds = time.perf_counter() - began
-        # The ORM of coroutines works in one thread, which all of them share.
-        await sync_to_async(tidy_connections)()
-        self._tasks.pop(execution, None)
-        self._ended(execution, outcome, seconds)
-        self._start()
+        try:
+            # The ORM of coroutines works in one thread, which all of them share.
+            await in_thread(tidy_connections)
+        finally:
+            self._tasks.pop(execution, None)
+            try:
+                self._ended(execution, outcome, seconds)
+            finally:
+                self._start()
+
+
+async def _aafter(execution: Execution, exc: BaseException) -> Outcome:
+    """Do as `_after`, whoever may cancel it."""
+    try:
+        # It may ask a database.
+        return await in_thread(_after, execution, exc)
+    except BaseException:
+        return execution.give_up(execution.stopped_by or exc)
 
 
 def _emptied(line: deque[T]) -> list[T]:

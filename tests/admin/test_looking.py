@@ -17,8 +17,8 @@ from django.urls import include, path
 from django.utils import translation
 
 from reinhardt_tasks.admin import register
+from reinhardt_tasks.bare_outcomes import lost_outcome
 from reinhardt_tasks.exceptions import QueueError
-from reinhardt_tasks.execution import lost_outcome
 from reinhardt_tasks.jobs import Failed, Progress, Retrying, Succeeded, TaskStatus, new_id
 from reinhardt_tasks.models import JobRow
 from reinhardt_tasks.operations import Store

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from reinhardt_tasks.bare_outcomes import lost_outcome
 from reinhardt_tasks.exceptions import Retry
-from reinhardt_tasks.execution import lost_outcome
 from reinhardt_tasks.jobs import Attempt, Cancelled, Claim, Failed, Retrying
 from reinhardt_tasks.options import BackendOptions
 from reinhardt_tasks.retries import RetryStrategy

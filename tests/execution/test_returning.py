@@ -10,6 +10,7 @@ import pytest
 from reinhardt_tasks.jobs import Failed, Succeeded
 from reinhardt_tasks.options import BackendOptions
 from reinhardt_tasks.tasks import task
+from tests.worker.misdeeds import PROBLEMS, Unreadable
 
 from .chores import claim_of, execution_of, give_back, give_back_later, give_back_odd, run
 
@@ -17,6 +18,16 @@ from .chores import claim_of, execution_of, give_back, give_back_later, give_bac
 @task
 async def give_back_odd_later() -> Any:
     return {1, 2}
+
+
+@task
+def give_back_unreadable(problem: str) -> Any:
+    return Unreadable(PROBLEMS[problem]())
+
+
+@task
+async def give_back_unreadable_later(problem: str) -> Any:
+    return Unreadable(PROBLEMS[problem]())
 
 
 @pytest.mark.parametrize("value", [None, 0, True, "text", 1.5, [1, [2]], {"a": {"b": None}}])
@@ -43,4 +54,11 @@ def test_a_value_that_json_cannot_hold_fails_for_good(kind: str) -> None:
 
 def test_a_coroutines_value_that_json_cannot_hold_fails_for_good() -> None:
     outcome = run(claim_of(give_back_odd_later))
+    assert isinstance(outcome, Failed)
+
+
+@pytest.mark.parametrize("problem", ["ValueError", "SystemExit", "KeyboardInterrupt", "MemoryError", "Unheard"])
+def test_a_value_that_nobody_can_read_fails_its_task(problem: str, is_async: bool) -> None:
+    task_ = give_back_unreadable_later if is_async else give_back_unreadable
+    outcome = run(claim_of(task_, problem), BackendOptions(max_attempts=1))
     assert isinstance(outcome, Failed)

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from reinhardt_tasks.bare_outcomes import lost_outcome
 from reinhardt_tasks.brokers.base import WorkerInfo
 from reinhardt_tasks.brokers.memory import MemoryBroker
 from reinhardt_tasks.exceptions import TaskCancelled, TaskTimeout
-from reinhardt_tasks.execution import lost_outcome
 from reinhardt_tasks.jobs import Claim, Job, Succeeded, TaskStatus
 from reinhardt_tasks.options import BackendOptions
 from reinhardt_tasks.queues import QueueConfig
