@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -270,6 +271,7 @@ class Execution:
         try:
             self._found = self._given or task_of(job)
             self._args, self._kwargs, self.headers = decode_call(job.payload)
+            _check_timeout(self.headers.get("timeout"))
             self._surroundings = carriers.unpack(self.headers)
             self._result = fill_result(job, self._found, self._args, self._kwargs)
         except TaskNotFound as exc:
@@ -470,3 +472,11 @@ def _because(reason: BaseException, exc: BaseException) -> BaseException:
         reason.__cause__ = exc
         return reason
     return exc
+
+
+def _check_timeout(seconds: Any) -> None:
+    # A worker's loop reckons with it: one that is no number would end the whole worker.
+    if seconds is not None and (type(seconds) not in (int, float) or not math.isfinite(seconds)):
+        raise SerializationFailed(
+            f"The stored arguments are damaged: their timeout is no number of seconds: {seconds!r}."
+        )

@@ -132,6 +132,18 @@ def test_what_is_given_up_is_run_again_as_often_as_it_may(
     assert "no room for anything" in done.history[0].traceback
 
 
+@BOTH
+@pytest.mark.parametrize("timeout", ['"soon"', "NaN", "[]", "true"])
+def test_a_stored_timeout_that_is_no_number_fails_its_task(broker: MemoryBroker, timeout: str, is_async: bool) -> None:
+    task_ = behave_later if is_async else behave
+    with working(broker, ONCE, concurrency=1):
+        job = replace(job_for(task_), payload=f'[[],{{}},{{"timeout":{timeout}}}]')
+        (done,) = ended(broker, *broker.enqueue([job]))
+        goes_on(broker, is_async)
+    assert done.status is TaskStatus.FAILURE
+    assert "damaged" in done.history[0].traceback
+
+
 # Stopped while its own code does not run
 
 
