@@ -32,7 +32,7 @@ class WorkerConfig:
     order: QueueOrder | None = None
     #: Leave when nothing is ready any more.
     burst: bool = False
-    #: Leave after this many tasks; under a supervisor another process takes its place.
+    #: Leave after this many tasks were run here; under a supervisor another process takes its place.
     max_tasks: int | None = None
     #: Leave when this process has more than this many bytes; the supervisor starts another.
     max_memory: int | None = None

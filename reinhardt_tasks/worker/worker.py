@@ -85,7 +85,8 @@ class Worker:
         #: By the monotonic clock; 0 while the loop turns.
         self._wakes_at = 0.0
         self._left_running = False
-        self._claimed = 0
+        #: Runs that have ended here; what was given back unbegun is none.
+        self._ran = 0
         self._hopes = Hopes()
         self._threads = Threads(self.config.concurrency, broker, self._ended)
         self._loop: Loop | None = None
@@ -171,8 +172,8 @@ class Worker:
 
     @property
     def has_had_enough(self) -> bool:
-        """Whether it has claimed all the tasks that it may."""
-        return self.config.max_tasks is not None and self._claimed >= self.config.max_tasks
+        """Whether it has run all the tasks that it may."""
+        return self.config.max_tasks is not None and self._ran >= self.config.max_tasks
 
     @property
     def is_stopping(self) -> bool:
@@ -311,7 +312,8 @@ class Worker:
         functions, coroutines = max(0, functions), max(0, coroutines)
         total = functions + coroutines
         if self.config.max_tasks is not None:
-            total = max(0, min(total, self.config.max_tasks - self._claimed))
+            begun = self._ran + len(self._ledger.held) - self._ledger.unrecorded
+            total = max(0, min(total, self.config.max_tasks - begun))
         return Room(functions, coroutines, total)
 
     def _hand_out(self, claims: list[Claim], free: Room) -> None:
@@ -330,7 +332,6 @@ class Worker:
                 execution.on_begin = self._began
             if self._tally is not None:
                 self._tally.watch(execution)
-        self._claimed += len(claims)
         if coroutines:
             self._loop = self._loop or Loop(self.config.async_concurrency, self._ended)
             with self._news:
@@ -406,6 +407,7 @@ class Worker:
                 self._coroutines.discard(execution)
             else:
                 self._prefetch.note(seconds)
+            self._ran += not isinstance(outcome, Released)
             if outcome is None:
                 # An atomic task, which has settled itself.
                 self._ledger.settled_itself(job.id)
