@@ -10,11 +10,11 @@ import traceback
 from datetime import UTC, datetime
 
 from ._compat import CoreTask
+from .exception_text import class_path, traceback_text
 from .exceptions import WorkerLost
 from .jobs import Attempt, Cancelled, Claim, Failed, Outcome, Retrying
 from .options import BackendOptions
 from .retries import RetryStrategy
-from .exception_text import class_path, traceback_text
 
 logger = logging.getLogger("reinhardt_tasks")
 

@@ -24,6 +24,7 @@ from ._compat import CoreTask, TaskError, TaskResultStatus
 from .arguments import converter_of
 from .awaiting import drop_cancellation, in_thread
 from .bare_outcomes import attempt_of, bare_outcome
+from .exception_text import log_exception
 from .exceptions import (
     InstanceMissing,
     MaxRetriesExceeded,
@@ -41,7 +42,6 @@ from .retries import RetryStrategy
 from .schedules.slots import scheduled_for
 from .serialization import decode_call, dumps
 from .tasks import TaskContext, in_context
-from .exception_text import log_exception
 
 logger = logging.getLogger("reinhardt_tasks")
 

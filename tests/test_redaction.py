@@ -10,12 +10,12 @@ import pytest
 
 from reinhardt_tasks import task
 from reinhardt_tasks._compat import InvalidTask
+from reinhardt_tasks.exception_text import traceback_text
 from reinhardt_tasks.jobs import Claim, Failed, Job, Succeeded, new_id
 from reinhardt_tasks.redaction import REDACTED, cleaner, redacted_call, restored_call, shown_call, without_secrets
 from reinhardt_tasks.registry import registry
 from reinhardt_tasks.results import fill_result
 from reinhardt_tasks.serialization import REFUSED
-from reinhardt_tasks.exception_text import traceback_text
 from reinhardt_tasks.worker.outages import REFUSAL_LETTERS, _refusal
 from tests.operations import chores
 

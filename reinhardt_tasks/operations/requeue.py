@@ -11,10 +11,10 @@ from .. import followers
 from ..bare_outcomes import lost_outcome
 from ..brokers.base import WorkerInfo
 from ..brokers.lookups import Query
+from ..exception_text import class_path
 from ..exceptions import TaskNotFound
 from ..jobs import TaskStatus, new_id
 from ..registry import registry
-from ..exception_text import class_path
 from .actions import RETRY, RUN_NOW, Done, Step, act
 from .stores import Store
 from .views import is_put_back

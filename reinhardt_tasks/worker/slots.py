@@ -13,10 +13,10 @@ from typing import TypeVar
 
 from ..awaiting import in_thread
 from ..brokers.base import Broker
+from ..exception_text import log_exception
 from ..exceptions import ExecutionFailed
 from ..execution import Execution
 from ..jobs import Outcome, Released, Succeeded
-from ..exception_text import log_exception
 from .connections import tidy_connections
 
 T = TypeVar("T")

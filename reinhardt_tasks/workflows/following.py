@@ -10,10 +10,10 @@ from typing import Any
 
 from django.db import connections
 
+from ..exception_text import class_path
 from ..exceptions import QueueError, TaskCancelled
 from ..jobs import Attempt, Cancelled, Claim, Failed, Outcome, Succeeded, TaskStatus
 from ..models import StepRow, WorkflowRow
-from ..exception_text import class_path
 from ..workflow_states import ACTIVE, ChainStatus, StepStatus
 from .endings import Ending, error_text
 from .ids import job_id, step_id

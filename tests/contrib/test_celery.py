@@ -14,6 +14,7 @@ from django.db import transaction
 from reinhardt_tasks import CronSchedule, TaskChain, TaskPriority, previous_result, scheduled, step
 from reinhardt_tasks._compat import InvalidTask
 from reinhardt_tasks.contrib.celery import AsyncResult, SharedTask, SoftTimeLimitExceeded, shared_task
+from reinhardt_tasks.exception_text import class_path
 from reinhardt_tasks.exceptions import (
     DuplicateTask,
     ExecutionFailed,
@@ -27,7 +28,6 @@ from reinhardt_tasks.registry import registry
 from reinhardt_tasks.schedules import declared
 from reinhardt_tasks.signals import task_retried
 from reinhardt_tasks.testing import CapturedTasks
-from reinhardt_tasks.exception_text import class_path
 from tests.backends.working import work_off
 from tests.operations.stores import database_store
 

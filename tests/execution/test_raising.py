@@ -6,10 +6,10 @@ import logging
 
 import pytest
 
+from reinhardt_tasks.exception_text import TRACEBACK_LIMIT
 from reinhardt_tasks.jobs import Failed, Retrying
 from reinhardt_tasks.options import BackendOptions
 from reinhardt_tasks.tasks import task
-from reinhardt_tasks.exception_text import TRACEBACK_LIMIT
 
 from .chores import NOON, claim_of, fail, fail_later, run
 
