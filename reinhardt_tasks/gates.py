@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+
+from .texts import storable
+
+#: Longer keys are replaced by a hash: they stand in an index.
+LONGEST = 150
+#: The most that a limit lets past at once, and the most microseconds between two starts (ten years): a column holds no more.
+LARGEST = 2**31 - 1
+SLOWEST = 3653 * 86_400 * 1_000_000
 
 
 class Until(StrEnum):
@@ -48,6 +57,18 @@ def encode_limits(limits: Sequence[Limit]) -> str | None:
 def decode_limits(text: str | None) -> tuple[Limit, ...]:
     """Return what `encode_limits` stored; of a damaged text what can be read."""
     try:
-        return tuple(Limit(key=key, size=size, every=every) for key, size, every in json.loads(text)) if text else ()
-    except (ValueError, TypeError):
+        return tuple(_sound(*values) for values in json.loads(text)) if text else ()
+    except (ValueError, TypeError, OverflowError, RecursionError):
         return ()
+
+
+def short(key: str) -> str:
+    """Return a key that fits into an index: itself, or its beginning and a hash."""
+    return key if len(key) <= LONGEST else f"{key[:80]}#{hashlib.sha256(key.encode()).hexdigest()}"
+
+
+def _sound(key: str, size: int, every: int) -> Limit:
+    # Many jobs are let past their limits in one step: one whose limit no store could write down would stop them all.
+    return Limit(
+        key=short(storable(str(key))), size=min(max(int(size), 1), LARGEST), every=min(max(int(every), 0), SLOWEST)
+    )

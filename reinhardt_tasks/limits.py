@@ -17,14 +17,12 @@ from difflib import get_close_matches
 from typing import Any
 
 from .arguments import stored_call
-from .gates import Limit, Until
+from .gates import LARGEST, SLOWEST, Limit, Until, short
 from .serialization import dumps
+from .texts import is_storable
 
 #: A format text over the call's arguments, or a function of them that returns a text.
 Key = str | Callable[..., str]
-
-#: Longer keys are replaced by a hash: they stand in an index.
-LONGEST = 150
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _RATE = re.compile(r"\s*(\d+)\s*/\s*(\d*)\s*([a-z]+)\s*", re.IGNORECASE)
@@ -52,15 +50,14 @@ class Unique:
 class Concurrency:
     """At most `limit` tasks with this key run at once, on all machines together. The default key is the task's name.
 
-    Raise ValueError for a limit that is no whole number from 1 on.
+    Raise ValueError for a limit that is no whole number from 1 on, or one that no store has room for.
     """
 
     limit: int
     key: Key | None = None
 
     def __post_init__(self) -> None:
-        if isinstance(self.limit, bool) or not isinstance(self.limit, int) or self.limit < 1:
-            raise ValueError(f"concurrency must be a whole number from 1 on, not {self.limit!r}")
+        _check_size("concurrency", self.limit)
 
 
 @dataclass(frozen=True)
@@ -77,8 +74,7 @@ class RateLimit:
 
     def __post_init__(self) -> None:
         self.every  # noqa: B018 - it reads the text
-        if isinstance(self.burst, bool) or not isinstance(self.burst, int) or self.burst < 1:
-            raise ValueError(f"burst must be a whole number from 1 on, not {self.burst!r}")
+        _check_size("burst", self.burst)
 
     @property
     def every(self) -> int:
@@ -90,7 +86,11 @@ class RateLimit:
         unit = found[3].lower()
         if unit not in _UNITS:
             raise ValueError(f"rate_limit {self.rate!r} has no unit of time in {found[3]!r}; {how}")
-        return math.ceil(int(found[2] or 1) * _UNITS[unit] * 1_000_000 / int(found[1]))
+        # In whole numbers: a rate may be written with more digits than a float has.
+        every = -(-int(found[2] or 1) * _UNITS[unit] * 1_000_000 // int(found[1]))
+        if every > SLOWEST:
+            raise ValueError(f"rate_limit {self.rate!r} is slower than one start in ten years")
+        return every
 
 
 @dataclass(frozen=True)
@@ -177,6 +177,11 @@ def key_of(key: Key | None, task: Any, args: Sequence[Any], kwargs: Mapping[str,
         raise TypeError(f"The key {key!r} of {task.module_path} cannot be made of these arguments: {exc!r}") from exc
     if not isinstance(made, str):
         raise TypeError(f"The key of {task.module_path} must be a text; {key!r} returned {made!r}.")
+    if not is_storable(made):
+        raise TypeError(
+            f"The key of {task.module_path} has a NUL or half of a surrogate pair in it, which not every store can keep: "
+            f"{made!r}. Clean the argument that it is made of, or use a function that returns a hash."
+        )
     return made
 
 
@@ -186,11 +191,6 @@ def call_text(task: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
     # In one order, at all depths: JSON keeps that in which a dictionary was written.
     text = dumps(_sorted(bound), f"The arguments of {task.module_path}")
     return f"{task.module_path}:{hashlib.sha256(text.encode()).hexdigest()}"
-
-
-def short(key: str) -> str:
-    """Return a key that fits into an index: itself, or its beginning and a hash."""
-    return key if len(key) <= LONGEST else f"{key[:80]}#{hashlib.sha256(key.encode()).hexdigest()}"
 
 
 def once_of(task: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
@@ -249,6 +249,13 @@ def _sorted(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _sorted(value[key]) for key in sorted(value, key=str)}
     return [_sorted(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def _check_size(name: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(f"{name} must be a whole number from 1 on, not {value!r}")
+    if value > LARGEST:
+        raise ValueError(f"{name} can be {LARGEST} at most, not {value!r}; leave it out where nothing is to be limited")
 
 
 def _seconds(name: str, value: Any) -> float:

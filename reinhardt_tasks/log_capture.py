@@ -22,7 +22,7 @@ from typing import Any
 from .cuts import beginning, end
 from .exceptions import TaskCancelled, TaskTimeout
 from .log_lines import ATTEMPT_LETTERS, AttemptLog, LogLine, encode_log
-from .serialization import storable
+from .texts import storable
 
 #: Letters that are kept of a message (its beginning), of a traceback beneath it (its end), and of a logger's name.
 MESSAGE_LETTERS, TRACEBACK_LETTERS, NAME_LETTERS = 500, 1500, 100

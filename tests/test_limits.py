@@ -12,8 +12,8 @@ import pytest
 
 from reinhardt_tasks import Concurrency, Debounce, RateLimit, Unique, task
 from reinhardt_tasks._compat import InvalidTask
-from reinhardt_tasks.gates import Limit, Until, decode_limits, encode_limits
-from reinhardt_tasks.limits import LONGEST, limits_of, once_of, short
+from reinhardt_tasks.gates import LARGEST, LONGEST, SLOWEST, Limit, Until, decode_limits, encode_limits, short
+from reinhardt_tasks.limits import limits_of, once_of
 from reinhardt_tasks.queues import QueueConfig
 from reinhardt_tasks.tasks import TaskContext
 
@@ -125,6 +125,10 @@ def test_a_mistake_is_told_where_the_task_is_written(options: dict[str, Any], se
     ("make", "sentence"),
     [
         (lambda: RateLimit("1/s", burst=0), "burst must be a whole number from 1 on"),
+        (lambda: RateLimit("1/s", burst=2**31), "burst can be 2147483647 at most"),
+        (lambda: RateLimit("1/3654d"), "slower than one start in ten years"),
+        (lambda: RateLimit(f"1/{10**400}d"), "slower than one start in ten years"),
+        (lambda: Concurrency(2**31), "concurrency can be 2147483647 at most"),
         (lambda: Debounce(10, max_wait=5), r"max_wait \(5 s\) is shorter than debounce \(10 s\)"),
         (lambda: Debounce(10, max_wait="x"), "max_wait must be seconds"),
         (lambda: Unique(until="never"), "until 'started' or 'finished'"),
@@ -192,6 +196,23 @@ def test_a_key_that_cannot_be_made_is_told_to_whoever_enqueues(key: Any) -> None
         limits(call_api.using(concurrency=Concurrency(1, key=key)), 1, order={})
 
 
+@pytest.mark.parametrize("path", ["cut \ud83d", "\x00", "k" * 500 + "\udcff"], ids=["half", "NUL", "long"])
+def test_a_key_that_not_every_store_can_keep_is_told_to_whoever_enqueues(path: str) -> None:
+    rules = [
+        {"concurrency": Concurrency(1, key="{path}")},
+        {"rate_limit": RateLimit("1/s", key=by_path)},
+        {"unique": Unique(key="{path}")},
+        {"debounce": Debounce(5, key="{path}")},
+    ]
+    for rule in rules:
+        limited = call_api.using(concurrency=False, rate_limit=False).using(**rule)
+        with pytest.raises(TypeError, match=rf"The key of {re.escape(NAME)} has a NUL or half of a surrogate pair"):
+            limits(limited, 1, path)
+            once_of(limited, (1, path), {})
+    # Without a key of its own it is unique by a hash.
+    assert once_key(call_api.using(unique=True), 1, path)
+
+
 def test_a_long_key_is_cut_and_stays_itself() -> None:
     one, other = "k" * 500 + "1", "k" * 500 + "2"
     assert len(short(one)) <= LONGEST
@@ -237,5 +258,13 @@ def test_limits_are_stored_as_text_and_damage_is_no_limit() -> None:
     given = (Limit(key="a", size=2), Limit(key="b", size=1, every=5))
     assert decode_limits(encode_limits(given)) == given
     assert encode_limits(()) is None
-    for damaged in (None, "", "{", "3", "[[1]]", '{"a": 1}'):
+    for damaged in (None, "", "{", "3", "[[1]]", '{"a": 1}', '[["a", "x", 0]]', '[["a", 1e999, 0]]', "[" * 100_000):
         assert decode_limits(damaged) == ()
+
+
+def test_what_is_stored_is_read_as_every_store_can_write_it_down() -> None:
+    given = [Limit(key="a\ud83d\x00", size=2**40, every=2**70), Limit(key="\udc00" * 150)]
+    one, two = decode_limits(encode_limits(given))
+    assert one == Limit(key="a\\ud83d\\x00", size=LARGEST, every=SLOWEST)
+    assert len(two.key) <= LONGEST
+    assert decode_limits(encode_limits([one, two])) == (one, two)

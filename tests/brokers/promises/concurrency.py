@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from reinhardt_tasks.brokers.base import Broker, Changes, Query
+from reinhardt_tasks.gates import Limit
 from reinhardt_tasks.jobs import Failed, Succeeded, TaskStatus
 from tests.servers import wait_until
 
@@ -28,8 +29,39 @@ from .base import (
 )
 from .limited import BACK, OUTCOMES, due_now, one_of, settled
 
+#: Limits that `@task` refuses; another release, or a hand, may have stored them.
+ODD_LIMITS = {
+    "half a surrogate pair": Limit(key="user:cut \ud83d"),
+    "NUL": Limit(key="user:\x00"),
+    "long": Limit(key="k" * 1000),
+    "long halves": Limit(key="\udc00" * 1000),
+    "too many at once": Limit(key="many", size=2**40),
+    "slower than time": Limit(key="slow", every=2**70),
+}
+
 
 class ConcurrencyKeys(Promises):
+    @pytest.mark.parametrize("odd", ODD_LIMITS.values(), ids=ODD_LIMITS)
+    def test_a_limit_that_no_store_can_write_down_costs_nobody_anything(self, broker: Broker, odd: Limit) -> None:
+        before = new_job(limits=one_of())
+        wrong = new_job(limits=(odd,))
+        later = new_job(limits=(odd, *one_of("later")), run_after=self.now() + timedelta(seconds=SOON))
+        broker.enqueue([before, wrong, later, new_job(limits=one_of("other")), new_job()])
+        worker, seen = new_worker(), set()
+        self.move_time(SOON)
+
+        def all_have_run() -> bool:
+            claims = broker.claim(None, 100, worker)
+            assert broker.settle([Succeeded(claim=claim) for claim in claims]) == []
+            seen.update(ids_of(claims))
+            return len(seen) == (4 if odd.every else 5)
+
+        wait_until(all_have_run, "all have run")
+        assert {before.id, wrong.id} <= seen
+        # What is of no store's can be handled by people, as any other.
+        broker.lines()
+        assert broker.delete([wrong.id]) == [wrong.id]
+
     def test_no_more_run_at_once_than_a_key_allows(self, broker: Broker) -> None:
         jobs = broker.enqueue([new_job(limits=one_of(size=2)) for _ in range(5)])
         worker, seen = new_worker(), []

@@ -5,6 +5,21 @@
 --   parked:<queue>    set     ids that are in some line: only to count them
 --   pacing:<queue>    set     ids in later:<queue> that a rate has let pass from a moment on: PENDING, not SCHEDULED
 -- A job's hash has its limits (lm), how many of them it has passed (gt), and when its once key is free (un).
+
+-- The limits in a job's text; nil where it is damaged: a script that fails half way over one job is not undone for the others.
+local function limits_in(text)
+  local is_sound, limits = pcall(cjson.decode, text)
+  if not is_sound or type(limits) ~= 'table' then
+    return nil
+  end
+  for _, limit in ipairs(limits) do
+    if type(limit) ~= 'table' or type(limit[1]) ~= 'string' or type(limit[2]) ~= 'number' or type(limit[3]) ~= 'number' then
+      return nil
+    end
+  end
+  return limits
+end
+
 local made_gates
 local function make_gates()
   local g = {}
@@ -16,8 +31,8 @@ local function make_gates()
     if not found or not found[1] then
       return nil
     end
-    local is_sound, limits = pcall(cjson.decode, found[1])
-    if not is_sound or type(limits) ~= 'table' or is_queue_sound(found[3]) then
+    local limits = limits_in(found[1])
+    if not limits or is_queue_sound(found[3]) then
       return nil
     end
     return {id = id, limits = limits, passed = tonumber(found[2]) or 0, queue = found[3], status = found[6],

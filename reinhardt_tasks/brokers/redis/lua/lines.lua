@@ -15,8 +15,8 @@ local function look(id)
   if not found or not found[1] then
     return
   end
-  local is_sound, limits = pcall(cjson.decode, found[1])
-  if not is_sound or type(limits) ~= 'table' then
+  local limits = limits_in(found[1])
+  if not limits then
     return
   end
   local passed, queue = tonumber(found[2]) or 0, found[3]

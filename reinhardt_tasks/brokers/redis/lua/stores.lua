@@ -107,7 +107,8 @@ local function store(first, count, stamp)
       local is_async = rules and rules.co == '1' or false
       local line, its_score
       if rules and rules.limits and status == 'PENDING' then
-        limited[#limited + 1] = id
+        limited[#limited + 1] =
+          {id = id, queue = queue, priority = tonumber(ARGV[at + 3]), due = due, is_async = is_async}
       elseif status == 'PENDING' then
         line, its_score = key('ready', queue), score(rank(tonumber(ARGV[at + 3]), due), is_async)
         fresh[is_async][queue] = (fresh[is_async][queue] or 0) + 1
@@ -169,8 +170,11 @@ local function store(first, count, stamp)
     redis.call('SADD', base .. 'queues', queue)
   end
   in_slices('ZADD', base .. 'all', all)
-  for _, id in ipairs(limited) do
-    gates().enter(id)
+  for _, job in ipairs(limited) do
+    if not gates().enter(job.id) then
+      -- Its limits cannot be read: it goes without, rather than lie nowhere.
+      place(job.id, job.queue, 'PENDING', job.priority, job.due, job.is_async)
+    end
   end
   return answer
 end
