@@ -18,7 +18,7 @@ from django.utils.module_loading import import_string
 
 from ._compat import CoreTask
 from .jobs import Job
-from .queues import QueueConfig
+from .queues import QueueConfig, is_queue_name
 from .retries import Backoff, RetryPolicy, RetryStrategy
 from .speech import gettext as _
 from .suggestions import did_you_mean
@@ -177,11 +177,7 @@ def a_mapping_of_schedules(value: Any) -> Mapping[str, Any]:
 
 def are_names(value: Any) -> bool:
     """Return whether a setting is a list of queue names."""
-    return (
-        isinstance(value, Collection)
-        and not isinstance(value, str)
-        and all(isinstance(name, str) and name for name in value)
-    )
+    return isinstance(value, Collection) and not isinstance(value, str) and all(is_queue_name(name) for name in value)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,8 +11,14 @@ from .results import TaskResult
 from .retries import RetryStrategy
 from .speech import gettext as _
 from .tasks import Task
+from .texts import is_storable
 
 R = TypeVar("R")
+
+
+def is_queue_name(value: Any) -> bool:
+    """Return whether a queue can be called so: by a text that every store can keep."""
+    return isinstance(value, str) and value != "" and is_storable(value)
 
 
 @dataclass(frozen=True)
@@ -31,7 +37,7 @@ class QueueConfig:
     rate_limit: str | RateLimit | None = None
 
     def __post_init__(self) -> None:
-        if not self.name or not isinstance(self.name, str):
+        if not is_queue_name(self.name):
             raise ValueError(_("A queue's name is a text, not {name}.").format(name=repr(self.name)))
         if self.max_retries is not None and (
             isinstance(self.max_retries, bool) or not isinstance(self.max_retries, int) or self.max_retries < 0

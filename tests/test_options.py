@@ -160,6 +160,7 @@ def test_a_queues_timeout_is_seconds_or_a_timedelta(timeout: Any) -> None:
         ({"emails": {"timeout": True}}, "'timeout' under 'emails' that must be seconds above 0"),
         ({"emails": {"timeout": float("inf")}}, "'timeout' under 'emails' that must be seconds above 0"),
         ({5: {}}, "name is a text, not 5"),
+        ({"a\ud83d": {"concurrency": 1}}, "name is a text, not 'a.ud83d'"),
     ],
 )
 def test_wrong_rules_of_queues_are_named(value: Any, words: str) -> None:
@@ -288,7 +289,7 @@ def test_a_bad_value_is_shown_where_it_stands() -> None:
     assert problem.message.startswith("TASKS['default']['MAX_ATTEMPTS'] must be a whole number from 1 on")
 
 
-@pytest.mark.parametrize("queues", ["default", [""], [5], ["default", None], 5, None])
+@pytest.mark.parametrize("queues", ["default", [""], [5], ["default", None], ["a\ud83d"], ["a\x00"], 5, None])
 def test_queues_are_a_list_of_names(queues: Any) -> None:
     (problem,) = problems(QUEUES=queues)
     assert problem.code == "E005"

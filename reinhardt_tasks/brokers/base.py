@@ -17,6 +17,7 @@ from typing import Any
 
 from ..gates import Limit
 from ..jobs import Claim, Job, Outcome, Progress, TaskStatus
+from ..texts import storable
 from .lookups import Failures, Page, Tallies, scanned
 from .lookups import Query as Query
 
@@ -59,7 +60,10 @@ class Room:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WorkerInfo:
-    """A worker as it signs in: `id` is unique to one process's life, the rest is for people."""
+    """A worker as it signs in: `id` is unique to one process's life, the rest is for people.
+
+    Its name and host are made such that every store can keep them: a command line and a host may hold any bytes.
+    """
 
     id: str
     name: str = "worker"
@@ -69,6 +73,10 @@ class WorkerInfo:
     queues: tuple[str, ...] = ()
     #: Seconds after a heartbeat until this worker is taken for dead.
     lease: float = 30.0
+
+    def __post_init__(self) -> None:
+        for name in ("id", "name", "host"):
+            object.__setattr__(self, name, storable(getattr(self, name)))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

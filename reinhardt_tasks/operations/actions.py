@@ -14,6 +14,7 @@ from ..brokers.base import Broker, Changes
 from ..brokers.lookups import Query
 from ..exceptions import OperationRefused
 from ..jobs import Job, TaskStatus
+from ..queues import is_queue_name
 from ..suggestions import did_you_mean
 from .stores import Store
 
@@ -113,7 +114,7 @@ def check_changes(store: Store, changes: Changes) -> None:
             _("A priority lies between -100 and 100; {priority} does not.").format(priority=changes.priority)
         )
     known = store.backend.queues
-    if changes.queue is not None and (not changes.queue or known and changes.queue not in known):
+    if changes.queue is not None and (not is_queue_name(changes.queue) or known and changes.queue not in known):
         raise OperationRefused(
             _("TASKS[{alias}]['QUEUES'] has no {queue}{hint}.").format(
                 alias=repr(store.alias), queue=repr(changes.queue), hint=did_you_mean(changes.queue, known)

@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from ..brokers.lookups import Query
 from ..exceptions import OperationRefused
 from ..jobs import TaskStatus
+from ..queues import is_queue_name
 from ..suggestions import did_you_mean
 from .actions import DISCARD, Step, on_all
 from .stores import Store
@@ -56,7 +57,7 @@ def known_queues(store: Store) -> list[str]:
 
 def check_queue_name(store: Store, queue: str) -> None:
     named = store.backend.queues
-    if queue in named or not named and queue:
+    if queue in named or not named and is_queue_name(queue):
         return
     known = known_queues(store)
     if queue in known:

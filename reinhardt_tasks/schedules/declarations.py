@@ -16,6 +16,7 @@ from ..jobs import TaskPriority
 from ..serialization import encode_call
 from ..speech import gettext as _
 from ..tasks import check_call
+from ..texts import is_storable
 from .base import Schedule, as_schedule
 from .moments import aware, in_utc, seconds_of
 
@@ -57,7 +58,7 @@ class Declaration:
     source: str = CODE
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not 1 <= len(self.name) <= NAME_LENGTH:
+        if not isinstance(self.name, str) or not 1 <= len(self.name) <= NAME_LENGTH or not is_storable(self.name):
             raise InvalidSchedule(
                 _("A schedule's name is a text of 1 to {most} letters, not {name}.").format(
                     most=NAME_LENGTH, name=repr(self.name)
@@ -82,7 +83,7 @@ class Declaration:
             raise InvalidSchedule(_("enabled is True or False, not {enabled}.").format(enabled=repr(self.enabled)))
         for name in ("task", "queue_name", "backend"):
             value = getattr(self, name)
-            if value is not None and (not isinstance(value, str) or not value):
+            if value is not None and (not isinstance(value, str) or not value or not is_storable(value)):
                 raise InvalidSchedule(_("{name} is a text, not {value}.").format(name=name, value=repr(value)))
         self._read_priority()
         for name in ("start", "end"):

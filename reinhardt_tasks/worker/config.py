@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from ..brokers.base import WorkerInfo
 from ..jobs import new_id
 from ..options import BackendOptions
+from ..queues import is_queue_name
+from ..texts import storable
 from .order import QueueOrder
 
 
@@ -16,7 +18,7 @@ from .order import QueueOrder
 class WorkerConfig:
     """What a worker is told at its start. Times are in seconds, memory is in bytes.
 
-    Raise ValueError for fewer than one thread, coroutine or task, and for a time below 0.
+    Raise ValueError for fewer than one thread, coroutine or task, for a time below 0, and for what no queue can be called.
     """
 
     name: str = "worker"
@@ -49,11 +51,14 @@ class WorkerConfig:
         for name in ("poll_interval", "shutdown_timeout"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} must be 0 or more seconds, not {getattr(self, name)}.")
+        for queue in self.queues or ():
+            if not is_queue_name(queue):
+                raise ValueError(f"A queue's name is a text without NUL and halves of surrogate pairs, not {queue!r}.")
 
 
 def new_worker_id() -> str:
     """Return an id for one life of one worker process: who reads it learns where that was."""
-    return f"{socket.gethostname()[:80]}:{os.getpid()}:{new_id()[-12:]}"
+    return f"{storable(socket.gethostname())[:80]}:{os.getpid()}:{new_id()[-12:]}"
 
 
 def worker_info(config: WorkerConfig, options: BackendOptions) -> WorkerInfo:

@@ -98,6 +98,15 @@ def test_arguments_that_do_not_fit_are_refused_and_nothing_is_stored(
     assert number_seen_by_others("sqlite") == 0
 
 
+@pytest.mark.parametrize("queue", ["", "cut \ud83d", "\x00"])
+def test_a_queue_that_cannot_be_is_refused_where_any_queue_will_do(
+    queue: str, sqlite_database: str, settings: Any
+) -> None:
+    settings.TASKS = {"default": {"BACKEND": BACKEND, "QUEUES": [], "OPTIONS": {"DATABASE": sqlite_database}}}
+    with pytest.raises(InvalidTask, match="A queue's name is a text without NUL and halves of surrogate pairs"):
+        add.using(queue_name=queue)
+
+
 def test_an_unknown_queue_is_answered_with_the_nearest(sqlite_database: str, settings: Any) -> None:
     letters = add.using(queue_name="emials")
     settings.TASKS = {

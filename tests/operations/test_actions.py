@@ -23,6 +23,7 @@ from reinhardt_tasks.operations import (
     change,
     on_all,
 )
+from reinhardt_tasks.operations.queues import pause
 
 from . import chores
 from .stores import claim, fail, put_off, status_of, succeed
@@ -147,6 +148,18 @@ def test_what_a_backend_would_not_take_is_refused(database_store: Store, changes
     assert words in str(told.value)
     with pytest.raises(OperationRefused):
         next(on_all(database_store, changes, Query()))
+
+
+@pytest.mark.parametrize("queue", ["", "cut \ud83d", "\x00"])
+def test_a_queue_that_cannot_be_is_refused_where_any_queue_will_do(
+    database_store: Store, queue: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    id_ = chores.add.enqueue(1).id
+    monkeypatch.setattr(database_store.backend, "queues", set())
+    with pytest.raises(OperationRefused):
+        change(database_store, [id_], Changes(queue=queue))
+    with pytest.raises(OperationRefused):
+        pause(database_store, queue)
 
 
 def test_what_was_done_is_logged_without_arguments(store: Store, caplog: pytest.LogCaptureFixture) -> None:

@@ -81,6 +81,8 @@ def test_a_task_may_have_several_schedules_each_with_a_name(simulation: Simulati
         ({"enabled": 1}, "enabled is True or False"),
         ({"name": "x" * 101}, "1 to 100 letters"),
         ({"queue_name": 5}, "queue_name is a text"),
+        ({"queue_name": "a\x00"}, "queue_name is a text"),
+        ({"name": "night \ud83c"}, "A schedule's name is a text"),
     ],
 )
 def test_what_cannot_be_raises_where_it_is_declared(

@@ -40,6 +40,12 @@ def _run(order: QueueOrder, waiting: list[tuple[str, int]], **config: int) -> li
     return list(ran)
 
 
+@pytest.mark.parametrize("queue", ["", "\udcff", "\x00"])
+def test_a_queue_that_cannot_be_is_told_at_the_start(queue: str) -> None:
+    with pytest.raises(ValueError, match="A queue's name is a text"):
+        WorkerConfig(queues=("default", queue))
+
+
 def test_without_an_order_the_oldest_of_any_is_first() -> None:
     assert _run(QueueOrder(("b", "a")), [("a", 2), ("b", 2)]) == ["a", "a", "b", "b"]
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from reinhardt_tasks.brokers.base import Broker
-from reinhardt_tasks.jobs import Retrying, Succeeded, TaskStatus
+import pytest
+
+from reinhardt_tasks.brokers.base import Broker, WorkerInfo
+from reinhardt_tasks.jobs import Retrying, Succeeded, TaskStatus, new_id
 
 from .base import (
+    LONG,
     SHORT_LEASE,
     Promises,
     attempt_of,
@@ -22,6 +25,17 @@ from .base import (
 
 
 class Leases(Promises):
+    @pytest.mark.parametrize("text", ["host \udcff", "host \x00", "\udcff" * 300], ids=["half", "NUL", "long"])
+    def test_a_worker_may_be_called_as_its_host_and_command_line_say(self, broker: Broker, text: str) -> None:
+        worker = WorkerInfo(id=f"{text[:8]}-{new_id()}", name=text, host=text, lease=LONG)
+        (job,) = broker.enqueue([new_job()])
+        claim = claimed(broker, worker)
+        assert broker.heartbeat(worker).held == {job.id: claim.token}
+        (record,) = broker.workers()
+        assert (record.info.id, record.running) == (worker.id, 1)
+        assert broker.settle([Succeeded(claim=claim)]) == []
+        assert stored_job(broker, job).worker == worker.id
+
     def test_a_silent_workers_jobs_are_rescued_once(self, broker: Broker) -> None:
         silent = new_worker("silent", lease=SHORT_LEASE)
         broker.enqueue([new_job(), new_job()])
