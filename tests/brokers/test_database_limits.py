@@ -19,7 +19,7 @@ from reinhardt_tasks.gates import Limit, Until
 from reinhardt_tasks.jobs import Claim, Failed, Retrying, Succeeded, TaskStatus
 from reinhardt_tasks.models import JobRow, LimitRow, TicketRow
 
-from .promises.base import attempt_of, claimed, ids_of, new_job, new_worker, running
+from .promises.base import attempt_of, claimed, ids_of, new_job, new_worker, running, signed_in
 from .promises.waiting import WaitingThread, begun
 
 LIMITED = (Limit(key="key", size=1),)
@@ -211,6 +211,54 @@ def test_a_row_that_somebody_deletes_by_hand_keeps_no_slot(broker: DatabaseBroke
     JobRow.objects.using(broker.session.alias).filter(pk=claim.job.id).delete()
     broker.enqueue([new_job(limits=LIMITED)])
     assert len(broker.claim(None, 10, new_worker())) == 1
+
+
+@pytest.mark.parametrize("queues", [None, ["default"]], ids=["all", "named"])
+def test_a_key_until_started_is_free_in_the_very_statement_that_claims(
+    broker: DatabaseBroker, queues: list[str] | None
+) -> None:
+    if not broker.session.dialect.is_single:
+        pytest.skip("MariaDB and MySQL claim in a transaction, whatever is claimed.")
+    (first,) = broker.enqueue([new_job(once_key="once", once_until=Until.STARTED)])
+    broker.enqueue([new_job()])
+    answers = []
+
+    def others() -> None:
+        other = DatabaseBroker("default", broker.session.alias)
+        try:
+            (job,) = other.enqueue([new_job(once_key="once", once_until=Until.STARTED)])
+            answers.append((job.id == first.id, other.get([first.id])[first.id].status))
+        finally:
+            other.close()
+            connections.close_all()
+
+    def between(execute: Any, sql: str, *args: Any) -> Any:
+        if not connection.in_atomic_block:
+            with ThreadPoolExecutor(1) as threads:
+                threads.submit(others).result(timeout=60)
+        return execute(sql, *args)
+
+    connection = connections[broker.session.alias]
+    worker = signed_in(broker)
+    broker.claim([], 1, worker)
+    with connection.execute_wrapper(between):
+        claim = claimed(broker, worker, queues)
+        assert (claim.job.id, claim.job.once_key) == (first.id, None)
+        # As whoever settles does it.
+        broker.heartbeat(worker)
+    assert (True, TaskStatus.RUNNING) not in answers
+    assert answers[-1] == (False, TaskStatus.RUNNING)
+
+
+def test_a_claim_that_frees_a_key_asks_as_much_as_any(broker: DatabaseBroker) -> None:
+    worker = signed_in(broker)
+
+    def asked_for(**values: Any) -> int:
+        broker.enqueue([new_job(**values)])
+        broker._promoted_at = 0.0
+        return len(asked(broker, lambda: claimed(broker, worker, ["default"])))
+
+    assert asked_for(once_key="once", once_until=Until.STARTED) == asked_for()
 
 
 def test_backends_that_share_a_database_share_no_keys(broker: DatabaseBroker) -> None:

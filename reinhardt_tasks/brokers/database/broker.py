@@ -6,13 +6,11 @@ import logging
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
 
 from ...exceptions import QueueError
-from ...gates import Until
 from ...jobs import Claim, Job, Outcome, Progress, Released, Retrying, as_enqueued
 from ...models import lane_of
 from ...timestamps import to_micros
@@ -324,10 +322,6 @@ class DatabaseBroker(Broker):
         if rows:
             self.found_at = time.monotonic()
         jobs = sorted(map(job_of, rows), key=lambda job: (-job.priority, job.due_at, job.id))
-        started = [job.id for job in jobs if job.once_until is Until.STARTED]
-        if started:
-            once.free_keys(cursor, self._dialect, started)
-            jobs = [replace(job, once_key=None) if job.once_until is Until.STARTED else job for job in jobs]
         return [Claim(job=job, token=job.token, worker=worker.id) for job in jobs]
 
     def _take(self, cursor: Any, stretches: Sequence[Stretch], room: Room, worker: WorkerInfo) -> list[Row]:

@@ -203,6 +203,8 @@ class Dialect:
     def hold_sets(self) -> str:
         return (
             "status = 'RUNNING', lane = NULL, held_by = %s, worker = %s, token = token + 1, "
+            # In the statement that claims: whoever enqueues between two would be given a job that runs already.
+            "once_key = CASE WHEN once_until = 'started' THEN NULL ELSE once_key END, "
             f"last_attempted_at = {self.now}, started_at = COALESCE(started_at, {self.now}), "
             f"wakes_at = CASE WHEN limits LIKE '{RATED}%%' THEN {self.now} END"
         )
