@@ -15,6 +15,7 @@ from django.test.utils import CaptureQueriesContext
 
 from reinhardt_tasks.brokers.base import Broker, Changes, Query
 from reinhardt_tasks.brokers.database import DatabaseBroker
+from reinhardt_tasks.exceptions import QueueError
 from reinhardt_tasks.gates import Limit, Until
 from reinhardt_tasks.jobs import Claim, Failed, Retrying, Succeeded, TaskStatus
 from reinhardt_tasks.models import JobRow, LimitRow, TicketRow
@@ -259,6 +260,62 @@ def test_a_claim_that_frees_a_key_asks_as_much_as_any(broker: DatabaseBroker) ->
         return len(asked(broker, lambda: claimed(broker, worker, ["default"])))
 
     assert asked_for(once_key="once", once_until=Until.STARTED) == asked_for()
+
+
+@pytest.mark.parametrize("verb", ["claim", "exchange"])
+def test_what_is_recorded_and_held_is_told_though_the_claim_behind_it_fails(
+    broker: DatabaseBroker, verb: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    worker = signed_in(broker)
+    claim = running(broker, worker, limits=LIMITED)
+    (free,) = broker.enqueue([new_job()])
+    (second,) = broker.enqueue([new_job(limits=LIMITED)])
+    # Another has seen to it that nobody knocks when the first claim is made.
+    broker.attend()
+    broker.promote(connections[broker.session.alias].cursor(), now=True)
+    broker._is_knocked_at = verb == "claim"
+    claims = []
+
+    def fails_later(*args: Any, **options: Any) -> list[Claim]:
+        if claims:
+            raise QueueError("the connection broke between two statements")
+        claims.append(real(*args, **{**options, "heeds": False}))
+        return claims[0]
+
+    real = broker._claim
+    with monkeypatch.context() as patch:
+        patch.setattr(broker, "_claim", fails_later)
+        if verb == "exchange":
+            lost, found = broker.exchange([Succeeded(claim=claim)], ["default"], 5, worker)
+            assert lost == []
+            assert broker.get([claim.job.id])[claim.job.id].status is TaskStatus.SUCCESS
+        else:
+            found = broker.claim(["default"], 5, worker)
+    assert ids_of(found) == [free.id]
+    assert "waits for the next claim: the connection broke between two statements" in caplog.text
+    # Nothing is held that nobody was told of.
+    held = broker.heartbeat(worker).held
+    assert held.keys() == {free.id} | ({claim.job.id} if verb == "claim" else set())
+    if verb == "claim":
+        broker.settle([Succeeded(claim=claim)])
+    assert ids_of(broker.claim(["default"], 5, worker)) == [second.id]
+
+
+def test_a_claim_that_has_nothing_in_hand_tells_of_its_failure(
+    broker: DatabaseBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = signed_in(broker)
+    broker.enqueue([new_job(limits=LIMITED)])
+
+    def fails(*args: Any, heeds: bool = False) -> list[Claim]:
+        if heeds:
+            return real(*args, heeds=True)
+        raise QueueError("the connection broke between two statements")
+
+    real = broker._claim
+    monkeypatch.setattr(broker, "_claim", fails)
+    with pytest.raises(QueueError, match="between two statements"):
+        broker.claim(["default"], 5, worker)
 
 
 def test_backends_that_share_a_database_share_no_keys(broker: DatabaseBroker) -> None:

@@ -386,7 +386,14 @@ class DatabaseBroker(Broker):
             self.news.tell()
         if not has_attended or not room.kinds or worker is None:
             return []
-        more = self._run(lambda cursor: self._claim(cursor, queues, room, worker), together=queues is None)
+        try:
+            more = self._run(lambda cursor: self._claim(cursor, queues, room, worker), together=queues is None)
+        except QueueError as exc:
+            if not claims and not given:
+                raise
+            # What was settled stands, and what was claimed is held: whoever is told of an error would do it once more.
+            logger.warning("What limits have made ready waits for the next claim: %s", exc)
+            return []
         return more + self._attend(more, (), queues, room.beside(more), worker) if more else []
 
     def _settle(self, cursor: Any, groups: Sequence[outcomes.Group]) -> list[Claim]:
