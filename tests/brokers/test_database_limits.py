@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from django.db import connections, transaction
 from django.test.utils import CaptureQueriesContext
 
 from reinhardt_tasks.brokers.base import Broker, Changes, Query
-from reinhardt_tasks.brokers.database import DatabaseBroker
+from reinhardt_tasks.brokers.database import DatabaseBroker, gates
 from reinhardt_tasks.exceptions import QueueError
 from reinhardt_tasks.gates import Limit, Until
 from reinhardt_tasks.jobs import Claim, Failed, Retrying, Succeeded, TaskStatus
@@ -338,6 +339,56 @@ def test_rules_that_nobody_needs_are_swept_away(broker: DatabaseBroker) -> None:
     left = set(LimitRow.objects.using(broker.session.alias).values_list("limit_key", flat=True))
     # One is in use, the other's time is not over.
     assert left == {f"default:{claims[0].job.limits[0].key}", "default:slow"}
+
+
+def test_a_rate_holds_through_a_sweep_that_has_found_it_idle(
+    broker: DatabaseBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rated = (Limit(key="rate", size=1, every=3_600_000_000),)
+    LimitRow.objects.using(broker.session.alias).create(limit_key="default:rate", size=1, every=rated[0].every, reach=0)
+    connection, started = connections[broker.session.alias], []
+    run = broker.session.run
+
+    def start() -> None:
+        other = DatabaseBroker("default", broker.session.alias)
+        try:
+            other.enqueue([new_job(limits=rated)])
+            worker = new_worker()
+            claims = [claim for _ in range(3) for claim in other.claim(None, 5, worker)]
+            assert other.settle([Succeeded(claim=claim) for claim in claims]) == []
+            started.extend(ids_of(claims))
+        finally:
+            other.close()
+            connections.close_all()
+
+    def starting(call: Any, *args: Any, **options: Any) -> Any:
+        # Another starts one wherever the sweep holds nothing back.
+        if not connection.in_atomic_block:
+            with ThreadPoolExecutor(1) as threads:
+                threads.submit(start).result(timeout=60)
+        return call(*args, **options)
+
+    looked = broker._run(lambda cursor: gates.idle(cursor, broker._dialect, "", 10))
+    assert looked == (["default:rate"], "")
+    with monkeypatch.context() as patch, connection.execute_wrapper(starting):
+        patch.setattr(broker.session, "run", partial(starting, run))
+        patch.setattr(gates, "idle", lambda *args: looked)
+        broker.prune(datetime.now(UTC) - timedelta(days=1), 10)
+    start()
+    assert len(started) == 1
+    assert LimitRow.objects.using(broker.session.alias).get().reach > 0
+
+
+def test_no_rule_is_swept_away_that_somebody_stands_before(broker: DatabaseBroker) -> None:
+    running(broker, limits=LIMITED)
+    broker._run(lambda cursor: gates.drop(cursor, broker._dialect, ["default:key"]), together=True)
+    assert LimitRow.objects.using(broker.session.alias).count() == 1
+
+
+def test_pruning_asks_no_more_where_no_rule_is_idle(broker: DatabaseBroker) -> None:
+    running(broker, limits=LIMITED)
+    statements = asked(broker, lambda: broker.prune(datetime.now(UTC) - timedelta(days=1), 10))
+    assert len(statements) == 2
 
 
 def test_a_job_with_damaged_limits_runs_without(broker: DatabaseBroker) -> None:

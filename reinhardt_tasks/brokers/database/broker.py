@@ -232,11 +232,14 @@ class DatabaseBroker(Broker):
         self._tell_now()
 
     def prune(self, before: datetime, limit: int) -> int:
-        def work(cursor: Any) -> int:
-            self._swept = gates.sweep(cursor, self._dialect, self._swept, limit)
-            return people.prune(cursor, self._dialect, self.alias, to_micros(before), limit)
+        def work(cursor: Any) -> tuple[tuple[list[str], str], int]:
+            looked = gates.idle(cursor, self._dialect, self._swept, limit)
+            return looked, people.prune(cursor, self._dialect, self.alias, to_micros(before), limit)
 
-        return self._run(work)
+        (idle, self._swept), pruned = self._run(work)
+        if idle:
+            self._run(lambda cursor: gates.drop(cursor, self._dialect, idle), together=True)
+        return pruned
 
     def transaction(self) -> AbstractContextManager[None]:
         return self.session.transaction()

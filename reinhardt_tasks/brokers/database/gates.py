@@ -90,20 +90,30 @@ def restart(cursor: Any, dialect: Dialect, ids: Sequence[str]) -> None:
         cursor.execute(f"UPDATE {TICKETS} SET token = -1 WHERE job_id IN ({marks(wanted)})", wanted)
 
 
-def sweep(cursor: Any, dialect: Dialect, after: str, limit: int) -> str:
-    """Delete up to `limit` rules behind the key `after` that nobody needs any more; return where to go on ('': from the
-    beginning)."""
+def idle(cursor: Any, dialect: Dialect, after: str, limit: int) -> tuple[list[str], str]:
+    """Look at up to `limit` rules behind the key `after`. Return those that nobody needs any more, as it seems, and where to
+    go on ('': from the beginning)."""
     cursor.execute(
-        f"SELECT l.limit_key, CASE WHEN l.reach < {dialect.now} AND NOT EXISTS ("
-        f"SELECT 1 FROM {TICKETS} t WHERE t.limit_key = l.limit_key) THEN 1 ELSE 0 END "
-        f"FROM {LIMITS} l WHERE l.limit_key > %s ORDER BY l.limit_key LIMIT %s {dialect.skip_locked}",
+        f"SELECT l.limit_key, CASE WHEN {_is_idle(dialect, 'l')} THEN 1 ELSE 0 END "
+        f"FROM {LIMITS} l WHERE l.limit_key > %s ORDER BY l.limit_key LIMIT %s",
         [after, limit],
     )
     rows = cursor.fetchall()
-    idle = [key for key, is_idle in rows if is_idle]
-    if idle:
-        cursor.execute(f"DELETE FROM {LIMITS} WHERE limit_key IN ({marks(idle)})", idle)
-    return rows[-1][0] if len(rows) == limit else ""
+    return [key for key, is_idle in rows if is_idle], rows[-1][0] if len(rows) == limit else ""
+
+
+def drop(cursor: Any, dialect: Dialect, keys: Sequence[str]) -> None:
+    """Delete those rules of `keys` that nobody needs any more. Runs in a transaction of its caller's."""
+    cursor.execute(
+        f"SELECT limit_key FROM {LIMITS} WHERE limit_key IN ({marks(keys)}) ORDER BY limit_key {dialect.skip_locked}",
+        list(keys),
+    )
+    locked = [key for (key,) in cursor.fetchall()]
+    if locked:
+        # Once more, now that nobody else can let a job pass: with a rule that is in use goes what it has counted.
+        cursor.execute(
+            f"DELETE FROM {LIMITS} WHERE limit_key IN ({marks(locked)}) AND {_is_idle(dialect, LIMITS)}", locked
+        )
 
 
 class _Visit:
@@ -207,6 +217,12 @@ def _knocking(cursor: Any, dialect: Dialect) -> tuple[int, list[_Knocker], bool]
         if limits is not None
     ]
     return (int(rows[0][0]) if rows else 0), jobs, len(rows) == BATCH
+
+
+def _is_idle(dialect: Dialect, rule: str) -> str:
+    return (
+        f"{rule}.reach < {dialect.now} AND NOT EXISTS (SELECT 1 FROM {TICKETS} t WHERE t.limit_key = {rule}.limit_key)"
+    )
 
 
 def _tickets(cursor: Any, jobs: Sequence[_Knocker]) -> dict[str, list[_Ticket]]:
