@@ -12,16 +12,22 @@ from typing import Any
 
 import pytest
 from django.core.checks import run_checks
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 from django.db import connections
 
-from reinhardt_tasks._compat import TASKS_APP
+from reinhardt_tasks import task
+from reinhardt_tasks._compat import TASKS_APP, task_backends
 from reinhardt_tasks.backends import databases as database_checks
 from reinhardt_tasks.schedules import Declaration, declared
 from tests.settings import sqlite
 
 DATABASE, DUMMY = "reinhardt_tasks.backends.DatabaseBackend", "reinhardt_tasks.backends.DummyBackend"
+
+
+@task
+def note() -> None: ...
 
 
 def messages(*asked: str) -> dict[str, Any]:
@@ -171,6 +177,21 @@ def test_e012_the_server_is_too_old(
     assert messages() == {}
     message = messages(alias)["E012"]
     assert f"The database '{alias}' of TASKS['default'] is too old" in message.msg
+
+
+def test_e013_a_colon_in_the_alias_of_a_database(settings: Any) -> None:
+    settings.TASKS = {
+        "default": {"BACKEND": DATABASE},
+        "default:fast": {"BACKEND": DATABASE},
+        "a:dummy": {"BACKEND": DUMMY},
+    }
+    found = messages()
+    assert list(found) == ["E013"]
+    assert "TASKS['default:fast'] keeps tasks in a database, and has a colon in its alias" in found["E013"].msg
+    assert "a worker of 'default' would take them" in found["E013"].msg
+    assert found["E013"].hint == "Call it 'default-fast'."
+    with pytest.raises(ImproperlyConfigured, match="has a colon in its alias"):
+        task_backends["default:fast"].enqueue(note, (), {})
 
 
 def test_w001_an_sqlite_file_without_a_write_ahead_log(settings: Any, path: Path) -> None:

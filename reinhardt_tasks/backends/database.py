@@ -12,7 +12,8 @@ from django.db import connections, router
 
 from ..brokers.base import Broker
 from ..brokers.database import DatabaseBroker
-from ..options import BackendOptions, a_flag, a_text_or_none, option
+from ..options import BackendOptions, Problem, a_flag, a_text_or_none, option
+from ..speech import gettext as _
 from .base import ReinhardtBackend
 from .databases import database_messages
 from .stand_ins import stand_in_of
@@ -33,6 +34,20 @@ class DatabaseBackend(ReinhardtBackend):
 
     options_class: ClassVar[type[BackendOptions]] = DatabaseOptions
     settings: DatabaseOptions
+
+    def __init__(self, alias: str, params: Mapping[str, Any]) -> None:
+        super().__init__(alias, params)
+        if ":" in alias:
+            self.problems.append(
+                Problem(
+                    "E013",
+                    _(
+                        "TASKS[{alias}] keeps tasks in a database, and has a colon in its alias: a worker of {other} would "
+                        "take them for its own."
+                    ).format(alias=repr(alias), other=repr(alias.rpartition(":")[0])),
+                    _("Call it {alias}.").format(alias=repr(alias.replace(":", "-"))),
+                )
+            )
 
     @property
     def database(self) -> str:

@@ -210,6 +210,11 @@ def test_a_bad_option_is_refused_by_the_systems_check(sqlite_database: str) -> N
     assert "did you mean 'LEASE'?" in words
 
 
+def test_an_alias_that_would_take_anothers_tasks_is_refused(sqlite_database: str) -> None:
+    its = tasks_on(sqlite_database)["default"]
+    assert "reinhardt_tasks.E013" in refusal(code=2, tasks={"default": its, "default:fast": its})
+
+
 @pytest.mark.parametrize(
     "flags", [("--concurrency", "0"), ("--concurrency", "many"), ("--poll-interval", "-1"), ("--max-tasks", "0")]
 )
