@@ -7,7 +7,7 @@ import traceback
 from contextlib import suppress
 
 from .cuts import both_ends
-from .serialization import storable
+from .texts import storable
 
 logger = logging.getLogger("reinhardt_tasks")
 

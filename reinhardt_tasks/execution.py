@@ -42,7 +42,6 @@ from .retries import RetryStrategy
 from .schedules.slots import scheduled_for
 from .serialization import decode_call, dumps
 from .tasks import TaskContext, in_context
-from .texts import storable
 
 logger = logging.getLogger("reinhardt_tasks")
 

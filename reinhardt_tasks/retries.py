@@ -23,6 +23,11 @@ def seconds(delay: int | float | timedelta) -> Seconds:
     return max(0.0, value)
 
 
+def pause_after(failures: int, *, first: Seconds, longest: Seconds) -> Seconds:
+    """Return how long to let be what failed so often in a row: each time twice as long, and at random up to a half less."""
+    return min(longest, first * 2 ** min(failures, 8)) * (0.5 + random.random() / 2)  # noqa: S311
+
+
 @dataclass(frozen=True, kw_only=True)
 class RetryStrategy:
     """How often and how long after a failure a task runs again; it is itself a `backoff`.

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import is_dataclass
-from datetime import date, datetime, time, timedelta
+from dataclasses import is_dataclass, replace
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 from .exceptions import SerializationFailed
-from .jobs import Attempt, Progress
+from .jobs import Attempt, Claim, Progress
 from .timestamps import from_micros, to_micros
 
 T = TypeVar("T")
@@ -92,6 +92,13 @@ def decode_progress(text: str | None) -> Progress | None:
             return Progress(done, total, message)
         case _:
             return None
+
+
+def history_after(claim: Claim, attempt: Attempt) -> str:
+    """Return a job's ended attempts, with one that ends now, as the text that stores keep."""
+    if attempt.finished_at is None:
+        attempt = replace(attempt, finished_at=datetime.now(UTC))
+    return encode_history((*claim.job.history, attempt))
 
 
 def encode_history(attempts: Sequence[Attempt]) -> str:

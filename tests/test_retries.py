@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from reinhardt_tasks.exceptions import Retry
-from reinhardt_tasks.retries import RetryPolicy, RetryState, RetryStrategy, seconds
+from reinhardt_tasks.retries import RetryPolicy, RetryState, RetryStrategy, pause_after, seconds
 
 exponential = RetryStrategy.exponential_backoff
 plain = exponential().with_jitter(False)
@@ -309,3 +309,10 @@ def test_what_a_backoff_raises_is_raised() -> None:
 def test_a_backoff_that_answers_nonsense_is_an_error_not_an_endless_wait() -> None:
     with pytest.raises(ValueError, match="finite number of seconds"):
         after(policy(backoff=lambda exception, result: math.nan), ValueError())
+
+
+def test_what_fails_in_a_row_is_let_be_twice_as_long_each_time_and_never_too_long() -> None:
+    for failures, most in [(0, 0.1), (1, 0.2), (4, 1.6), (6, 6.4), (7, 10.0), (10**6, 10.0)]:
+        pauses = [pause_after(failures, first=0.1, longest=10.0) for _ in range(50)]
+        assert all(most / 2 <= pause <= most for pause in pauses)
+        assert len(set(pauses)) > 1

@@ -12,6 +12,7 @@ from django.db import connections, router
 
 from ..brokers.base import Broker
 from ..brokers.database import DatabaseBroker
+from ..brokers.database.session import open_blocks
 from ..options import BackendOptions, Problem, a_flag, a_text_or_none, option
 from ..speech import gettext as _
 from .base import ReinhardtBackend
@@ -66,7 +67,7 @@ class DatabaseBackend(ReinhardtBackend):
     def why_waiting_is_hopeless(self) -> str | None:
         if (stand_in := stand_in_of(self)) is not None:
             return stand_in.why_waiting_is_hopeless()
-        if connections[self.database].in_atomic_block and not _is_test_transaction(self.database):
+        if open_blocks(connections[self.database]):
             return (
                 "it was enqueued in a transaction that is still open, and no worker sees it before that commits. "
                 "Wait after the transaction."
@@ -91,9 +92,3 @@ def _broker_of(alias: str, params: Mapping[str, Any], backend: DatabaseBackend) 
     broker = DatabaseBroker(alias, database, notify=options.notify)
     _BROKERS[alias] = (params, database, os.getpid(), broker)
     return broker
-
-
-def _is_test_transaction(database: str) -> bool:
-    """Return whether the only open transactions are those that Django's TestCase holds around a test."""
-    blocks = connections[database].atomic_blocks
-    return bool(blocks) and all(getattr(block, "_from_testcase", False) for block in blocks)

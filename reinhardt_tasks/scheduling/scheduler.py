@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import random
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from ..execution import task_of
 from ..jobs import as_enqueued
 from ..models import ScheduleRow, SlotRow
 from ..results import fill_result, result_of
+from ..retries import pause_after
 from ..schedules import Declaration, ScheduleRegistry, declaration_of, declared
 from ..schedules.declarations import PEOPLE
 from .databases import clock_of, schedules_database, schedules_version
@@ -246,7 +246,7 @@ class Scheduler:
 
     def _failed(self, exc: Exception) -> float:
         self._failures += 1
-        pause = min(LONGEST_PAUSE, 0.1 * 2 ** min(self._failures, 8)) * (0.5 + random.random() / 2)  # noqa: S311
+        pause = pause_after(self._failures, first=0.1, longest=LONGEST_PAUSE)
         report = logger.warning if isinstance(exc, QueueError) else logger.exception
         if self._failures in (1, 2) or self._failures % 10 == 0:
             report("The scheduler could not do its work (try %d, next in %.1f s): %s", self._failures, pause, exc)

@@ -7,7 +7,6 @@ have died before, or between sending and saying so here; whichever it was, the n
 from __future__ import annotations
 
 import logging
-import random
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -22,6 +21,7 @@ from ..brokers.database.session import Session
 from ..exceptions import QueueError
 from ..models import ScheduleRow, SlotRow
 from ..registry import registry
+from ..retries import pause_after
 from ..serialization import decode_call
 from .addresses import broker_of
 
@@ -77,7 +77,7 @@ class Sender:
             self._send(alias, slots, now)
         except QueueError as exc:
             failures = self._failures[alias] = self._failures.get(alias, 0) + 1
-            pause = min(LONGEST_PAUSE, 0.25 * 2 ** min(failures, 8)) * (0.5 + random.random() / 2)  # noqa: S311
+            pause = pause_after(failures, first=0.25, longest=LONGEST_PAUSE)
             self._retry_at[alias] = time.monotonic() + pause
             logger.warning(
                 "%d slots for TASKS[%r] wait to be sent (try %d, next in %.1f s): %s",

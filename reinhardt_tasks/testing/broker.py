@@ -12,11 +12,12 @@ from ..backends.base import ReinhardtBackend
 from ..backends.database import DatabaseBackend
 from ..backends.stand_ins import StandIn
 from ..brokers.base import BrokerTraits
+from ..brokers.database.session import open_blocks
 from ..brokers.lookups import Page, Query
 from ..brokers.memory import MemoryBroker
 from ..jobs import Job, TaskStatus
 from .clock import Clock
-from .transactions import Commit, open_blocks
+from .transactions import Commit
 
 WAITING = tuple(status for status in TaskStatus if status.is_waiting)
 

@@ -8,14 +8,7 @@ from typing import Any
 
 from django.db import DatabaseError, connections
 
-
-def open_blocks(connection: Any) -> list[Any]:
-    """Return the transactions that are open here, but for those of a TestCase."""
-    return [block for block in connection.atomic_blocks if not _is_of_test(block)]
-
-
-def _is_of_test(block: Any) -> bool:
-    return bool(getattr(block, "_from_testcase", False))
+from ..brokers.database.session import open_blocks
 
 
 class Commit:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import random
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -12,6 +11,7 @@ from ..brokers.base import Broker, WorkerInfo
 from ..cuts import beginning
 from ..exceptions import QueueError
 from ..jobs import Attempt, Claim, Failed, Outcome
+from ..retries import pause_after
 
 logger = logging.getLogger("reinhardt_tasks")
 
@@ -54,7 +54,7 @@ class Outages:
     def failed(self, exc: Exception) -> bool:
         """Take note of a failure; return whether it is time to look for one outcome that is the fault."""
         self._failures += 1
-        pause = min(LONGEST_PAUSE, 0.1 * 2 ** min(self._failures, 8)) * (0.5 + random.random() / 2)  # noqa: S311
+        pause = pause_after(self._failures, first=0.1, longest=LONGEST_PAUSE)
         self.retry_at = time.monotonic() + pause
         report = logger.warning if isinstance(exc, QueueError) else logger.exception
         if self._failures in (1, 2) or self._failures % 10 == 0:

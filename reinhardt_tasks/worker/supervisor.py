@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import random
 import selectors
 import signal
 import sys
@@ -20,6 +19,7 @@ from typing import Any
 from ..brokers.base import Broker, Pulse, WorkerInfo
 from ..exceptions import QueueError, TaskCancelled, TaskTimeout
 from ..options import BackendOptions
+from ..retries import pause_after
 from .board import Board
 from .children import Child
 from .estates import Estates
@@ -259,7 +259,7 @@ class Supervisor:
             self._crashes = 0
             return
         self._crashes = min(self._crashes + 1, 16)
-        pause = min(LONGEST_PAUSE, 0.25 * 2**self._crashes) * (0.5 + random.random() / 2)  # noqa: S311
+        pause = pause_after(self._crashes, first=0.25, longest=LONGEST_PAUSE)
         self._born_next_at = time.monotonic() + pause
 
     def _beat(self) -> None:

@@ -11,7 +11,7 @@ from django.db import DatabaseError, InterfaceError, connections, router
 from django.db.models import Model, QuerySet
 
 from .._compat import InvalidTaskBackend, task_backends
-from ..brokers.database.session import Session
+from ..brokers.database.session import Session, open_blocks
 from ..exceptions import QueueError
 from ..models import StepRow, WorkflowRow
 from ..timestamps import to_micros
@@ -79,6 +79,4 @@ def steps_in(using: str, workflow: str | UUID) -> QuerySet[StepRow]:
 
 def is_in_transaction(alias: str) -> bool:
     """Return whether a transaction is open here, other than those that Django's TestCase holds around a test."""
-    connection: Any = connections[alias]
-    blocks = getattr(connection, "atomic_blocks", ())
-    return connection.in_atomic_block and not (blocks and all(getattr(b, "_from_testcase", False) for b in blocks))
+    return bool(open_blocks(connections[alias]))

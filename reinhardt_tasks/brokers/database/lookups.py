@@ -12,7 +12,7 @@ from ...timestamps import from_micros, to_micros
 from .. import lookups
 from ..lookups import Failures, Page, Query, Tallies, chosen, steps, tallied
 from .dialects import JOBS, TICKETS
-from .lines import PARKED
+from .lines import PARKED, marks
 from .rows import COLUMNS, job_of, uuid_text
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ def _window(dialect: Dialect, alias: str, query: Query, after: str | None) -> tu
 def _conditions(alias: str, query: Query) -> tuple[str, list[Any]]:
     conditions, params = ["alias = %s"], [alias]
     if query.statuses is not None:
-        conditions.append(f"status IN ({_marks(query.statuses)})")
+        conditions.append(f"status IN ({marks(query.statuses)})")
         params += [status.value for status in query.statuses]
     for column, value in (("queue", query.queue), ("name", query.name), ("worker", query.worker)):
         if value is not None:
@@ -185,7 +185,7 @@ def _read(cursor: Any, dialect: Dialect, ids: Sequence[str]) -> list[Job]:
     found: list[Job] = []
     for start in range(0, len(ids), lookups.PAGE):
         some = [dialect.id_param(id_) for id_ in ids[start : start + lookups.PAGE]]
-        cursor.execute(f"SELECT {', '.join(COLUMNS)} FROM {JOBS} WHERE id IN ({_marks(some)})", some)
+        cursor.execute(f"SELECT {', '.join(COLUMNS)} FROM {JOBS} WHERE id IN ({marks(some)})", some)
         found += map(job_of, cursor.fetchall())
     return sorted(found, key=lambda job: job.id, reverse=True)
 
@@ -217,7 +217,3 @@ def _sampled(cursor: Any, alias: str, since: datetime, until: datetime) -> list[
         if its == alias:
             counts[queue, TaskStatus(status)] = counts.get((queue, TaskStatus(status)), 0) + 1
     return [(since, queue, status, round(number * total / len(seen))) for (queue, status), number in counts.items()]
-
-
-def _marks(values: Sequence[Any]) -> str:
-    return ", ".join(["%s"] * len(values))

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from ...jobs import Attempt, Cancelled, Claim, Failed, Outcome, Released, Retrying, Succeeded, TaskStatus
+from ...jobs import Cancelled, Failed, Outcome, Released, Retrying, Succeeded, TaskStatus
 from ...models import lane_of
-from ...serialization import encode_history
+from ...serialization import history_after
 
 if TYPE_CHECKING:
     from .dialects import Dialect
@@ -47,20 +45,14 @@ def row_of(outcome: Outcome, dialect: Dialect) -> list[Any]:
         case Succeeded(result=result, log=log):
             return [*head, TaskStatus.SUCCESS.value, result, None, None, None, log]
         case Failed(attempt=attempt, log=log):
-            return [*head, TaskStatus.FAILURE.value, None, _history(claim, attempt), None, None, log]
+            return [*head, TaskStatus.FAILURE.value, None, history_after(claim, attempt), None, None, log]
         case Cancelled(attempt=attempt, log=log):
-            return [*head, TaskStatus.CANCELLED.value, None, _history(claim, attempt), None, None, log]
+            return [*head, TaskStatus.CANCELLED.value, None, history_after(claim, attempt), None, None, log]
         case Retrying(attempt=attempt, delay=delay, log=log):
             status = TaskStatus.RETRY if delay > 0 else TaskStatus.PENDING
-            return [*head, status.value, None, _history(claim, attempt), lane, int(delay * 1_000_000), log]
+            return [*head, status.value, None, history_after(claim, attempt), lane, int(delay * 1_000_000), log]
         case Released(delay=delay) if delay > 0:
             return [*head, TaskStatus.SCHEDULED.value, None, None, lane, int(delay * 1_000_000), None]
         case Released():
             # As if it had never been claimed: it keeps its due time, and so its place in the queue.
             return [*head, TaskStatus.PENDING.value, None, None, lane, None, None]
-
-
-def _history(claim: Claim, attempt: Attempt) -> str:
-    if attempt.finished_at is None:
-        attempt = replace(attempt, finished_at=datetime.now(UTC))
-    return encode_history((*claim.job.history, attempt))

@@ -26,6 +26,11 @@ T = TypeVar("T")
 PATIENCE = 60.0
 
 
+def open_blocks(connection: Any) -> list[Any]:
+    """Return the transactions that are open on a connection, but for those that Django's TestCase holds around a test."""
+    return [block for block in connection.atomic_blocks if not getattr(block, "_from_testcase", False)]
+
+
 class Session:
     """The database `alias`, from whatever thread asks."""
 
@@ -41,8 +46,7 @@ class Session:
     @property
     def is_in_transaction(self) -> bool:
         """Whether the caller is in a transaction of its own. Those that Django's TestCase holds around a test are none."""
-        blocks = self.connection.atomic_blocks if self.connection.in_atomic_block else []
-        return not all(getattr(block, "_from_testcase", False) for block in blocks)
+        return bool(open_blocks(self.connection))
 
     @property
     def dialect(self) -> Dialect:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
-from ...jobs import Attempt, Cancelled, Claim, Failed, Outcome, Released, Retrying, Succeeded, TaskStatus
-from ...serialization import encode_history
+from ...jobs import Cancelled, Failed, Outcome, Released, Retrying, Succeeded, TaskStatus
+from ...serialization import history_after
 
 
 def values_of(outcome: Outcome) -> list[Any]:
@@ -18,19 +16,13 @@ def values_of(outcome: Outcome) -> list[Any]:
         case Succeeded(result=result, log=log):
             return [*head, TaskStatus.SUCCESS.value, result, "", "", log or ""]
         case Failed(attempt=attempt, log=log):
-            return [*head, TaskStatus.FAILURE.value, "", _history(claim, attempt), "", log or ""]
+            return [*head, TaskStatus.FAILURE.value, "", history_after(claim, attempt), "", log or ""]
         case Cancelled(attempt=attempt, log=log):
-            return [*head, TaskStatus.CANCELLED.value, "", _history(claim, attempt), "", log or ""]
+            return [*head, TaskStatus.CANCELLED.value, "", history_after(claim, attempt), "", log or ""]
         case Retrying(attempt=attempt, delay=delay, log=log):
             status = TaskStatus.RETRY if delay > 0 else TaskStatus.PENDING
-            return [*head, status.value, "", _history(claim, attempt), int(delay * 1_000_000), log or ""]
+            return [*head, status.value, "", history_after(claim, attempt), int(delay * 1_000_000), log or ""]
         case Released(delay=delay) if delay > 0:
             return [*head, TaskStatus.SCHEDULED.value, "", "", int(delay * 1_000_000), ""]
         case Released():
             return [*head, TaskStatus.PENDING.value, "", "", "", ""]
-
-
-def _history(claim: Claim, attempt: Attempt) -> str:
-    if attempt.finished_at is None:
-        attempt = replace(attempt, finished_at=datetime.now(UTC))
-    return encode_history((*claim.job.history, attempt))
