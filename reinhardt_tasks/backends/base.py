@@ -7,7 +7,7 @@ import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from inspect import iscoroutinefunction, isfunction
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from asgiref.sync import sync_to_async
 from django.core import checks
@@ -43,6 +43,9 @@ from ..serialization import encode_call
 from ..speech import gettext as _
 from ..suggestions import did_you_mean
 from ..tasks import Call, Task, check_call
+
+#: What speaks of a job by its id.
+Stored = TypeVar("Stored", Job, TaskResult[Any])
 
 
 class ReinhardtBackend(BaseTaskBackend):
@@ -109,11 +112,12 @@ class ReinhardtBackend(BaseTaskBackend):
     def enqueue_many(self, task: CoreTask, calls: Sequence[Call]) -> list[TaskResult[Any]]:
         """Store one task for each call, all or none, in one round trip; see enqueue()."""
         with carriers.enqueueing(task, len(calls)):
-            return self._announce(task, self.broker.enqueue(self.jobs_of(task, calls)))
+            jobs = self.jobs_of(task, calls)
+            return self._announce(task, jobs, self.broker.enqueue(jobs))
 
     def enqueue_jobs(self, jobs: Sequence[Job]) -> None:
         """Store jobs that were made before, under the ids that they have; those whose ids are known are there already."""
-        self._announce_jobs(self.broker.enqueue(jobs))
+        self._announce_jobs(newly_stored(jobs, self.broker.enqueue(jobs)))
 
     def commits_with(self, database: str) -> bool:
         """Return whether what is enqueued in a transaction of this database is part of it."""
@@ -251,9 +255,9 @@ class ReinhardtBackend(BaseTaskBackend):
             job = replace(job, **once_of(task, args, kwargs))
         return replace(job, limits=limits) if limits else job
 
-    def _announce(self, task: CoreTask, jobs: Sequence[Job]) -> list[TaskResult[Any]]:
-        results = [enqueued_result(job, task) for job in jobs]
-        for result in results:
+    def _announce(self, task: CoreTask, sent: Sequence[Job], stored: Sequence[Job]) -> list[TaskResult[Any]]:
+        results = [enqueued_result(job, task) for job in stored]
+        for result in newly_stored(sent, results):
             signals.task_enqueued.send_robust(sender=type(self), task_result=result)
         return results
 
@@ -273,6 +277,11 @@ class ReinhardtBackend(BaseTaskBackend):
     def _caller(self) -> WorkerInfo:
         host, pid = socket.gethostname(), os.getpid()
         return WorkerInfo(id=f"dequeue@{host}:{pid}", name="dequeue", host=host, pid=pid, lease=self.settings.lease)
+
+
+def newly_stored(sent: Sequence[Job], answers: Sequence[Stored]) -> list[Stored]:
+    """Return the answers to what was sent without those that speak of an earlier job: a unique task waits already."""
+    return [answer for job, answer in zip(sent, answers, strict=True) if answer.id == job.id]
 
 
 #: What `dequeue` gave out in this process, by alias and id.

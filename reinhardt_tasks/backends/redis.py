@@ -20,7 +20,7 @@ from ..jobs import Job, as_enqueued
 from ..options import BackendOptions, a_flag, a_number, a_text, a_text_or_none, option
 from ..results import TaskResult, enqueued_result, result_of
 from ..tasks import Call
-from .base import ReinhardtBackend
+from .base import ReinhardtBackend, newly_stored
 from .places import Place, a_mapping, nodes, place_of
 from .stand_ins import stand_in_of
 
@@ -87,7 +87,7 @@ class RedisBackend(ReinhardtBackend):
 
     def enqueue_jobs(self, jobs: Sequence[Job]) -> None:
         if self.settings.outbox:
-            self._announce_jobs(self._place.outbox.send(jobs))
+            self._announce_jobs(newly_stored(jobs, self._place.outbox.send(jobs)))
         else:
             super().enqueue_jobs(jobs)
 
@@ -106,8 +106,8 @@ class RedisBackend(ReinhardtBackend):
             # Sync code waits for us, and its transaction lives in its thread.
             return await sync_to_async(self.enqueue_many, thread_sensitive=True)(task, calls)
         with carriers.enqueueing(task, len(calls)):
-            stored = await self._place.aenqueue(self.jobs_of(task, calls))
-            return await self._aannounce(task, stored)
+            jobs = self.jobs_of(task, calls)
+            return await self._aannounce(task, jobs, await self._place.aenqueue(jobs))
 
     async def aget_result(self, result_id: str) -> TaskResult[Any]:
         """See get_result(); without a thread."""
@@ -127,12 +127,12 @@ class RedisBackend(ReinhardtBackend):
 
     def _send(self, task: CoreTask, jobs: list[Job]) -> list[TaskResult[Any]]:
         if (stand_in := stand_in_of(self)) is not None:
-            return self._announce(task, stand_in.enqueue(jobs))
+            return self._announce(task, jobs, stand_in.enqueue(jobs))
         database = self._open_database() if self.settings.enqueue_on_commit else None
         if self.settings.outbox:
-            return self._announce(task, self._place.outbox.send(jobs))
+            return self._announce(task, jobs, self._place.outbox.send(jobs))
         if database is None:
-            return self._announce(task, self.broker.enqueue(jobs))
+            return self._announce(task, jobs, self.broker.enqueue(jobs))
         now = datetime.now(UTC)
         results = [enqueued_result(as_enqueued(job, now), task) for job in jobs]
         transaction.on_commit(self._at_commit(jobs, results), using=database)
@@ -141,20 +141,22 @@ class RedisBackend(ReinhardtBackend):
     def _at_commit(self, jobs: list[Job], results: list[TaskResult[Any]]) -> Callable[[], None]:
         def send() -> None:
             try:
-                self.broker.enqueue(jobs)
+                stored = self.broker.enqueue(jobs)
             except QueueError as exc:
                 raise QueueError(
                     f"The transaction was committed, but its {len(jobs)} tasks could not be sent: {exc} "
                     "OPTIONS['OUTBOX'] = True keeps them in the database until they are."
                 ) from exc
+            new = {job.id for job in newly_stored(jobs, stored)}
             for result in results:
-                signals.task_enqueued.send_robust(sender=type(self), task_result=result)
+                if result.id in new:
+                    signals.task_enqueued.send_robust(sender=type(self), task_result=result)
 
         return send
 
-    async def _aannounce(self, task: CoreTask, jobs: Sequence[Job]) -> list[TaskResult[Any]]:
-        results = [enqueued_result(job, task) for job in jobs]
-        for result in results:
+    async def _aannounce(self, task: CoreTask, sent: Sequence[Job], stored: Sequence[Job]) -> list[TaskResult[Any]]:
+        results = [enqueued_result(job, task) for job in stored]
+        for result in newly_stored(sent, results):
             await signals.task_enqueued.asend_robust(sender=type(self), task_result=result)
         return results
 

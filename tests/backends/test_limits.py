@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 from django.db import transaction
 
-from reinhardt_tasks import Concurrency, Debounce, RateLimit, Unique, task
+from reinhardt_tasks import Concurrency, Debounce, RateLimit, Unique, signals, task
 from reinhardt_tasks._compat import task_backends
 from reinhardt_tasks.backends import DatabaseBackend, DummyBackend, ImmediateBackend, RedisBackend
 from reinhardt_tasks.gates import Limit, Until
@@ -65,6 +66,19 @@ def backend(database_alias: str, settings: Any) -> Iterator[DatabaseBackend]:
     task_backends["default"].broker.close()
 
 
+@pytest.fixture
+def told() -> Iterator[list[str]]:
+    """The ids that `task_enqueued` tells."""
+    ids: list[str] = []
+
+    def hear(task_result: Any, **facts: Any) -> None:
+        ids.append(task_result.id)
+
+    signals.task_enqueued.connect(hear)
+    yield ids
+    signals.task_enqueued.disconnect(hear)
+
+
 def test_a_unique_task_is_there_once_until_it_has_finished(backend: DatabaseBackend) -> None:
     first, again, other = index.enqueue(1), index.enqueue(shop=1), index.enqueue(2)
     assert (first.id == again.id, first.id == other.id) == (True, False)
@@ -84,6 +98,28 @@ def test_a_result_shows_the_arguments_that_run(backend: DatabaseBackend) -> None
 def test_many_unique_calls_in_one_are_one_each(backend: DatabaseBackend) -> None:
     results = index.enqueue_many([((number % 2,), {}) for number in range(6)])
     assert len({result.id for result in results}) == 2
+
+
+def test_the_signal_is_sent_for_what_was_stored_alone(backend: DatabaseBackend, told: list[str]) -> None:
+    first, _ = index.enqueue(1), index.enqueue(1)
+    other = index.enqueue_many([((1,), {}), ((2,), {}), ((2,), {})])[1]
+    written, _ = preview.enqueue(1, "a"), preview.enqueue(1, "ab")
+    assert told == [first.id, other.id, written.id]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_redis_tells_of_what_was_stored_alone_on_each_way(door: Door, told: list[str]) -> None:
+    backend = door()
+    first, _ = index.enqueue(1), index.enqueue(1)
+    with transaction.atomic():
+        index.enqueue(1)
+        second = index.enqueue(2)
+        index.enqueue(2)
+    third = asyncio.run(index.aenqueue(3))
+    asyncio.run(index.aenqueue(3))
+    assert told == [first.id, second.id, third.id]
+    backend.enqueue_jobs(backend.jobs_of(index, [((1,), {}), ((4,), {})]))
+    assert len(told) == 4
 
 
 def test_a_copy_can_be_unique_in_another_way(backend: DatabaseBackend) -> None:
