@@ -13,12 +13,16 @@ from ..queues import is_queue_name
 from ..texts import storable
 from .order import QueueOrder
 
+#: Seconds. Without any between two looks, an idle worker would take a core for itself.
+SHORTEST_POLL = 0.01
+
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerConfig:
     """What a worker is told at its start. Times are in seconds, memory is in bytes.
 
-    Raise ValueError for fewer than one thread, coroutine or task, for a time below 0, and for what no queue can be called.
+    Raise ValueError for fewer than one thread, coroutine, task or byte, for a time below 0, for a `poll_interval` below 0.01,
+    and for what no queue can be called.
     """
 
     name: str = "worker"
@@ -36,7 +40,7 @@ class WorkerConfig:
     burst: bool = False
     #: Leave after this many tasks were run here; under a supervisor another process takes its place.
     max_tasks: int | None = None
-    #: Leave when this process has more than this many bytes; the supervisor starts another.
+    #: Leave when this process has more than this many bytes; under a supervisor another takes its place.
     max_memory: int | None = None
     #: Time for running tasks to end when the worker is told to stop; then they are given back.
     shutdown_timeout: float = 30.0
@@ -44,13 +48,13 @@ class WorkerConfig:
     id: str = field(default_factory=lambda: new_worker_id())
 
     def __post_init__(self) -> None:
-        for name, least in (("concurrency", 1), ("async_concurrency", 1), ("max_tasks", 1)):
+        for name, least in (("concurrency", 1), ("async_concurrency", 1), ("max_tasks", 1), ("max_memory", 1)):
             value = getattr(self, name)
             if value is not None and value < least:
                 raise ValueError(f"{name} must be {least} or more, not {value}.")
-        for name in ("poll_interval", "shutdown_timeout"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name} must be 0 or more seconds, not {getattr(self, name)}.")
+        for name, shortest in (("poll_interval", SHORTEST_POLL), ("shutdown_timeout", 0)):
+            if not getattr(self, name) >= shortest:
+                raise ValueError(f"{name} must be {shortest} or more seconds, not {getattr(self, name)}.")
         for queue in self.queues or ():
             if not is_queue_name(queue):
                 raise ValueError(f"A queue's name is a text without NUL and halves of surrogate pairs, not {queue!r}.")

@@ -216,7 +216,14 @@ def test_an_alias_that_would_take_anothers_tasks_is_refused(sqlite_database: str
 
 
 @pytest.mark.parametrize(
-    "flags", [("--concurrency", "0"), ("--concurrency", "many"), ("--poll-interval", "-1"), ("--max-tasks", "0")]
+    "flags",
+    [
+        ("--concurrency", "0"),
+        ("--concurrency", "many"),
+        ("--poll-interval", "-1"),
+        ("--poll-interval", "0.001"),
+        ("--max-tasks", "0"),
+    ],
 )
 def test_a_flag_that_cannot_be_is_refused(setting: dict[str, Any], flags: tuple[str, str]) -> None:
     assert flags[0] in refusal(*flags, code=2, tasks=setting)

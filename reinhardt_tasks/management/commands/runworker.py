@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import random
 import socket
@@ -27,7 +28,7 @@ from ...suggestions import did_you_mean
 from ...worker import Worker, WorkerConfig
 from ...worker.births import fork, spawn
 from ...worker.board import Board
-from ...worker.config import new_worker_id, worker_info
+from ...worker.config import SHORTEST_POLL, new_worker_id, worker_info
 from ...worker.exporting import Asking, Exporting
 from ...worker.health import Health, watched
 from ...worker.link import Link
@@ -84,7 +85,7 @@ class Command(SpokenCommand):
         )
         add(
             "--poll-interval",
-            type=seconds,
+            type=_interval,
             default=1.0,
             help=_("Seconds after which an idle worker looks by itself (default: 1)."),
         )
@@ -406,6 +407,15 @@ def _tally(options: dict[str, Any]) -> Tally | None:
 
 def _slots(config: WorkerConfig) -> int:
     return config.concurrency + config.async_concurrency
+
+
+def _interval(text: str) -> float:
+    number = seconds(text)
+    if number < SHORTEST_POLL:
+        raise argparse.ArgumentTypeError(
+            _("must be {least} or more seconds, not {text}").format(least=SHORTEST_POLL, text=text)
+        )
+    return number
 
 
 def _start_method(given: str | None) -> str:
