@@ -11,7 +11,7 @@ from ..brokers.base import Pulse
 from ..execution import Execution
 from .board import Board
 from .link import Link
-from .memory import resident_bytes
+from .memory import is_beyond
 
 #: Seconds between two signs of progress.
 INTERVAL = 1.0
@@ -93,7 +93,7 @@ class SupervisedHeartbeat:
     def _report(self) -> None:
         while not self._closing.wait(INTERVAL):
             self._link.tell(turns=self._turns(), at=time.monotonic(), running=len(self._held()), **self._counted())
-            if self._max_bytes is not None and resident_bytes() > self._max_bytes:
+            if is_beyond(self._max_bytes):
                 # Told once, and progress is told on: what runs has its time.
                 self._max_bytes = None
                 self._fat()

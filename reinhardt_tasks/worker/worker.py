@@ -24,6 +24,7 @@ from .kinds import Hopes, kind_of, misfits, put_right
 from .ledger import Ledger, makes_ready
 from .listener import Listener
 from .maintenance import Maintenance
+from .memory import is_beyond
 from .order import QueueOrder
 from .prefetch import LATE, Prefetch
 from .quarantine import Quarantine
@@ -471,6 +472,9 @@ class Worker:
 
     def _pulsed(self, believed: dict[str, int], pulse: Pulse) -> None:
         self.beat_at = time.monotonic()
+        if self._supervision is None and not self.is_stopping and is_beyond(self.config.max_memory):
+            logger.warning("This process has more memory than it may have: it ends what it runs, and leaves.")
+            self.wind_down()
         # Asked first: what is being claimed just now may come to be held between this line and the next.
         is_exchanging = self._is_exchanging or self._maintenance.is_rescuing
         unknown = {

@@ -478,6 +478,18 @@ def test_burst_leaves_what_is_not_due(broker: MemoryBroker) -> None:
     assert stored(broker, again).status is TaskStatus.RETRY
 
 
+@pytest.mark.parametrize("most, leaves", [(1, True), (1 << 50, False)])
+def test_a_worker_that_has_grown_leaves_and_ends_what_it_runs(broker: MemoryBroker, most: int, leaves: bool) -> None:
+    with working(broker, max_memory=most) as worker:
+        job = enqueued(broker, wait_for_go)
+        wait_until(lambda: worker.beat_at is not None, "the store has its pulse")
+        beat_at = worker.beat_at
+        wait_until(lambda: worker.is_stopping or worker.beat_at != beat_at, "it has looked")
+        assert (worker.is_stopping, stage.ran) == (leaves, [None])
+        stage.go.set()
+        assert [each.status for each in ended(broker, job)] == [TaskStatus.SUCCESS]
+
+
 @pytest.mark.parametrize("concurrency", [1, 4])
 def test_max_tasks_is_kept_to(broker: MemoryBroker, concurrency: int) -> None:
     for number in range(30):
