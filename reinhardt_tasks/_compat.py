@@ -6,7 +6,10 @@ objects even where both are installed. Not public: import the public names from 
 
 from __future__ import annotations
 
+from typing import Any
+
 import django
+from django.apps import apps
 from django.core.exceptions import ImproperlyConfigured
 
 if django.VERSION >= (6, 0):
@@ -37,6 +40,7 @@ if django.VERSION >= (6, 0):
     from django.tasks.signals import task_enqueued, task_finished, task_started
 
     TASKS_APP: str | None = None
+
 else:
     try:
         import django_tasks as _backport
@@ -88,8 +92,20 @@ __all__ = [
     "TaskResultDoesNotExist",
     "TaskResultMismatch",
     "TaskResultStatus",
+    "djangos_check",
     "task_backends",
     "task_enqueued",
     "task_finished",
     "task_started",
 ]
+
+
+def djangos_check() -> Any:
+    """Return the system check that Django, or the backport's app where it is installed, registers; else None."""
+    if TASKS_APP is None:
+        from django.tasks.checks import check_tasks
+    elif apps.is_installed(TASKS_APP):
+        from django_tasks.checks import check_tasks
+    else:
+        return None
+    return check_tasks

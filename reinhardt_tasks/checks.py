@@ -1,16 +1,16 @@
-"""The system checks of this app. Django's own task check calls each backend's `check()`; these are what it does not reach."""
+"""The system checks of this app, and Django's own task check in a form that bears an alias of which no backend can be made."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from django.apps import apps
 from django.conf import global_settings, settings
 from django.core import checks
 from django.utils.translation import gettext as _
 
-from ._compat import TASKS_APP, task_backends
+from ._compat import BaseTaskBackend, djangos_check, task_backends
+from .aliases import what_breaks
 from .exceptions import InvalidSchedule, QueueError
 from .registry import registry
 from .schedules.declarations import Declaration, check_arguments
@@ -19,26 +19,36 @@ from .suggestions import did_you_mean
 
 @checks.register
 def check_backends(app_configs: Any = None, **kwargs: Any) -> list[checks.CheckMessage]:
-    """Check the backends on a Django whose own check for it is an app that is not installed."""
-    if TASKS_APP is None or apps.is_installed(TASKS_APP):
-        return []
+    """Check every backend of `TASKS`, this package's or not, as Django's own check does."""
     messages: list[checks.CheckMessage] = []
-    for backend in task_backends.all():
-        messages += backend.check()
+    for alias in _aliases():
+        if (problem := what_breaks(alias)) is not None:
+            messages.append(_error(problem.code, problem.message, problem.hint))
+        else:
+            messages += task_backends[alias].check()
     return messages
+
+
+# That one ends in a traceback at the first alias of which no backend can be made.
+checks.registry.registry.registered_checks.discard(djangos_check())
 
 
 @checks.register
 def check_shape(app_configs: Any = None, **kwargs: Any) -> list[checks.CheckMessage]:
     """Check that TASKS is there at all."""
     tasks = getattr(settings, "TASKS", None)
+    hint = _("Set TASKS = {'default': {'BACKEND': 'reinhardt_tasks.backends.DatabaseBackend'}}.")
+    if tasks is not None and not isinstance(tasks, Mapping):
+        return [_error("E006", _("TASKS must be a dictionary of aliases."), hint)]
     # What Django takes where a project says nothing is no choice of the project's.
     if tasks and tasks is not getattr(global_settings, "TASKS", None):
         return []
     return [
         checks.Warning(
-            _("The app reinhardt_tasks is installed, and TASKS names no backend: tasks run at once, in the request."),
-            hint=_("Set TASKS = {'default': {'BACKEND': 'reinhardt_tasks.backends.DatabaseBackend'}}."),
+            _("The app reinhardt_tasks is installed, and TASKS names no backend: tasks run at once, in the request.")
+            if task_backends.settings
+            else _("The app reinhardt_tasks is installed, and TASKS is empty: no task can be declared."),
+            hint=hint,
             id="reinhardt_tasks.W004",
         )
     ]
@@ -51,7 +61,7 @@ def check_schedules(app_configs: Any = None, **kwargs: Any) -> list[checks.Check
 
     messages: list[checks.CheckMessage] = []
     found: dict[str, Declaration] = {declaration.name: declaration for declaration in declared}
-    for backend in task_backends.all():
+    for backend in _backends():
         given = getattr(getattr(backend, "settings", None), "schedules", None) or {}
         declarations, problems = declared_in_settings(backend.alias, given)
         messages += [_error("E030", problem, _("Correct the entry in your settings.")) for problem in problems]
@@ -105,6 +115,8 @@ def _schedule_messages(declaration: Declaration) -> list[checks.CheckMessage]:
                 _("Name one of TASKS."),
             )
         ]
+    if what_breaks(alias) is not None:
+        return []
     queues = task_backends[alias].queues
     queue = declaration.queue_name or task.queue_name
     if queues and queue not in queues:
@@ -121,6 +133,15 @@ def _schedule_messages(declaration: Declaration) -> list[checks.CheckMessage]:
     return []
 
 
+def _aliases() -> list[str]:
+    return list(task_backends.settings) if isinstance(task_backends.settings, Mapping) else []
+
+
+def _backends() -> list[BaseTaskBackend]:
+    """Return those that can be made; `check_backends` tells of the others."""
+    return [task_backends[alias] for alias in _aliases() if what_breaks(alias) is None]
+
+
 def _error(code: str, message: str, hint: str) -> checks.CheckMessage:
     return checks.Error(message, hint=hint, id=f"reinhardt_tasks.{code}")
 
@@ -131,7 +152,7 @@ def check_stores(app_configs: Any = None, **kwargs: Any) -> list[checks.CheckMes
     from .backends.base import ReinhardtBackend
 
     messages: list[checks.CheckMessage] = []
-    for backend in task_backends.all():
+    for backend in _backends():
         if not isinstance(backend, ReinhardtBackend) or backend.problems:
             continue
         try:
@@ -164,7 +185,7 @@ def check_databases(
     from .backends.databases import server_messages
 
     messages: list[checks.CheckMessage] = []
-    for backend in task_backends.all():
+    for backend in _backends():
         if isinstance(backend, DatabaseBackend) and backend.database in (databases or ()):
             messages += server_messages(backend.alias, backend.database)
     return messages

@@ -479,9 +479,13 @@ def task(function: Any = None, /, **options: Any) -> Any:
 def _check_as_django_does(task: Task[Any, Any]) -> None:
     try:
         CoreTask.__post_init__(task)
-    except InvalidTaskBackend as exc:
+    except (InvalidTaskBackend, KeyError, TypeError) as exc:
         if task.backend in task_backends.settings:
-            raise
+            from .aliases import what_breaks
+
+            if (problem := what_breaks(task.backend)) is None:
+                raise
+            raise InvalidTaskBackend(f"{problem.message} {problem.hint}") from exc
         # After Django's own words, which somebody may look for.
         raise InvalidTaskBackend(f"{exc} {no_backend(task.backend, list(task_backends.settings))}") from exc
 

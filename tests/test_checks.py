@@ -292,12 +292,64 @@ def test_e004_schedules_that_are_no_dictionary(settings: Any) -> None:
     assert "must map names to schedules" in messages()["E004"].msg
 
 
-@pytest.mark.parametrize("line", ["TASKS = {}", ""])
-def test_w004_no_backend_is_named(line: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("alias", [{}, "x", {"BACKEND": 5}, None])
+def test_e006_an_alias_names_no_backend(settings: Any, alias: Any) -> None:
+    settings.TASKS = {"default": alias, "other": {"BACKEND": DUMMY, "QUEUES": 5}}
+    found = messages("default")
+    assert sorted(found) == ["E005", "E006"]
+    assert found["E006"].msg == "TASKS['default'] must be a dictionary whose 'BACKEND' is the path of a class."
+    assert "{'BACKEND': 'reinhardt_tasks.backends.DatabaseBackend'}" in found["E006"].hint
+
+
+def test_e006_tasks_are_no_dictionary(settings: Any) -> None:
+    settings.TASKS = ["default"]
+    assert list(messages("default")) == ["E006"]
+
+
+@pytest.mark.parametrize(
+    ("path", "hint"),
+    [
+        ("reinhardt_tasks.backends.DatabaseBackand", "Correct its 'BACKEND' (did you mean 'reinhardt_tasks.backends.D"),
+        ("nowhere_at_all.Backend", "Correct its 'BACKEND'."),
+        ("needy.Backend", "Install the library: pip install not_there."),
+    ],
+)
+def test_e007_a_backend_cannot_be_imported(
+    settings: Any, path: str, hint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "needy.py").write_text("import not_there.at_all")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    settings.TASKS = {
+        "default": {"BACKEND": path},
+        "dummy": {"BACKEND": DUMMY, "OPTIONS": {"SCHEDULES": {"nightly": {**NIGHTLY, "backend": "default"}}}},
+    }
+    (message,) = messages("default").values()
+    assert message.id == "reinhardt_tasks.E007"
+    assert message.msg.startswith(f"TASKS['default']: Could not find backend '{path}': ")
+    assert message.hint.startswith(hint)
+
+
+@pytest.mark.parametrize(
+    "apps", [["reinhardt_tasks"], ["reinhardt_tasks", "django_tasks"], ["django_tasks", "reinhardt_tasks"]]
+)
+def test_djangos_own_check_does_not_stop_ours(apps: list[str], tmp_path: Path) -> None:
+    if "django_tasks" in apps and TASKS_APP is None:
+        pytest.skip("This Django has no need of the backport.")
+    found = checked(tmp_path, "TASKS = {'default': {'BACKEND': 'reinhardt_tasks.backends.RedysBackend'}}", apps)
+    assert found.returncode == 1
+    assert "Traceback" not in found.stderr
+    assert found.stderr.count("(reinhardt_tasks.E007)") == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [("TASKS = {}", "TASKS is empty: no task can be declared"), ("", "TASKS names no backend: tasks run at once")],
+)
+def test_w004_no_backend_is_named(line: str, sentence: str, tmp_path: Path) -> None:
     found = checked(tmp_path, line)
     assert found.returncode == 0, found.stderr
     assert "(reinhardt_tasks.W004)" in found.stderr
-    assert "TASKS names no backend" in found.stderr
+    assert sentence in found.stderr
     assert "HINT: Set TASKS = {'default': {'BACKEND': 'reinhardt_tasks.backends.DatabaseBackend'}}" in found.stderr
 
 

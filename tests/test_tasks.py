@@ -280,6 +280,19 @@ def test_settings_without_any_backend_are_told_what_to_have(settings: Any) -> No
         double.using(priority=1)
 
 
+@pytest.mark.parametrize(
+    ("alias", "words"),
+    [
+        ({}, r"TASKS\['default'\] must be a dictionary whose 'BACKEND' is.*Write it as"),
+        ({"BACKEND": "reinhardt_tasks.backends.RedysBackend"}, r"Could not find backend.*did you mean.*RedisBackend"),
+    ],
+)
+def test_an_alias_without_a_backend_is_told_with_a_way_out(settings: Any, alias: Any, words: str) -> None:
+    settings.TASKS = {"default": alias}
+    with pytest.raises(InvalidTaskBackend, match=words):
+        double.using(priority=1)
+
+
 # Pickling and copying
 
 

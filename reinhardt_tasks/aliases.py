@@ -1,0 +1,43 @@
+"""An alias of `TASKS` of which no backend can be made: said by `manage.py check` and, where that comes too late, by `@task`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from django.core.exceptions import ImproperlyConfigured
+
+from ._compat import task_backends
+from .options import Problem
+from .speech import gettext as _
+from .suggestions import did_you_mean
+
+_HERE = "reinhardt_tasks.backends"
+
+
+def what_breaks(alias: str) -> Problem | None:
+    """Return why no backend can be made of an alias that is in TASKS, or None where one can."""
+    params = task_backends.settings[alias]
+    if not isinstance(params, Mapping) or not isinstance(params.get("BACKEND"), str):
+        return Problem(
+            "E006",
+            # Not what it is: a password may stand in it.
+            _("TASKS[{alias}] must be a dictionary whose 'BACKEND' is the path of a class.").format(alias=repr(alias)),
+            _("Write it as {example}.").format(example={"BACKEND": f"{_HERE}.DatabaseBackend"}),
+        )
+    try:
+        task_backends[alias]
+    except ImproperlyConfigured as exc:
+        message = _("TASKS[{alias}]: {exc}").format(alias=repr(alias), exc=exc)
+        return Problem("E007", message, _way_out(params["BACKEND"], exc))
+    return None
+
+
+def _way_out(path: str, exc: ImproperlyConfigured) -> str:
+    cause = exc.__cause__
+    library = (cause.name or "").partition(".")[0] if isinstance(cause, ModuleNotFoundError) else ""
+    if library and library != path.partition(".")[0]:
+        return _("Install the library: pip install {library}.").format(library=library)
+    from . import backends
+
+    ours = [f"{_HERE}.{name}" for name in backends.__all__ if name != "TaskBackend"]
+    return _("Correct its 'BACKEND'{near}.").format(near=did_you_mean(path, ours))
