@@ -18,7 +18,14 @@ class TaskError(TaskException):
         super().__init__(message or (self.__doc__ or "").strip().split("\n", 1)[0])
 
 
-class TaskNotFound(TaskError):
+class TaskExecutionError(TaskError):
+    """A backend could not do what was asked of it.
+
+    The base of TaskNotFound, ExecutionFailed, BackendError and WorkerLost.
+    """
+
+
+class TaskNotFound(TaskExecutionError):
     """No task is registered under this name, or no task has this id.
 
     Raised by the registry and by `get_status`; in a task's errors where no worker knew its name for `UNKNOWN_TASK_TTL`.
@@ -129,13 +136,6 @@ class InvalidSchedule(TaskError, ValueError):
     """A schedule that cannot be: its expression, its time zone, or what is to run by it.
 
     Raised where it is written; a ValueError too. Its sentence names the bad field.
-    """
-
-
-class TaskExecutionError(TaskError):
-    """A backend could not do what was asked of it.
-
-    The base of ExecutionFailed, BackendError and WorkerLost.
     """
 
 

@@ -48,6 +48,7 @@ def test_the_originals_errors_of_a_task_are_all_there() -> None:
 def test_a_backends_errors_are_a_family_of_their_own() -> None:
     assert issubclass(ExecutionFailed, TaskExecutionError)
     assert issubclass(BackendError, TaskExecutionError)
+    assert issubclass(TaskNotFound, TaskExecutionError)
     assert not issubclass(QueueError, TaskExecutionError)
 
 
