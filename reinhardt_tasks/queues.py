@@ -79,11 +79,11 @@ class TaskQueue:
                 ).format(name=repr(self.config.name))
             )
 
-    def enqueue(self, task: Task[Any, R], *args: Any, **kwargs: Any) -> TaskResult[R]:
+    def enqueue(self, task: Task[Any, R], /, *args: Any, **kwargs: Any) -> TaskResult[R]:
         """Enqueue `task` on this queue; its retries are the queue's unless the task has its own."""
         return self._dress(task).enqueue(*args, **kwargs)
 
-    async def aenqueue(self, task: Task[Any, R], *args: Any, **kwargs: Any) -> TaskResult[R]:
+    async def aenqueue(self, task: Task[Any, R], /, *args: Any, **kwargs: Any) -> TaskResult[R]:
         """See enqueue()."""
         return await self._dress(task).aenqueue(*args, **kwargs)
 

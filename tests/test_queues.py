@@ -18,6 +18,11 @@ def add(a: int, b: int) -> int:
     return a + b
 
 
+@task
+def take_words(task: int, what: int) -> int:
+    return task + what
+
+
 def five_seconds(exception: BaseException, result: Any) -> int:
     return 5
 
@@ -68,6 +73,12 @@ def test_a_coroutine_enqueues_the_same() -> None:
     result = asyncio.run(TaskQueue(QueueConfig("reports", max_retries=0)).aenqueue(add, 1, b=2))
     assert (result.args, result.kwargs) == ([1], {"b": 2})
     assert (result.task.queue_name, result.task.max_attempts) == ("reports", 1)
+
+
+def test_no_word_is_taken_from_a_tasks_own_arguments() -> None:
+    queue, words = TaskQueue(QueueConfig("reports")), {"task": 1, "what": 2}
+    assert queue.enqueue(take_words, **words).kwargs == words
+    assert asyncio.run(queue.aenqueue(take_words, **words)).kwargs == words
 
 
 def test_a_tasks_own_attempts_come_before_the_queues() -> None:

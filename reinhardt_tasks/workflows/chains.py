@@ -32,7 +32,7 @@ class TaskChain(Flow):
         """Its steps (or groups, chains, workflows), in order."""
         return tuple(self._parts)
 
-    def add_task(self, task: Any, *args: Any, **kwargs: Any) -> Self:
+    def add_task(self, task: Any, /, *args: Any, **kwargs: Any) -> Self:
         """Append a task with its arguments, a step, or another part. What is started already does not change by it."""
         self._parts.append(as_part(task, *args, **kwargs))
         return self
@@ -97,7 +97,7 @@ class TaskChainBuilder:
     def __init__(self, name: str) -> None:
         self._chain = TaskChain(name)
 
-    def add_task(self, task: Any, *args: Any, **kwargs: Any) -> Self:
+    def add_task(self, task: Any, /, *args: Any, **kwargs: Any) -> Self:
         """Append a task with its arguments, a step, or another part."""
         self._chain.add_task(task, *args, **kwargs)
         return self

@@ -24,7 +24,7 @@ class Group(Flow):
     def part_name(self) -> str | None:
         return self._name
 
-    def then(self, callback: Any, *args: Any, **kwargs: Any) -> TaskChain:
+    def then(self, callback: Any, /, *args: Any, **kwargs: Any) -> TaskChain:
         """Return the chain of this group and what follows when all of it has ended: there `previous_result` is the list."""
         return TaskChain(self.name, [self, as_part(callback, *args, **kwargs)])
 

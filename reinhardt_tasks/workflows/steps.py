@@ -132,7 +132,7 @@ def step(task: CoreTask, /, *args: Any, **kwargs: Any) -> Step:
     return Step(task=task, args=args, kwargs=kwargs)
 
 
-def as_part(what: Any, *args: Any, **kwargs: Any) -> Part:
+def as_part(what: Any, /, *args: Any, **kwargs: Any) -> Part:
     """Return a part of a workflow: itself, or a step for a task with these arguments."""
     if isinstance(what, CoreTask):
         return step(what, *args, **kwargs)

@@ -15,6 +15,14 @@ ran: list[Any] = []
 
 
 @task
+def say_words(task: str, what: str, callback: str) -> str:
+    """Takes the words that are near at hand in a workflow's own methods."""
+    words = task + what + callback
+    ran.append(words)
+    return words
+
+
+@task
 def say(word: Any) -> Any:
     ran.append(word)
     return word

@@ -27,7 +27,7 @@ from reinhardt_tasks.models import StepRow, WorkflowRow
 from reinhardt_tasks.workflows import StepStatus, steps_of
 from reinhardt_tasks.workflows.sending import job_of
 
-from .tasks import add, fail, fail_later, fail_twice, keep, ran, say, say_later, total
+from .tasks import add, fail, fail_later, fail_twice, keep, ran, say, say_later, say_words, total
 
 pytestmark = pytest.mark.django_db
 
@@ -91,6 +91,14 @@ def test_a_chain_is_moved_by_hand_until_it_is_started() -> None:
     assert chain.advance() is False
     assert chain.current_task is None
     assert chain.status is ChainStatus.PENDING
+
+
+def test_no_word_is_taken_from_a_tasks_own_arguments() -> None:
+    words = {"task": "a", "what": "b", "callback": "c"}
+    TaskChain("one").add_task(say_words, **words).start()
+    TaskChainBuilder("two").add_task(say_words, **words).build().start()
+    group(step(say, 1)).then(say_words, **words).start()
+    assert ran == ["abc", "abc", 1, "abc"]
 
 
 def test_an_attempt_that_is_tried_again_is_no_end() -> None:
