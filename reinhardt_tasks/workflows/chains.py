@@ -16,15 +16,15 @@ from .steps import Part, as_part
 class TaskChain(Flow):
     """Tasks in order: each begins when the one before has succeeded; the chain fails when one has failed for good.
 
-    Before it is started it is moved by hand (`advance`) and PENDING; then workers move it, and `status` and `current_task`
-    read how far it is from the database.
+    Before it is started it is moved by hand (`advance`) and PENDING; it begins where it stands. Then workers move it, and
+    `status` and `current_task` read how far it is from the database.
     """
 
     def __init__(self, name: str, tasks: Iterable[Any] = (), *, id: str | UUID | None = None) -> None:
         super().__init__(name, id)
         self._parts: list[Part] = [as_part(task) for task in tasks]
         self._index = 0
-        #: After which node of the ground each part has ended, as it was laid out last.
+        #: After which node of the ground each part has ended, as it was laid out last; from the one at `_index` on.
         self._doors: list[int] = []
 
     @property
@@ -49,7 +49,7 @@ class TaskChain(Flow):
         return self._parts[index] if index < len(self._parts) else None
 
     def advance(self) -> bool:
-        """Go on to the next task; return whether one is left.
+        """Go on to the next task, with which the chain will begin; return whether one is left.
 
         A chain that was started is not moved by hand: what stands still in it is looked after, as a worker does it.
         """
@@ -79,12 +79,12 @@ class TaskChain(Flow):
         from .reading import through
 
         done = through(self.id, [plan.position_of[door] for door in self._doors])
-        return next((index for index, is_done in enumerate(done) if not is_done), len(done))
+        return self._index + next((index for index, is_done in enumerate(done) if not is_done), len(done))
 
     def _lay(self, ground: Ground, before: Sequence[int], previous: Source) -> Laid:
         self._doors = []
         source: Source = None
-        for part in self._parts:
+        for part in self._parts[self._index :]:
             laid = part.lay(ground, before, previous)
             self._doors.append(laid.door(ground))
             before, previous, source = self._doors[-1:], laid.source, laid.source

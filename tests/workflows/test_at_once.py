@@ -93,6 +93,18 @@ def test_a_chain_is_moved_by_hand_until_it_is_started() -> None:
     assert chain.status is ChainStatus.PENDING
 
 
+def test_a_chain_that_was_moved_begins_where_it_stands() -> None:
+    chain = TaskChain("moved", [step(say, 1), step(say, 2), fail, step(say, 4)])
+    chain.advance()
+    run = chain.start()
+    assert ran == [2, "fail"]
+    assert (run.step_count, run.status, chain.current_task) == (3, ChainStatus.FAILED, chain.tasks[2])
+    over = TaskChain("over", [step(say, 5)])
+    assert over.advance() is False
+    assert over.start().status is over.status is ChainStatus.COMPLETED
+    assert (ran, over.current_task) == ([2, "fail"], None)
+
+
 def test_no_word_is_taken_from_a_tasks_own_arguments() -> None:
     words = {"task": "a", "what": "b", "callback": "c"}
     TaskChain("one").add_task(say_words, **words).start()
