@@ -78,6 +78,14 @@ class TaskQueue:
                     "Write it there, in OPTIONS['QUEUES'], or in @task(timeout=…)."
                 ).format(name=repr(self.config.name))
             )
+        for limit in ("concurrency", "rate_limit"):
+            if getattr(self.config, limit) is not None:
+                raise ValueError(
+                    _(
+                        "A TaskQueue cannot give tasks the {limit} of queue {name}, which holds for whoever enqueues. "
+                        "Write it into the settings, in OPTIONS['QUEUES'], or in @task({limit}=…)."
+                    ).format(limit=limit, name=repr(self.config.name))
+                )
 
     def enqueue(self, task: Task[Any, R], /, *args: Any, **kwargs: Any) -> TaskResult[R]:
         """Enqueue `task` on this queue; its retries are the queue's unless the task has its own."""

@@ -63,6 +63,12 @@ def test_a_timeout_that_no_worker_would_read_is_refused() -> None:
         TaskQueue(QueueConfig("reports", timeout=60))
 
 
+@pytest.mark.parametrize("limit", [{"concurrency": 1}, {"rate_limit": "1/h"}])
+def test_a_limit_that_the_settings_do_not_know_is_refused(limit: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=rf"the {next(iter(limit))} of queue 'reports'.*OPTIONS\['QUEUES'\]"):
+        TaskQueue(QueueConfig("reports", **limit))
+
+
 def test_a_task_goes_to_the_queue_with_the_queues_retries() -> None:
     result = TaskQueue(QueueConfig("reports", max_retries=5)).enqueue(add, 1, b=2)
     assert (result.args, result.kwargs) == ([1], {"b": 2})
