@@ -12,6 +12,7 @@ from uuid import UUID
 import pytest
 from asgiref.sync import async_to_sync
 from django.db import DatabaseError, connections, transaction
+from django.test.utils import CaptureQueriesContext
 
 from reinhardt_tasks._compat import TaskResultDoesNotExist, TaskResultMismatch, task_backends
 from reinhardt_tasks.backends import DatabaseBackend
@@ -47,6 +48,33 @@ def test_a_task_is_seen_when_the_callers_transaction_commits(chosen: DatabaseBac
     assert number_seen_by_others(database_alias) == 1
     work_off(chosen)
     assert add.get_result(result.id).return_value == 2
+
+
+@pytest.mark.parametrize("database_alias", ["postgres"], indirect=True)
+@pytest.mark.parametrize("notify", [True, False])
+def test_without_notify_nobody_is_told_and_nobody_listens(database_alias: str, settings: Any, notify: bool) -> None:
+    """As a pool like PgBouncer needs it, where a statement's session is not the next one's."""
+    options = {"DATABASE": database_alias, "NOTIFY": notify}
+    settings.TASKS = {"default": {"BACKEND": BACKEND, "QUEUES": [], "OPTIONS": options}}
+    broker = task_backends["default"].broker
+    before = _listening(database_alias)
+    try:
+        with CaptureQueriesContext(connections[database_alias]) as made:
+            add.enqueue(1)
+            broker.pause("default")
+            broker.resume("default")
+            broker.wait(None, 0)
+        assert any("pg_notify" in each["sql"] for each in made) is notify
+        assert bool(_listening(database_alias) - before) is notify
+    finally:
+        broker.close()
+
+
+def _listening(database_alias: str) -> set[int]:
+    """Return the sessions that listen."""
+    with connections[database_alias].cursor() as cursor:
+        cursor.execute("SELECT pid FROM pg_stat_activity WHERE query LIKE 'LISTEN%'")
+        return {pid for (pid,) in cursor.fetchall()}
 
 
 def test_a_rollback_leaves_nothing(chosen: DatabaseBackend, database_alias: str) -> None:

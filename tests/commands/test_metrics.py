@@ -119,6 +119,13 @@ def test_what_a_killed_process_ran_is_lost_once(supervised: SupervisedProcess, l
     worker.stopped()
 
 
+def test_the_address_may_be_another(setting: dict[str, Any]) -> None:
+    flags = ("--metrics-host", "0.0.0.0", "--metrics-port", "0", "--burst")
+    with WorkerProcess(*flags, tasks=setting) as worker:
+        assert worker.ended() == 0, worker.stderr
+        assert re.search(r"^  metrics +http://0\.0\.0\.0:\d+/metrics$", worker.stdout, re.M)
+
+
 def test_a_killed_exporter_is_replaced_and_shows_the_same(supervised: SupervisedProcess, lines: Path) -> None:
     worker = supervised
     finished(*notes(lines, 10))

@@ -13,6 +13,7 @@ import pytest
 
 from reinhardt_tasks._compat import task_backends
 from reinhardt_tasks.jobs import TaskStatus
+from reinhardt_tasks.management.commands.runworker import Command
 from tests import tasks
 from tests.servers import wait_until
 from tests.servers.ports import ReservedPort
@@ -76,6 +77,25 @@ def test_the_banner_tells_of_paused_queues_and_of_a_scheduler(setting: dict[str,
     with WorkerProcess(*BURST, "--queue", "default", tasks=setting) as worker:
         assert worker.ended() == 0
         assert not re.search(r"^  (paused|schedules) ", worker.stdout, re.M)
+
+
+def test_flags_reach_the_workers_configuration(setting: dict[str, Any]) -> None:
+    given = {
+        "name": "night",
+        "concurrency": 3,
+        "async_concurrency": 5,
+        "poll_interval": 0.5,
+        "shutdown_timeout": 7.0,
+        "max_tasks": 11,
+    }
+    flags = [text for name, value in given.items() for text in (f"--{name.replace('_', '-')}", str(value))]
+    command = Command()
+    options = vars(
+        command.create_parser("manage.py", "runworker").parse_args([*flags, "--max-memory", "13", "--burst"])
+    )
+    config = command._config(task_backends["default"], options)
+    assert {name: getattr(config, name) for name in given} == given
+    assert (config.max_memory, config.burst) == (13 * 1024 * 1024, True)
 
 
 def test_max_tasks_leaves_the_rest(setting: dict[str, Any], lines: Path) -> None:

@@ -22,7 +22,7 @@ from reinhardt_tasks.jobs import TaskStatus
 from reinhardt_tasks.options import BackendOptions
 from reinhardt_tasks.retries import RetryStrategy
 from reinhardt_tasks.tasks import TaskContext, task
-from reinhardt_tasks.worker import WorkerConfig
+from reinhardt_tasks.worker import Worker, WorkerConfig
 from reinhardt_tasks.worker import worker as worker_module
 from tests.servers import wait_until
 
@@ -476,6 +476,11 @@ def test_burst_leaves_what_is_not_due(broker: MemoryBroker) -> None:
     run_all(broker, BackendOptions(backoff=RetryStrategy.fixed_delay(3600)))
     assert stored(broker, later).status is TaskStatus.SCHEDULED
     assert stored(broker, again).status is TaskStatus.RETRY
+
+
+def test_the_store_hears_how_often_an_idle_worker_looks(broker: MemoryBroker) -> None:
+    Worker(broker, BackendOptions(), Door, WorkerConfig(poll_interval=7))
+    assert broker.poll_interval == 7
 
 
 @pytest.mark.parametrize("most, leaves", [(1, True), (1 << 50, False)])
