@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 
 from django.db import connections
 
-from .. import followers
+from .. import followers, signals
 from ..bare_outcomes import lost_outcome
 from ..brokers.base import Broker, WorkerInfo
 from ..exceptions import QueueError
-from ..jobs import Released
+from ..execution import task_of
+from ..jobs import Cancelled, Failed, Outcome, Released
 from ..options import BackendOptions
+from ..registry import registry
+from ..results import result_of
 from .tally import Tally
 
 logger = logging.getLogger("reinhardt_tasks")
@@ -24,10 +27,21 @@ BATCH, PRUNE_EVERY, TIDY_EVERY = 500, 60.0, 2.0
 
 
 class Maintenance:
-    """Works in a thread of its own, so that a slow clearing delays neither tasks nor heartbeats."""
+    """Works in a thread of its own, so that a slow clearing delays neither tasks nor heartbeats.
 
-    def __init__(self, broker: Broker, worker: WorkerInfo, options: BackendOptions, tally: Tally | None = None) -> None:
+    With a `sender`, a backend's class, the receivers of `task_finished` hear of what a rescue brings to its end.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        worker: WorkerInfo,
+        options: BackendOptions,
+        tally: Tally | None = None,
+        sender: type | None = None,
+    ) -> None:
         self._tally = tally
+        self._sender = sender
         self._broker = broker
         self._worker = worker
         self._options = options
@@ -66,14 +80,23 @@ class Maintenance:
                     for claim in claims
                 ]
             )
-            self._broker.settle(outcomes)
+            gone = {claim.job.id for claim in self._broker.settle(outcomes)}
             if self._tally is not None:
                 for outcome in outcomes:
                     self._tally.rescued(outcome)
+            self._tell([each for each in outcomes if each.claim.job.id not in gone])
             number += len(claims)
             if len(claims) < BATCH:
                 break
         return number
+
+    def _tell(self, outcomes: Sequence[Outcome]) -> None:
+        ended = [each.claim.job.id for each in outcomes if isinstance(each, Failed | Cancelled)]
+        if self._sender is None or not ended:
+            return
+        for job in self._broker.get(ended).values():
+            if registry.has(job.name):
+                signals.task_finished.send_robust(sender=self._sender, task_result=result_of(job, task_of(job)))
 
     def prune(self) -> int:
         """Delete what finished longer ago than the backend keeps it; return how many jobs that were."""

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from reinhardt_tasks.brokers.base import WorkerInfo
+from reinhardt_tasks._compat import task_finished
+from reinhardt_tasks.brokers.base import Query, WorkerInfo
 from reinhardt_tasks.brokers.memory import MemoryBroker
 from reinhardt_tasks.exceptions import QueueError
 from reinhardt_tasks.jobs import Claim, Job, Outcome, Retrying, Succeeded, TaskStatus, new_id
 from reinhardt_tasks.options import BackendOptions
 from reinhardt_tasks.tasks import task
 from reinhardt_tasks.worker import Worker, maintenance
+from reinhardt_tasks.worker.estates import Estates
 from reinhardt_tasks.worker.maintenance import Maintenance
+from reinhardt_tasks.worker.tally import Tally
 from tests.servers import wait_until
 
 from .running import SOON, Clock, Door, ended, enqueued, working
@@ -83,6 +88,64 @@ def test_a_task_that_takes_down_every_worker_fails(broker: MemoryBroker, clock: 
     (done,) = found(broker, [job])
     assert done.status is TaskStatus.FAILURE
     assert [attempt.lost for attempt in done.history] == [True, True]
+
+
+def by_maintenance(broker: MemoryBroker, options: BackendOptions) -> None:
+    Maintenance(broker, ME, options, sender=Door).rescue()
+
+
+def by_a_worker(broker: MemoryBroker, options: BackendOptions) -> None:
+    with working(broker, options, burst=True) as worker:
+        wait_until(lambda: not broker.find(Query(statuses=[TaskStatus.RUNNING])), "it has rescued", timeout=SOON)
+        worker.stop()
+
+
+def by_a_supervisor(broker: MemoryBroker, options: BackendOptions) -> None:
+    estates = Estates(lambda: broker, options, Door, lambda: ME, Tally())
+    running = {job.id for job in broker.find(Query(statuses=[TaskStatus.RUNNING]))}
+    dead: Any = SimpleNamespace(info=GONE, board=SimpleNamespace(ids=lambda: running))
+    estates.give_away(dead)
+
+
+@pytest.mark.parametrize("rescue", [by_maintenance, by_a_worker, by_a_supervisor])
+def test_the_end_of_what_was_lost_too_often_is_told(
+    broker: MemoryBroker, clock: Clock, rescue: Callable[[MemoryBroker, BackendOptions], None]
+) -> None:
+    told: list[tuple[str, str]] = []
+
+    def hear(task_result: Any, **facts: Any) -> None:
+        told.append((task_result.id, str(task_result.state)))
+
+    failing, cancelled = held_by_the_dead(broker, clock, 2)
+    broker.cancel([cancelled.id])
+    task_finished.connect(hear, sender=Door)
+    try:
+        rescue(broker, BackendOptions(max_lost=1))
+    finally:
+        task_finished.disconnect(hear, sender=Door)
+    assert sorted(told) == sorted([(failing.id, "FAILURE"), (cancelled.id, "CANCELLED")])
+
+
+def test_what_runs_again_or_was_not_ours_is_no_end(broker: MemoryBroker, clock: Clock) -> None:
+    told: list[str] = []
+
+    def hear(task_result: Any, **facts: Any) -> None:
+        told.append(task_result.id)
+
+    class TooLate(MemoryBroker):
+        def settle(self, outcomes: Sequence[Outcome]) -> list[Claim]:
+            return [each.claim for each in outcomes]
+
+    task_finished.connect(hear, sender=Door)
+    try:
+        held_by_the_dead(broker, clock)
+        Maintenance(broker, ME, BackendOptions(max_lost=2), sender=Door).rescue()
+        late = TooLate(now=clock)
+        held_by_the_dead(late, clock)
+        Maintenance(late, ME, BackendOptions(max_lost=1), sender=Door).rescue()
+    finally:
+        task_finished.disconnect(hear, sender=Door)
+    assert told == []
 
 
 def test_only_what_is_old_enough_is_deleted(broker: MemoryBroker, monkeypatch: pytest.MonkeyPatch) -> None:
