@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ..gates import Limit
-from ..jobs import Claim, Job, Outcome, Progress, TaskStatus
+from ..jobs import Claim, Job, Outcome, Progress, TaskPriority, TaskStatus
 from ..texts import storable
 from .lookups import Failures, Page, Tallies, scanned
 from .lookups import Query as Query
@@ -124,12 +124,16 @@ class Line:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Changes:
-    """What `change` sets; None leaves a thing as it is."""
+    """What `change` sets; None leaves a thing as it is. A TaskPriority becomes Django's number."""
 
     priority: int | None = None
     queue: str | None = None
     run_after: datetime | None = None
     is_async: bool | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.priority, TaskPriority):
+            object.__setattr__(self, "priority", self.priority.django)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

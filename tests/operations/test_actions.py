@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from reinhardt_tasks.brokers.base import Changes
 from reinhardt_tasks.exceptions import OperationRefused
-from reinhardt_tasks.jobs import TaskStatus, new_id
+from reinhardt_tasks.jobs import TaskPriority, TaskStatus, new_id
 from reinhardt_tasks.operations import (
     ACTIONS,
     CANCEL,
@@ -127,6 +127,8 @@ def test_waiting_tasks_are_changed(store: Store) -> None:
     job = store.broker.get([waiting])[waiting]
     assert (job.priority, job.queue, job.status, job.run_after) == (50, "reports", TaskStatus.SCHEDULED, at)
     running = task_in(store, TaskStatus.RUNNING)
+    change(store, [waiting], Changes(priority=TaskPriority(9)))  # type: ignore[arg-type]
+    assert store.broker.get([waiting])[waiting].priority == 100
     assert change(store, [running], Changes(priority=1)).left == {running: "It is RUNNING."}
     (step,) = on_all(store, Changes(queue="default"), Query(queue="reports"))
     assert step.done.took == [waiting]
