@@ -228,6 +228,10 @@ class TaskResultMetadata:
     error: str | None = None
     created_at: int = field(default_factory=lambda: int(time.time()))
 
+    def __post_init__(self) -> None:
+        # Its text will do: every store keeps that.
+        self.status = TaskStatus(self.status)
+
     @classmethod
     def with_error(cls, task_id: str, error: str) -> TaskResultMetadata:
         """Return the record of a failure: status FAILURE, no result."""

@@ -24,6 +24,12 @@ class ResultBackendContract:
         found = results.get_result(one.task_id)
         assert found == one and found.status is TaskStatus.FAILURE and found.result is None
 
+    def test_a_status_may_be_given_by_its_text(self, results: ResultBackend) -> None:
+        one = TaskResultMetadata(new_id(), "SUCCESS", "1")  # type: ignore[arg-type]
+        results.store_result(one)
+        found = results.get_result(one.task_id)
+        assert found == one and found.status is TaskStatus.SUCCESS
+
     def test_what_is_stored_later_stands_in_place_of_what_was_there(self, results: ResultBackend) -> None:
         id_, other = new_id(), TaskResultMetadata(task_id=new_id(), status=TaskStatus.SUCCESS, result="2")
         results.store_result(other)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 
-from ...jobs import TaskStatus
 from ...results import ResultBackend, TaskResultMetadata
 from .connections import Connections, Target
 
@@ -32,7 +31,7 @@ class RedisResultBackend(ResultBackend):
         if text is None:
             return None
         values = json.loads(text)
-        return TaskResultMetadata(**{**values, "status": TaskStatus(values["status"])})
+        return TaskResultMetadata(**values)
 
     def delete_result(self, task_id: str) -> None:
         self.connections.sender.delete(self.prefix + str(task_id))
