@@ -104,7 +104,8 @@ class RetryStrategy:
         if attempt <= 0 or self.max_retries == 0:
             return 0.0
         try:
-            delay = min(self.initial_delay * self.multiplier ** (attempt - 1), self.max_delay)
+            # A whole number much above that is no float; all powers from there on are one.
+            delay = min(self.initial_delay * self.multiplier ** min(attempt - 1, 10**300), self.max_delay)
         except OverflowError:
             # The power left the range of floats. From nothing it grows to nothing.
             delay = self.max_delay if self.initial_delay else 0.0

@@ -194,6 +194,17 @@ def test_e013_a_colon_in_the_alias_of_a_database(settings: Any) -> None:
         task_backends["default:fast"].enqueue(note, (), {})
 
 
+@pytest.mark.parametrize(("version", "told"), [((8, 0, 16), ["E012"]), ((8, 0, 17), [])])
+def test_e012_a_mysql_without_the_collation_of_names(
+    settings: Any, mariadb_database: str, monkeypatch: pytest.MonkeyPatch, version: Any, told: list[str]
+) -> None:
+    settings.TASKS = {"default": {"BACKEND": DATABASE, "OPTIONS": {"DATABASE": mariadb_database}}}
+    known = vars(connections[mariadb_database])
+    monkeypatch.setitem(known, "mysql_is_mariadb", False)
+    monkeypatch.setitem(known, "mysql_version", version)
+    assert list(messages(mariadb_database)) == told
+
+
 def test_w001_an_sqlite_file_without_a_write_ahead_log(settings: Any, path: Path) -> None:
     settings.TASKS = {"default": {"BACKEND": DATABASE, "OPTIONS": {"DATABASE": "other"}}}
     plain = sqlite(path)

@@ -115,6 +115,12 @@ def test_no_attempt_is_so_late_that_its_delay_overflows(multiplier: float, n: in
     assert strategy.with_jitter(False).calculate_delay(max(n, 10**6)) == 60
 
 
+@pytest.mark.parametrize(("multiplier", "delay"), [(1.0, 1.0), (0.5, 0.0)])
+def test_the_delay_of_a_very_late_attempt_is_what_delays_come_to(multiplier: float, delay: float) -> None:
+    strategy = plain.with_multiplier(multiplier)
+    assert [strategy.calculate_delay(n) for n in (10**18, 10**400)] == [delay, delay]
+
+
 def test_a_whole_multiplier_is_kept_as_a_float_for_powers_of_whole_numbers_grow_without_end() -> None:
     # 2 ** (10**18) would be computed to its last digit, that is never; 2.0 ** (10**18) is over at once.
     for strategy in (plain.with_multiplier(3), exponential(multiplier=3), RetryStrategy(multiplier=3)):

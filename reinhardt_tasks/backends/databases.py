@@ -9,7 +9,7 @@ from django.db import connections
 
 from ..speech import gettext as _
 
-_OLDEST = {"postgresql": 140000, "mysql": (8, 0), "mariadb": (10, 6), "sqlite": (3, 35)}
+_OLDEST = {"postgresql": 140000, "mysql": (8, 0, 17), "mariadb": (10, 6), "sqlite": (3, 35)}
 
 
 def database_messages(alias: str, database: str) -> list[checks.CheckMessage]:
