@@ -14,8 +14,9 @@ from django.utils.translation import gettext as _
 
 from ..exceptions import SerializationFailed, TaskCancelled
 from ..gates import Limit
-from ..jobs import Job, Progress, TaskPriority, TaskStatus
+from ..jobs import Job, Progress, TaskStatus
 from ..log_lines import AttemptLog, LogLine, decode_log
+from ..priorities import scale_of
 from ..redaction import ShownCall, cleaner, shown_call
 from ..registry import registry
 from ..schedules.slots import SCHEDULE
@@ -127,7 +128,7 @@ class TaskView:
     @property
     def task_priority(self) -> int:
         """The priority on the scale from 0 to 9."""
-        return TaskPriority.from_django(max(-100, min(100, self._job.priority))).value
+        return scale_of(self._job.priority)
 
     @property
     def status(self) -> TaskStatus:

@@ -17,6 +17,7 @@ from ..cuts import beginning
 from ..jobs import TaskStatus, percent_of
 from ..models import STATUSES
 from ..models.workflows import STEP_STATUSES, WORKFLOW_STATUSES
+from ..priorities import both_scales
 from ..serialization import shown_json
 from ..workflow_states import ChainStatus, StepStatus
 
@@ -60,6 +61,9 @@ def age(moment: datetime | None) -> str:
     if seconds < 0:
         return _("in {span}").format(span=span(-seconds))
     return _("{span} ago").format(span=span(seconds))
+
+
+register.filter(both_scales)
 
 
 @register.filter

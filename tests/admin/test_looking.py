@@ -19,7 +19,7 @@ from django.utils import translation
 from reinhardt_tasks.admin import register
 from reinhardt_tasks.bare_outcomes import lost_outcome
 from reinhardt_tasks.exceptions import QueueError
-from reinhardt_tasks.jobs import Failed, Progress, Retrying, Succeeded, TaskStatus, new_id
+from reinhardt_tasks.jobs import Failed, Progress, Retrying, Succeeded, TaskPriority, TaskStatus, new_id
 from reinhardt_tasks.models import JobRow
 from reinhardt_tasks.operations import Store
 from reinhardt_tasks.options import BackendOptions
@@ -163,6 +163,11 @@ def test_the_list_is_filtered(store: Store, busy: dict[str, str], chief: Client)
     assert {"failure", "success"} <= listed(finished_since="2001-01-01T00:00") < set(busy)
     (job,) = store.broker.get([busy["running"]]).values()
     assert listed(worker=str(job.worker)) == {"running"}
+
+
+def test_the_list_shows_priorities_on_both_scales(store: Store, chief: Client) -> None:
+    chores.add.using(priority=TaskPriority(9)).enqueue(1)
+    assert "100 (9 of 9)" in read(chief.get(url("jobrow_tasks"))).text
 
 
 def test_a_name_that_several_tasks_have_is_asked_about(busy: dict[str, str], chief: Client) -> None:

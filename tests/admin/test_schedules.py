@@ -81,6 +81,13 @@ def test_a_schedules_page_shows_ten_runs_in_its_zone(nightly: ScheduleRow, keepe
     assert "0 3 * * * (Europe/Berlin)" in page.text
 
 
+def test_a_priority_is_shown_on_both_scales(store: Store, keeper: Client) -> None:
+    urgent = people.create(
+        "urgent", chores.add.module_path, IntervalSchedule(timedelta(minutes=5)), args=[1], priority=-80
+    )
+    assert "-80 (1 of 9)" in read(keeper.get(url("schedulerow_change", urgent.pk))).text
+
+
 def test_a_change_of_the_clock_is_marked() -> None:
     moments = [datetime(2026, 3, day, 1, tzinfo=UTC) for day in (28, 29, 30)]
     runs = runs_of(moments, ZoneInfo("Europe/Berlin"))

@@ -56,6 +56,12 @@ def test_a_schedule_that_is_no_cron_expression_has_none_to_show() -> None:
     assert "expression" not in told("schedules", "show", "often")[1]
 
 
+def test_a_priority_is_shown_on_both_scales() -> None:
+    people.create("urgent", chores.add.module_path, IntervalSchedule(timedelta(minutes=5)), args=[1], priority=100)
+    assert re.search(r"^priority +100 \(9 of 9\)$", told("schedules", "show", "urgent")[1], re.MULTILINE)
+    assert not re.search(r"^priority", told("schedules", "show", "nightly")[1], re.MULTILINE)
+
+
 def test_one_is_switched_and_run_now(database_store: Store) -> None:
     assert told("schedules", "off", "nightly")[0] == 0 and not row().enabled
     assert told("schedules", "on", "nightly")[0] == 0 and row().enabled

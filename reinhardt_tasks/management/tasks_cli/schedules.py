@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from ...exceptions import InvalidSchedule
 from ...operations.schedules import SCHEDULE_ACTIONS, ScheduleAction, call_of, reading_schedules
+from ...priorities import both_scales
 from ...scheduling import ScheduleView, list_schedules
 from ...scheduling.people import find, now, view_of
 from ..flags import whole
@@ -74,7 +75,7 @@ class ShowSchedule(Subcommand):
             _("arguments"): None if call is None else str(call),
             _("backend"): row.alias,
             _("queue"): row.queue,
-            _("priority"): row.priority,
+            _("priority"): None if row.priority is None else both_scales(row.priority),
             _("after an outage"): row.catch_up,
             _("while the last run is going"): row.overlap,
             _("declared in"): row.source,

@@ -12,6 +12,7 @@ from ... import operations
 from ...jobs import TaskStatus
 from ...operations import Event, LineView, TaskView
 from ...operations.views import AttemptView, log_as_json, moment_text
+from ...priorities import both_scales
 from ...serialization import shown_json
 from .base import OK, Options, Subcommand, chosen_stores
 from .limits import line_facts, next_start
@@ -63,7 +64,7 @@ def _tell(task: TaskView, line: LineView | None, out: Output) -> None:
         _("put back"): task.put_back_words or None,
         _("backend"): task.backend,
         _("queue"): task.queue,
-        _("priority"): _("{django} ({scale} of 9)").format(django=task.priority, scale=task.task_priority),
+        _("priority"): both_scales(task.priority),
         _("arguments"): task.call.problem or str(task.call),
         _("attempts"): _attempts(task),
         _("schedule"): task.schedule or None,
