@@ -12,6 +12,7 @@ from .speech import gettext as _
 from .suggestions import did_you_mean
 
 _HERE = "reinhardt_tasks.backends"
+_OURS = [f"{_HERE}.{kind}Backend" for kind in ("Database", "Redis", "Immediate", "Dummy")]
 
 
 def what_breaks(alias: str) -> Problem | None:
@@ -37,7 +38,4 @@ def _way_out(path: str, exc: ImproperlyConfigured) -> str:
     library = (cause.name or "").partition(".")[0] if isinstance(cause, ModuleNotFoundError) else ""
     if library and library != path.partition(".")[0]:
         return _("Install the library: pip install {library}.").format(library=library)
-    from . import backends
-
-    ours = [f"{_HERE}.{name}" for name in backends.__all__ if name != "TaskBackend"]
-    return _("Correct its 'BACKEND'{near}.").format(near=did_you_mean(path, ours))
+    return _("Correct its 'BACKEND'{near}.").format(near=did_you_mean(path, _OURS))
