@@ -73,6 +73,8 @@ class WorkerInfo:
     queues: tuple[str, ...] = ()
     #: Seconds after a heartbeat until this worker is taken for dead.
     lease: float = 30.0
+    #: Bytes of memory as it last told them; None where it does not tell, which leaves what was told before.
+    memory: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("id", "name", "host"):

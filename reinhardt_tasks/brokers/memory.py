@@ -424,7 +424,9 @@ class MemoryBroker(Broker):
 
     def _sign_in(self, worker: WorkerInfo) -> None:
         now = self._now()
-        started = self._workers[worker.id][1] if worker.id in self._workers else now
+        known, started, _ = self._workers.get(worker.id, (worker, now, now))
+        if worker.memory is None:
+            worker = replace(worker, memory=known.memory)
         self._workers[worker.id] = (worker, started, now)
 
     def _is_alive(self, worker: str) -> bool:

@@ -126,6 +126,7 @@ class WorkerRow(models.Model):
     started_at = InstantField(_("started at"))
     beat_at = InstantField(_("last heartbeat"))
     expires_at = InstantField(_("lease ends at"))
+    memory = models.BigIntegerField(_("memory in bytes"), null=True)
 
     class Meta:
         db_table = "reinhardt_tasks_worker"

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from ..brokers.base import Broker, Pulse, WorkerInfo
 from ..exceptions import QueueError
+from .memory import weighed
 
 logger = logging.getLogger("reinhardt_tasks")
 
@@ -50,7 +51,7 @@ class Heartbeat:
             # What is claimed while the store answers is not in its answer.
             believed = self._held()
             try:
-                self._pulsed(believed, self._broker.heartbeat(self._worker))
+                self._pulsed(believed, self._broker.heartbeat(weighed(self._worker)))
             except QueueError as exc:
                 logger.warning("The heartbeat did not get through: %s", exc)
             except Exception:

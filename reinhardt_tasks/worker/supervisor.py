@@ -26,6 +26,7 @@ from .estates import Estates
 from .exporting import Exporting
 from .health import QUIET, READY, RELOADING, STOPPING, Vitals
 from .link import Link
+from .memory import weighed
 from .wishes import Wishes
 
 logger = logging.getLogger("reinhardt_tasks")
@@ -271,7 +272,7 @@ class Supervisor:
                 continue
             child.beat_at = asked = time.monotonic()
             try:
-                pulse: Pulse = self._broker().heartbeat(child.info)
+                pulse: Pulse = self._broker().heartbeat(weighed(child.info))
             except QueueError as exc:
                 logger.warning("The heartbeat for %s did not get through: %s", child.info.id, exc)
                 continue

@@ -24,7 +24,7 @@ from .kinds import Hopes, kind_of, misfits, put_right
 from .ledger import Ledger, makes_ready
 from .listener import Listener
 from .maintenance import Maintenance
-from .memory import is_beyond
+from .memory import is_beyond, weighed
 from .order import QueueOrder
 from .prefetch import LATE, Prefetch
 from .quarantine import Quarantine
@@ -62,7 +62,9 @@ class Worker:
         self.broker = broker
         broker.poll_interval = self.config.poll_interval
         self.options = options
-        self.info = worker_info(self.config, options)
+        info = worker_info(self.config, options)
+        # A supervisor tells it for its processes, and again and again.
+        self.info = weighed(info) if heartbeat is None else info
         self._sender = sender
         self._tally = tally
         self._news = threading.Condition()

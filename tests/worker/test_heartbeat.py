@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -60,6 +62,14 @@ def test_an_idle_worker_stays_alive() -> None:
         until(broker, 2)
         assert [(record.info.id, record.is_alive) for record in broker.workers()] == [("me", True)]
     assert broker.closed == 1
+
+
+def test_each_beat_tells_the_memory_of_now() -> None:
+    broker = Broker()
+    with beating(broker, replace(ME, pid=os.getpid(), memory=1)):
+        until(broker, 1)
+    (record,) = broker.workers()
+    assert record.info.memory is not None and record.info.memory > 2**20
 
 
 def test_the_news_come_with_what_was_believed_before() -> None:

@@ -102,6 +102,17 @@ def test_a_killed_process_is_replaced_and_its_tasks_run_again_at_once(
     assert not [each for each in broker().workers() if each.is_alive], "nobody signs in for a moment and stays"
 
 
+def test_the_memory_of_each_process_is_told(setting: dict[str, Any]) -> None:
+    with SupervisedProcess(*ONE_THREAD, processes=2, tasks=setting) as worker:
+        pids = worker.complete()
+        broker = task_backends["default"].broker
+
+        def told() -> dict[int, int | None]:
+            return {record.info.pid: record.info.memory for record in broker.workers()}
+
+        until(lambda: set(told()) == pids and all((memory or 0) > 2**20 for memory in told().values()), "both tell it")
+
+
 def test_what_another_dead_worker_ran_is_not_taken_for_untouched(
     setting: dict[str, Any], lines: Path, go: Path
 ) -> None:

@@ -419,7 +419,7 @@ class DatabaseBroker(Broker):
 
     def _upsert_worker(self, cursor: Any, worker: WorkerInfo) -> None:
         now = self._dialect.now
-        facts = {
+        facts: dict[str, str | float] = {
             "id": worker.id,
             "alias": self.alias,
             "name": worker.name[:100],
@@ -429,10 +429,14 @@ class DatabaseBroker(Broker):
             "queues": ",".join(worker.queues),
             "lease": worker.lease,
         }
+        updated = ["slots", "queues", "lease", "beat_at", "expires_at"]
+        if worker.memory is not None:
+            facts["memory"] = worker.memory
+            updated.append("memory")
         clock = {"started_at": now, "beat_at": now, "expires_at": f"{now} + {int(worker.lease * 1_000_000)}"}
         sql = self._dialect.upsert_worker(
             [*facts, *clock],
-            ["slots", "queues", "lease", "beat_at", "expires_at"],
+            updated,
             [*(["%s"] * len(facts)), *clock.values()],
         )
         cursor.execute(sql, list(facts.values()))

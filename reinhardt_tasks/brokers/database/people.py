@@ -141,12 +141,12 @@ def workers(cursor: Any, dialect: Dialect, alias: str) -> list[WorkerRecord]:
     cursor.execute(
         "SELECT w.id, w.name, w.host, w.pid, w.slots, w.queues, w.lease, w.started_at, w.beat_at, "
         f"CASE WHEN w.expires_at > {dialect.now} THEN 1 ELSE 0 END, "
-        f"(SELECT COUNT(*) FROM {JOBS} j WHERE j.held_by = w.id), w.expires_at "
+        f"(SELECT COUNT(*) FROM {JOBS} j WHERE j.held_by = w.id), w.expires_at, w.memory "
         f"FROM {WORKERS} w WHERE w.alias = %s ORDER BY w.id",
         [alias],
     )
     records = []
-    for id_, name, host, pid, slots, queues, lease, started, beat, alive, running, expires in cursor.fetchall():
+    for id_, name, host, pid, slots, queues, lease, started, beat, alive, running, expires, memory in cursor.fetchall():
         if not expires and not running:
             # It signed off; its row only waits to be cleared away.
             continue
@@ -158,6 +158,7 @@ def workers(cursor: Any, dialect: Dialect, alias: str) -> list[WorkerRecord]:
             slots=slots,
             queues=tuple(filter(None, queues.split(","))),
             lease=lease,
+            memory=memory,
         )
         records.append(
             WorkerRecord(

@@ -181,13 +181,14 @@ class RedisBroker(Broker):
         return self._exchange(given, queues, room, worker)
 
     def heartbeat(self, worker: WorkerInfo) -> Pulse:
-        facts = {
+        facts: dict[str, str | float] = {
             "name": worker.name,
             "host": worker.host,
             "pid": worker.pid,
             "slots": worker.slots,
             "queues": ",".join(worker.queues),
             "lease": worker.lease,
+            **({} if worker.memory is None else {"memory": worker.memory}),
         }
         self._signed_in.add(worker.id)
         pairs = [value for pair in facts.items() for value in pair]
@@ -478,6 +479,7 @@ def _worker(id_: str, expires: str, now: str, pairs: Sequence[str], running: int
             slots=int(facts.get("slots", 1)),
             queues=tuple(filter(None, facts.get("queues", "").split(","))),
             lease=float(facts.get("lease", 30)),
+            memory=int(facts["memory"]) if "memory" in facts else None,
         ),
         started_at=from_micros(int(facts.get("started", now))),
         beat_at=beat,

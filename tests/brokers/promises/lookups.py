@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -118,6 +119,19 @@ class Lookups(Promises):
         (after,) = broker.workers()
         assert after.started_at == before.started_at
         assert after.beat_at > before.beat_at
+
+    def test_a_workers_memory_is_what_it_last_told(self, broker: Broker) -> None:
+        def told() -> list[int | None]:
+            return [record.info.memory for record in self.another_broker().workers()]
+
+        worker = signed_in(broker)
+        assert told() == [None]
+        for memory in (80 * 2**20, 3 * 2**32):
+            broker.heartbeat(replace(worker, memory=memory))
+            assert told() == [memory]
+        # It signs in once more, or a release that does not tell keeps its lease.
+        broker.heartbeat(worker)
+        assert told() == [3 * 2**32]
 
     def test_a_worker_that_left_is_not_shown(self, broker: Broker) -> None:
         staying, leaving = signed_in(broker, "staying"), signed_in(broker, "leaving")
