@@ -115,6 +115,12 @@ class WorkerCollector(Collector):
         yield busy
         yield _gauge("claims_held", "Tasks claimed and not yet settled.", self._alias, load.get("held", 0))
         yield _gauge("processes", "Worker processes of this worker.", self._alias, load.get("processes", 0))
+        memory = GaugeMetricFamily(
+            "reinhardt_tasks_memory_bytes", "Resident memory of these processes, and of all below.", labels=["backend"]
+        )
+        if "memory" in load:
+            memory.add_metric([self._alias], load["memory"])
+        yield memory
 
 
 class StoreCollector(Collector):

@@ -24,7 +24,7 @@ from .kinds import Hopes, kind_of, misfits, put_right
 from .ledger import Ledger, makes_ready
 from .listener import Listener
 from .maintenance import Maintenance
-from .memory import is_beyond, weighed
+from .memory import is_beyond, tree_bytes, weighed
 from .order import QueueOrder
 from .prefetch import LATE, Prefetch
 from .quarantine import Quarantine
@@ -198,6 +198,7 @@ class Worker:
             "thread_busy": len(self._threads.running()),
             "coroutine_busy": coroutines,
             "held": len(self._ledger.held),
+            **({} if (memory := tree_bytes(self.info.pid)) is None else {"memory": memory}),
         }
 
     def quiet(self) -> None:

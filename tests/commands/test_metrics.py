@@ -79,6 +79,7 @@ def test_a_worker_alone_serves_its_own(setting: dict[str, Any], lines: Path) -> 
         until(lambda: value(worker, "finished_total", task=NOTE, outcome="succeeded") == 5, "all are counted")
         assert value(worker, "processes") == 1
         assert value(worker, "workers_alive") == 1
+        assert value(worker, "memory_bytes") > 2**20
         worker.terminate()
         assert worker.ended() == 0, worker.stderr
 
@@ -98,6 +99,8 @@ def test_processes_that_are_replaced_take_no_counts_with_them(supervised: Superv
     assert seen == 150
     assert value(worker, "wait_seconds_count", task=NOTE) == value(worker, "started_total", task=NOTE) == 150
     until(lambda: value(worker, "processes") == 2, "two processes")
+    each = [record.info.memory or 0 for record in task_backends["default"].broker.workers() if record.is_alive]
+    until(lambda: value(worker, "memory_bytes") > max(each), "the memory of both")
     worker.stopped()
 
 

@@ -112,6 +112,9 @@ def test_the_page_tells_what_a_worker_did(address: Any, store: Store) -> None:
     assert page[("slots_busy", "thread")] == page[("slots_busy", "coroutine")] == page[("claims_held",)] == 0
     assert page[("processes",)] == 1
     assert page[("lease_lost_total",)] == 0
+    assert page[("memory_bytes",)] > 2**20
+    # A system that does not tell it.
+    assert ("memory_bytes",) not in read(address(store, lambda: (tally.numbers(), {"processes": 1})))
 
 
 def test_the_page_tells_what_lies_in_the_store(address: Any) -> None:
