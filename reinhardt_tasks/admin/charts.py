@@ -34,22 +34,11 @@ class Chart:
     until: datetime
     #: The highest bar's number.
     most: int
-    succeeded: int
-    failed: int
-    cancelled: int
+    #: All of them together.
+    whole: Rate
     is_estimate: bool
     width: int = WIDTH
     height: int = HEIGHT
-
-    @property
-    def ended(self) -> int:
-        return self.succeeded + self.failed + self.cancelled
-
-    @property
-    def failure_percent(self) -> float | None:
-        """How much of what ran to an end failed, in per cent; None where nothing did."""
-        ran = self.succeeded + self.failed
-        return 100 * self.failed / ran if ran else None
 
 
 def chart_of(numbers: Throughput) -> Chart:
@@ -62,9 +51,7 @@ def chart_of(numbers: Throughput) -> Chart:
         since=numbers.since,
         until=numbers.until,
         most=most,
-        succeeded=sum(rate.succeeded for rate in rates),
-        failed=sum(rate.failed for rate in rates),
-        cancelled=sum(rate.cancelled for rate in rates),
+        whole=numbers.whole,
         is_estimate=numbers.is_estimate,
     )
 

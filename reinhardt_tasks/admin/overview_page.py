@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 from django.http import HttpResponse
@@ -68,7 +67,7 @@ def _context() -> dict[str, Any]:
 
 def _is_unused(shown: StoreShown) -> bool:
     """Return whether a backend has no task at all, and never had one that it still knows."""
-    if shown.store.error or any(shown.totals.values()) or shown.chart is None or shown.chart.ended:
+    if shown.store.error or any(shown.totals.values()) or shown.chart is None or shown.chart.whole.ended:
         return False
     listing = list_tasks(Query(), of=[store_of(shown.store.alias)], limit=1)
     return not listing.tasks and not listing.away
@@ -78,7 +77,7 @@ def _shown(store: StoreOverview) -> StoreShown:
     if store.error or not store.keeps_tasks:
         return StoreShown(store=store)
     try:
-        numbers = throughput(store_of(store.alias), span=timedelta(hours=1), step=timedelta(minutes=1))
+        numbers = throughput(store_of(store.alias))
     except STORE_ERRORS:
         # It went away between two questions; the next look will say so.
         return StoreShown(store=store)

@@ -36,6 +36,11 @@ class Rate:
         ran = self.succeeded + self.failed
         return self.failed / ran if ran else None
 
+    @property
+    def failure_percent(self) -> float | None:
+        """The same in per cent."""
+        return None if self.failure_rate is None else 100 * self.failure_rate
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Throughput:
@@ -50,6 +55,11 @@ class Throughput:
     @property
     def total(self) -> Sequence[Rate]:
         return [_sum(rates) for rates in zip(*self.queues.values(), strict=True)] if self.queues else []
+
+    @property
+    def whole(self) -> Rate:
+        """What ended in all of the span."""
+        return _sum(self.total or [Rate(begins_at=self.since)])
 
 
 def throughput(

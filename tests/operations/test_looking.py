@@ -98,11 +98,12 @@ def test_throughput_has_every_step(store: Store) -> None:
         1,
         1,
     ]
-    assert sum(rate.ended for rate in found.total) == 5
+    assert sum(rate.ended for rate in found.total) == found.whole.ended == 5
+    assert (found.whole.succeeded, found.whole.failed, found.whole.failure_percent) == (3, 1, 25.0)
     busy = max(found.total, key=lambda rate: rate.ended)
     assert busy.begins_at.second % 10 == 0 and busy.begins_at <= datetime.now(UTC)
     idle = throughput(store, until=datetime(2020, 1, 1, tzinfo=UTC))
-    assert (idle.queues, idle.total) == ({}, [])
+    assert (idle.queues, idle.total, idle.whole.ended, idle.whole.failure_percent) == ({}, [], 0, None)
 
 
 def test_the_part_that_failed_is_of_what_ran() -> None:
