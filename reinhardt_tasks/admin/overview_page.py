@@ -32,18 +32,6 @@ class StoreShown:
         """Seconds for which the oldest pending task of all queues has waited."""
         return max((queue.oldest_age for queue in self.store.queues if queue.oldest_age is not None), default=None)
 
-    @property
-    def living(self) -> int:
-        return sum(worker.is_alive for worker in self.store.workers)
-
-    @property
-    def slots(self) -> int:
-        return sum(worker.slots for worker in self.store.workers if worker.is_alive)
-
-    @property
-    def busy(self) -> int:
-        return sum(worker.running for worker in self.store.workers if worker.is_alive)
-
 
 def show(visit: Visit) -> HttpResponse:
     context = _context()
@@ -58,7 +46,7 @@ def _context() -> dict[str, Any]:
     return {
         "stores": kept,
         "is_new": bool(kept) and all(_is_unused(each) for each in kept),
-        "living": sum(each.living for each in kept),
+        "living": sum(len(each.store.living) for each in kept),
         "others": [each.store for each in found if not each.store.keeps_tasks],
         "alerts": [alert for each in found for alert in each.store.alerts],
         "now": timezone.now(),

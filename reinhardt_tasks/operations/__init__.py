@@ -24,6 +24,7 @@ from .actions import (
     on_all,
 )
 from .alerts import Alert, alerts_of
+from .at_work import AtWork, WorkerAtWork, at_work
 from .checking import Finding, QueueCheck, check_queue
 from .counting import Count, count_tasks, count_waiting
 from .editing import arguments_of, edit, run_again
@@ -46,6 +47,7 @@ __all__ = [
     "RUN_NOW",
     "Action",
     "Alert",
+    "AtWork",
     "AttemptView",
     "Count",
     "Done",
@@ -67,6 +69,7 @@ __all__ = [
     "Tallies",
     "TaskView",
     "Throughput",
+    "WorkerAtWork",
     "WorkerView",
     "Workers",
     "act",
@@ -74,6 +77,7 @@ __all__ = [
     "alerts_of",
     "aliases",
     "arguments_of",
+    "at_work",
     "change",
     "check_changes",
     "check_queue",

@@ -49,6 +49,25 @@ class StoreOverview:
     failed_is_cut: bool = False
     alerts: Sequence[Alert] = ()
 
+    @property
+    def living(self) -> Sequence[WorkerView]:
+        return [worker for worker in self.workers if worker.is_alive]
+
+    @property
+    def slots(self) -> int:
+        """Tasks that the living workers can run at one time."""
+        return sum(worker.slots for worker in self.living)
+
+    @property
+    def slots_busy(self) -> int:
+        return sum(worker.running for worker in self.living)
+
+    @property
+    def memory(self) -> int | None:
+        """Bytes of all living workers; None where there is none, or one does not tell."""
+        told = [worker.memory for worker in self.living if worker.memory is not None]
+        return sum(told) if told and len(told) == len(self.living) else None
+
 
 def overview(*, only: Sequence[str] | None = None, max_oldest: float = MAX_OLDEST) -> list[StoreOverview]:
     """Return every alias of TASKS, or those named. A store that is away is told as such, and harms no other."""

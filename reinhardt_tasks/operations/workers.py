@@ -28,6 +28,8 @@ class WorkerView:
     beat_at: datetime
     #: Seconds since its last heartbeat.
     beat_age: float
+    #: Bytes of its process and of those that it has started; None where it does not tell them.
+    memory: int | None = None
 
     def serves(self, queue: str) -> bool:
         return not self.queues or queue in self.queues
@@ -73,4 +75,5 @@ def _view(alias: str, record: WorkerRecord, now: datetime) -> WorkerView:
         started_at=record.started_at,
         beat_at=record.beat_at,
         beat_age=max(0.0, (now - record.beat_at).total_seconds()),
+        memory=info.memory,
     )

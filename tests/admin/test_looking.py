@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -136,6 +137,19 @@ def test_the_overview_tells_each_queues_numbers_and_what_to_look_at(busy: dict[s
     assert "default 0 – 1 1 1 0" in text and "emails paused 1" in text
 
 
+def test_the_overview_tells_the_memory_of_all_workers_together(store: Store, chief: Client) -> None:
+    def told() -> str:
+        return read(chief.get(url("jobrow_changelist"))).text
+
+    chores.add.enqueue(1)
+    assert "memory" not in told()
+    for name in ("cellar", "attic"):
+        store.broker.heartbeat(replace(worker(name), memory=100 * 2**20))
+    assert "2 living workers 0 of 8 slots busy memory 200.0 MB" in told()
+    store.broker.heartbeat(worker("older"))
+    assert "3 living workers 0 of 12 slots busy memory unknown" in told()
+
+
 def test_the_part_that_refreshes_itself_comes_without_the_frame(busy: dict[str, str], chief: Client) -> None:
     for name in ("jobrow_changelist", "jobrow_workers"):
         page = read(chief.get(url(name), {"part": ""}))
@@ -203,8 +217,10 @@ def test_a_bound_that_was_reached_is_told_of(store: Store, chief: Client, monkey
 def test_workers_are_shown_with_what_they_run(store: Store, chief: Client) -> None:
     running = chores.add.enqueue(1)
     one = claim(store, by=worker("cellar"))
+    store.broker.heartbeat(replace(worker("attic"), memory=123 * 2**20))
     page = read(chief.get(url("jobrow_workers")))
-    assert "cellar" in page.text and "alive" in page.text and "1 of 4" in page.text
+    assert "cellar" in page.text and "alive" in page.text
+    assert "1 of 4 unknown add" in page.text and "0 of 4 123.0 MB –" in page.text
     assert one.job.id == running.id and f"{running.id}/change" in chief.get(url("jobrow_workers")).content.decode()
 
 

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 from django.core.management.base import CommandParser
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
 from ... import operations
+from ...operations import WorkerAtWork
 from ...operations.views import moment_text
 from .base import AWAY, OK, Options, Subcommand, chosen_stores, whole
 from .filters import add_filters, hint_at_names, query_of
 from .output import Output
 from .tables import Table
-from .words import age, ago
+from .words import age, ago, how_far, size
 
 
 class Workers(Subcommand):
     name = "workers"
-    help = gettext_lazy("List the workers: those that live, and lost ones while anything is theirs.")
+    help = gettext_lazy(
+        "List the workers, and what each runs: those that live, and lost ones while anything is theirs."
+    )
 
     def run(self, options: Options, out: Output) -> int:
-        found = operations.workers(of=chosen_stores(options))
+        found = operations.at_work(of=chosen_stores(options))
         titles = [
             _("worker"),
             _("backend"),
@@ -32,11 +36,13 @@ class Workers(Subcommand):
             _("process"),
             _("queues"),
             _("running"),
+            _("memory"),
             _("heartbeat"),
+            _("started"),
             "",
         ]
-        table = Table(titles, numbers=[4, 6], under=[[5], [0]])
-        for worker in found.workers:
+        table = Table(titles, numbers=[4, 6, 7], under=[[5], [0]])
+        for worker in (each.worker for each in found.workers):
             table.add(
                 worker.id,
                 worker.backend,
@@ -45,12 +51,37 @@ class Workers(Subcommand):
                 worker.pid,
                 ", ".join(worker.queues) or _("all"),
                 f"{worker.running} / {worker.slots}",
+                size(worker.memory),
                 age(worker.beat_age),
+                ago(worker.started_at),
                 "" if worker.is_alive else _("lost"),
             )
         out.table(table, "" if found.away else _("There are no workers."))
-        out.data({"workers": [_json(asdict(worker)) for worker in found.workers], "away": dict(found.away)})
+        _tell_tasks(found.workers, out)
+        out.data({"workers": [_worker_json(each) for each in found.workers], "away": dict(found.away)})
         return told_of_away(out, dict(found.away))
+
+
+def _tell_tasks(workers: Sequence[WorkerAtWork], out: Output) -> None:
+    """Tell people what runs, below the workers."""
+    table = Table([_("task"), _("started"), _("progress"), _("id"), _("worker")], under=[[3], [4]])
+    for each in workers:
+        for task in each.tasks:
+            table.add(task.name, ago(task.last_attempted_at), how_far(task.progress) or "", task.id, each.worker.id)
+    if table.rows:
+        out.say()
+        out.table(table)
+    if left := sum(each.number_left for each in workers):
+        out.say(ngettext("and {number} more", "and {number} more", left).format(number=f"{left:,}"))
+
+
+def _worker_json(each: WorkerAtWork) -> dict[str, Any]:
+    facts = (task.as_json() for task in each.tasks)
+    return {**_json(asdict(each.worker)), "tasks": [{name: task[name] for name in _OF_A_TASK} for task in facts]}
+
+
+#: What is told of a running task, by the names that it has elsewhere.
+_OF_A_TASK = ("id", "name", "queue", "last_attempted_at", "progress")
 
 
 class Failures(Subcommand):

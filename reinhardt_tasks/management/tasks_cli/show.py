@@ -18,7 +18,7 @@ from .base import OK, Options, Subcommand, chosen_stores
 from .limits import line_facts, next_start
 from .output import Output
 from .tables import Table
-from .words import age, ago, at_local, status_words
+from .words import age, ago, at_local, how_far, status_words
 
 
 class Show(Subcommand):
@@ -70,7 +70,7 @@ def _tell(task: TaskView, line: LineView | None, out: Output) -> None:
         _("schedule"): task.schedule or None,
         _("workflow"): task.workflow or None,
         _("worker"): task.worker,
-        _("progress"): _progress(task),
+        _("progress"): how_far(task.progress),
         _("metadata"): shown_json(dict(task.metadata)) if task.metadata else None,
         _("limits"): ", ".join(f"{limit.key} ({operations.rule_in_words(limit)})" for limit in task.limits) or None,
         _("held back by"): None if line is None else _held_back_words(line),
@@ -133,15 +133,6 @@ def _attempts(task: TaskView) -> str:
     if task.max_attempts is None:
         return number
     return _("{number} of at most {most}").format(number=number, most=f"{task.max_attempts:,}")
-
-
-def _progress(task: TaskView) -> str | None:
-    if task.progress is None:
-        return None
-    done, total = task.progress
-    percent = task.progress.percent
-    share = "" if percent is None else f"({percent} %)"
-    return " ".join(filter(None, [f"{done:g} / {total:g}", share, task.progress.message]))
 
 
 def _held_back_words(line: LineView) -> str:

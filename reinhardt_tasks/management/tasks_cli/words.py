@@ -1,4 +1,4 @@
-"""Moments, spans and names, as people write and read them."""
+"""Moments, spans, sizes and names, as people write and read them."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import argparse
 import re
 from datetime import datetime, timedelta
 
+from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 
 from ... import spans
 from ...exceptions import OperationRefused
-from ...jobs import TaskStatus
+from ...jobs import Progress, TaskStatus
 from ...operations import TaskView
 from ...registry import registry
 from ...suggestions import did_you_mean
@@ -104,6 +105,20 @@ def age(seconds: float | None) -> str:
     if seconds is None:
         return "–"
     return spans.short(seconds)
+
+
+def how_far(progress: Progress | None) -> str | None:
+    """Return a task's progress, with its message; None for none."""
+    if progress is None:
+        return None
+    share = "" if progress.percent is None else f"({progress.percent} %)"
+    return " ".join(filter(None, [f"{progress.done:g} / {progress.total:g}", share, progress.message]))
+
+
+def size(number: int | None) -> str:
+    """Return a number of bytes in the largest unit that fits, or that it is not known."""
+    # Its spaces are such as do not break, for pages.
+    return _("unknown") if number is None else filesizeformat(number).replace("\xa0", " ")
 
 
 def at_local(at: datetime | None) -> str:
