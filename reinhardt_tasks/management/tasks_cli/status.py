@@ -13,12 +13,16 @@ from django.utils.translation import gettext_lazy
 
 from ... import operations
 from ...brokers.base import Broker
-from ...operations import StoreOverview
+from ...operations import StoreOverview, Throughput
+from ...operations.stores import STORE_ERRORS
 from ..flags import seconds
 from .base import AWAY, OK, USAGE, Options, Subcommand
 from .output import Output
 from .tables import Table
-from .words import age, at_local
+from .words import age, at_local, size
+
+#: Seconds for which what ended in the last hour is shown again.
+HOUR_KEPT = 10.0
 
 
 class Status(Subcommand):
@@ -39,26 +43,49 @@ class Status(Subcommand):
         )
 
     def run(self, options: Options, out: Output) -> int:
+        hours = _Hours()
         if not options["watch"]:
-            return self._show(options, out)
+            return self._show(options, out, hours)
         try:
             while True:
-                self._show(options, out)
+                self._show(options, out, hours)
                 time.sleep(max(0.1, options["interval"]))
         except KeyboardInterrupt:
             return OK
 
-    def _show(self, options: Options, out: Output) -> int:
+    def _show(self, options: Options, out: Output, hours: _Hours) -> int:
         found = operations.overview(only=options["backend"], max_oldest=options["max_oldest"])
         now = datetime.now(UTC)
         if options["watch"]:
             out.clear_screen()
             out.say(at_local(now))
         for each in found:
-            _tell(each, out)
-        out.data({"at": now.isoformat(), "backends": [_json(each) for each in found]}, is_line=options["watch"])
+            _tell(each, hours.of(each), out)
+        facts = [_json(each, hours.of(each)) for each in found]
+        out.data({"at": now.isoformat(), "backends": facts}, is_line=options["watch"])
         out.flush()
         return _code(found)
+
+
+class _Hours:
+    """What each backend did in the last hour. Who watches asks for it less often than for the rest: it may cost more."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[float, Throughput | None]] = {}
+
+    def of(self, store: StoreOverview) -> Throughput | None:
+        """Return None where there is nothing to ask, or it is away."""
+        if store.error:
+            return None
+        asked_at, found = self._known.get(store.alias, (float("-inf"), None))
+        if time.monotonic() - asked_at >= HOUR_KEPT:
+            try:
+                found = operations.throughput(operations.store_of(store.alias))
+            except STORE_ERRORS:
+                # It went away between two questions; the next look will say so.
+                found = None
+            self._known[store.alias] = time.monotonic(), found
+        return found
 
 
 def _code(found: list[StoreOverview]) -> int:
@@ -69,13 +96,22 @@ def _code(found: list[StoreOverview]) -> int:
     return USAGE if silent else OK
 
 
-def _tell(store: StoreOverview, out: Output) -> None:
+def _tell(store: StoreOverview, hour: Throughput | None, out: Output) -> None:
     if store.error:
         out.say(f"{store.alias} ({store.kind}): {store.error}")
         out.say()
         return
-    living = sum(worker.is_alive for worker in store.workers)
-    out.say(_("{alias} ({place}), workers: {number}").format(alias=store.alias, place=store.place, number=living))
+    out.say(
+        _("{alias} ({place}), workers: {number}").format(alias=store.alias, place=store.place, number=len(store.living))
+    )
+    if store.living:
+        out.say(
+            _("slots busy: {busy} of {slots}, memory: {memory}").format(
+                busy=store.slots_busy, slots=store.slots, memory=size(store.memory)
+            )
+        )
+    if hour is not None:
+        out.say(_hour_in_words(hour))
     table = Table(
         [_("queue"), _("ready"), _("running"), _("scheduled"), _("retrying"), _("failed"), _("oldest"), ""],
         numbers=range(1, 7),
@@ -97,11 +133,21 @@ def _tell(store: StoreOverview, out: Output) -> None:
     out.say()
 
 
+def _hour_in_words(hour: Throughput) -> str:
+    whole = hour.whole
+    ended = f"{'≈ ' if hour.is_estimate else ''}{whole.ended:,}"
+    if whole.failure_percent is None:
+        return _("ended in the last hour: {number}").format(number=ended)
+    return _("ended in the last hour: {number}, failed: {percent} %").format(
+        number=ended, percent=f"{whole.failure_percent:.1f}"
+    )
+
+
 def _bounded(number: int) -> str:
     return f"{number}+" if number >= Broker.COUNT_LIMIT else str(number)
 
 
-def _json(store: StoreOverview) -> dict[str, Any]:
+def _json(store: StoreOverview, hour: Throughput | None) -> dict[str, Any]:
     return {
         "backend": store.alias,
         "kind": store.kind,
@@ -110,6 +156,21 @@ def _json(store: StoreOverview) -> dict[str, Any]:
         "error": store.error or None,
         "queues": [asdict(queue) for queue in store.queues],
         "failed_is_cut": store.failed_is_cut,
-        "workers": sum(worker.is_alive for worker in store.workers),
+        "workers": len(store.living),
+        "slots": store.slots,
+        "slots_busy": store.slots_busy,
+        "memory": store.memory,
+        "last_hour": hour and _hour_json(hour),
         "alerts": [asdict(alert) for alert in store.alerts],
+    }
+
+
+def _hour_json(hour: Throughput) -> dict[str, Any]:
+    whole = hour.whole
+    return {
+        "succeeded": whole.succeeded,
+        "failed": whole.failed,
+        "cancelled": whole.cancelled,
+        "failure_rate": whole.failure_rate,
+        "is_estimate": hour.is_estimate,
     }
