@@ -34,7 +34,7 @@ class StoreShown:
 
 
 def show(visit: Visit) -> HttpResponse:
-    context = _context()
+    context = _context() | {"may_see_schedules": visit.may_see("schedulerow_changelist")}
     if visit.wants_part:
         return visit.part("_overview.html", **context)
     return visit.render("overview.html", _("Background tasks"), "overview", **context)

@@ -52,5 +52,9 @@ def unsent_words(view: ScheduleView) -> str:
     return _("NOT SENT: {number}").format(number=view.unsent) if view.unsent else ""
 
 
+def not_taken_over_words() -> str:
+    return _("declared, and not taken over yet: runscheduler does that at its start")
+
+
 def shown(moment: datetime | None) -> str:
     return f"{moment:%Y-%m-%d %H:%M:%S} UTC" if moment is not None else _("never")

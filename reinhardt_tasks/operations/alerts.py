@@ -22,7 +22,7 @@ MAX_OLDEST = 300.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Alert:
-    """One thing to look at. `code` is for programs: store_away, no_worker, old_tasks, paused, lost_workers."""
+    """One thing to look at. `code` is for programs: store_away, no_worker, old_tasks, paused, lost_workers, no_scheduler."""
 
     code: str
     backend: str

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from django.core.exceptions import ImproperlyConfigured
 
-from .._compat import task_backends
+from .._compat import DEFAULT_TASK_BACKEND_ALIAS, task_backends
 from ..backends.base import ReinhardtBackend
 from ..exceptions import OperationRefused
 from ..jobs import TaskStatus
 from .alerts import MAX_OLDEST, Alert, alerts_of, away_alert
+from .scheduler_alerts import scheduler_alerts
 from .stores import STORE_ERRORS, Store, aliases, store_of
 from .workers import WorkerView, workers_of
 
@@ -71,7 +72,8 @@ class StoreOverview:
 
 def overview(*, only: Sequence[str] | None = None, max_oldest: float = MAX_OLDEST) -> list[StoreOverview]:
     """Return every alias of TASKS, or those named. A store that is away is told as such, and harms no other."""
-    return [_overview(alias, max_oldest) for alias in (aliases() if only is None else only)]
+    found = [_overview(alias, max_oldest) for alias in (aliases() if only is None else only)]
+    return [_with_schedules(store) if store.alias == DEFAULT_TASK_BACKEND_ALIAS else store for store in found]
 
 
 def _overview(alias: str, max_oldest: float) -> StoreOverview:
@@ -96,6 +98,14 @@ def _overview(alias: str, max_oldest: float) -> StoreOverview:
         failed_is_cut=is_cut,
         alerts=alerts_of(alias, queues, living, max_oldest),
     )
+
+
+def _with_schedules(store: StoreOverview) -> StoreOverview:
+    """Return the overview of the backend by which the schedules lie with what is to be looked at about these."""
+    if store.error and store.keeps_tasks:
+        # It is away, or its settings are wrong, and nothing is known before that is mended.
+        return store
+    return replace(store, alerts=[*store.alerts, *scheduler_alerts(store.alias)])
 
 
 def _kind(alias: str) -> str:

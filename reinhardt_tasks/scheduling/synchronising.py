@@ -20,11 +20,12 @@ from django.db import connections
 from django.utils import translation
 from django.utils.translation import gettext as _
 
-from .._compat import task_backends
+from .._compat import InvalidTaskBackend, task_backends
 from ..brokers.database.session import Session
 from ..models import ScheduleRow
 from ..schedules import Declaration, ScheduleRegistry, declared, declared_in_settings
 from ..schedules.declarations import PEOPLE
+from .databases import schedules_database, schedules_version
 from .rows import COLUMNS, TIMES, begin_at, columns_of, schedule_in_words, set_next
 
 logger = logging.getLogger("reinhardt_tasks")
@@ -49,6 +50,27 @@ def collect(registry: ScheduleRegistry = declared) -> tuple[list[Declaration], l
             else:
                 found[declaration.name] = declaration
     return list(found.values()), problems
+
+
+def not_taken_over(database: str | None = None) -> list[Declaration]:
+    """Return what code and settings declare and no scheduler has taken over: one statement, if anything is declared at all."""
+    try:
+        declarations, _problems = collect()
+    except InvalidTaskBackend:
+        # What is declared for a backend that cannot be made is not known; the backend itself is told of elsewhere.
+        return []
+    if not declarations:
+        return []
+    session = Session(database or schedules_database())
+    rows = ScheduleRow.objects.using(session.alias).exclude(source=PEOPLE)
+    version = schedules_version()
+    known = {
+        row.name
+        for row in session.run(lambda cursor: list(rows.only("name", "version", "retired_at")))
+        # What is retired was taken over by code that did not declare it; of a newer release, it stays that.
+        if row.retired_at is None or _is_newer(row, version)
+    }
+    return [declaration for declaration in declarations if declaration.name not in known]
 
 
 def synchronise(

@@ -116,6 +116,18 @@ def test_a_schedule_is_run_now(store: Store, nightly: ScheduleRow, someone: Call
     assert place in both and place not in someone("view_jobrow").get(url("jobrow_change", job.id)).content.decode()
 
 
+def test_the_overview_leads_to_a_schedule_that_nobody_fires(
+    nightly: ScheduleRow, someone: Callable[..., Client]
+) -> None:
+    past = datetime.now(UTC) - timedelta(hours=2, minutes=1)
+    ScheduleRow.objects.using(schedules_database()).update(next_slot=past, next_at=past)
+    words, place = f"Schedule {nightly.name!r} has been due for 2 hours", "To the schedules"
+    page = read(someone("view_jobrow", "view_schedulerow").get(url("jobrow_changelist")))
+    # Also where no task was ever enqueued.
+    assert page.complaints == [] and words in page.text and place in page.text and "the first steps" in page.text
+    assert place not in read(someone("view_jobrow").get(url("jobrow_changelist"))).text
+
+
 def test_a_schedule_is_deleted_after_a_question(nightly: ScheduleRow, someone: Callable[..., Client]) -> None:
     client = someone(*permissions("view", "delete"))
     place = url("schedulerow_act", nightly.pk)

@@ -209,8 +209,19 @@ def test_the_list_names_what_no_scheduler_has_taken_over_and_what_is_declared_ba
     settings.TASKS = tasks_on(database, SCHEDULES={"yearly": YEARLY, "bad": {**YEARLY, "schedule": "x"}})
     code, out, err = listed()
     assert code == 1
-    assert "yearly  declared, and not known to the database" in out
+    assert "yearly  declared, and not taken over yet" in out
     assert "['SCHEDULES']['bad']" in err
+
+
+def test_what_no_scheduler_has_taken_over_is_not_well_but_where_it_is_off(database: str, settings: Any) -> None:
+    settings.TASKS = tasks_on(database, SCHEDULES={"yearly": {**YEARLY, "enabled": False}})
+    code, out, _ = listed("--json")
+    assert (code, json.loads(out)["well"], json.loads(out)["not_taken_over"]) == (0, True, ["yearly"])
+    settings.TASKS = tasks_on(database, SCHEDULES={"yearly": YEARLY})
+    code, out, _ = listed("--json")
+    assert (code, json.loads(out)["well"], json.loads(out)["not_taken_over"]) == (1, False, ["yearly"])
+    Scheduler(database).synchronise()
+    assert listed()[0] == 0
 
 
 @pytest.mark.parametrize("processes", ["0", "2"])

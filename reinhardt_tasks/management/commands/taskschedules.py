@@ -13,9 +13,9 @@ from django.utils.translation import gettext_lazy, ngettext
 from ...exceptions import QueueError
 from ...scheduling import ScheduleView, list_schedules
 from ...scheduling.databases import schedules_database
-from ...scheduling.synchronising import collect
+from ...scheduling.synchronising import collect, not_taken_over
 from ..flags import whole
-from ..schedule_facts import facts_of, late_words, shown, unsent_words
+from ..schedule_facts import facts_of, late_words, not_taken_over_words, shown, unsent_words
 from ..spoken import SpokenCommand
 
 WELL, NOT_WELL, USAGE, UNREACHABLE = 0, 1, 2, 3
@@ -24,8 +24,8 @@ WELL, NOT_WELL, USAGE, UNREACHABLE = 0, 1, 2, 3
 class Command(SpokenCommand):
     about = gettext_lazy(
         "List the schedules with their next slots, and mark what is late (due for a minute or longer and not fired: does a "
-        "runscheduler run?), broken (switched off by an error) or not sent. Exit codes: 0 all is well, 1 something is not, "
-        "2 for a usage that cannot be, 3 where the database cannot be reached."
+        "runscheduler run?), broken (switched off by an error), not sent, or declared and not taken over by a runscheduler. "
+        "Exit codes: 0 all is well, 1 something is not, 2 for a usage that cannot be, 3 where the database cannot be reached."
     )
     requires_system_checks = []
 
@@ -36,19 +36,20 @@ class Command(SpokenCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             views = list(list_schedules(options["next"]))
+            new = not_taken_over()
         except QueueError as exc:
             raise CommandError(
                 _("The database {alias} cannot be reached: {exc}").format(alias=repr(schedules_database()), exc=exc),
                 returncode=3,
             ) from exc
-        known = {view.row.name for view in views}
-        declarations, problems = collect()
-        unknown = sorted(declaration.name for declaration in declarations if declaration.name not in known)
+        unknown = sorted(declaration.name for declaration in new)
+        _declarations, problems = collect()
+        is_well = not problems and all(view.is_well for view in views) and not any(each.enabled for each in new)
         if options["json"]:
-            self.stdout.write(json.dumps(_facts(views, unknown, problems)))
+            self.stdout.write(json.dumps(_facts(views, unknown, problems, is_well)))
         else:
             self._tell(views, unknown, problems)
-        if problems or not all(view.is_well for view in views):
+        if not is_well:
             sys.exit(NOT_WELL)
 
     def _tell(self, views: list[ScheduleView], unknown: list[str], problems: list[str]) -> None:
@@ -61,11 +62,7 @@ class Command(SpokenCommand):
             if view.row.last_error:
                 self.stdout.write(self.style.ERROR(f"{'':{width}}  {view.row.last_error}"))
         for name in unknown:
-            self.stdout.write(
-                _("{name}  declared, and not known to the database: runscheduler takes it over at its start").format(
-                    name=name
-                )
-            )
+            self.stdout.write(f"{name:{width}}  {not_taken_over_words()}")
         for problem in problems:
             self.stderr.write(problem)
         late = sum(1 for view in views if view.late)
@@ -78,9 +75,9 @@ class Command(SpokenCommand):
         self.stdout.write(words.format(number=len(views), late=late, broken=broken))
 
 
-def _facts(views: list[ScheduleView], unknown: list[str], problems: list[str]) -> dict[str, Any]:
+def _facts(views: list[ScheduleView], unknown: list[str], problems: list[str], is_well: bool) -> dict[str, Any]:
     return {
-        "well": not problems and all(view.is_well for view in views),
+        "well": is_well,
         "late": sum(1 for view in views if view.late),
         "broken": sum(1 for view in views if view.state == "broken"),
         "schedules": [facts_of(view) for view in views],

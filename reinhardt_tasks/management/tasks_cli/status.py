@@ -99,6 +99,8 @@ def _code(found: list[StoreOverview]) -> int:
 def _tell(store: StoreOverview, hour: Throughput | None, out: Output) -> None:
     if store.error:
         out.say(f"{store.alias} ({store.kind}): {store.error}")
+        if not store.keeps_tasks:
+            _tell_alerts(store, out)
         out.say()
         return
     out.say(
@@ -128,9 +130,13 @@ def _tell(store: StoreOverview, hour: Throughput | None, out: Output) -> None:
             _("paused") if queue.is_paused else "",
         )
     out.table(table, _("There are no queues."))
+    _tell_alerts(store, out)
+    out.say()
+
+
+def _tell_alerts(store: StoreOverview, out: Output) -> None:
     for alert in store.alerts:
         out.say(f"! {alert.message} {alert.hint}")
-    out.say()
 
 
 def _hour_in_words(hour: Throughput) -> str:
