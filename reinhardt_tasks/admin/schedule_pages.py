@@ -22,6 +22,7 @@ from ..operations.stores import STORE_ERRORS
 from ..scheduling import people
 from ..scheduling.databases import schedules_database
 from ..scheduling.rows import schedule_of_row
+from ..scheduling.synchronising import not_taken_over
 from . import history
 from .visits import Visit, needs_post
 
@@ -58,6 +59,7 @@ def show_list(visit: Visit) -> HttpResponse:
         schedules=[ScheduleShown(view=each, last=last.get(str(each.row.last_task))) for each in views],
         next_url="?" + urlencode({"after": views[-1].row.name}) if len(views) == PAGE else "",
         is_first=not after,
+        new=[] if after else _not_taken_over(),
     )
 
 
@@ -129,6 +131,20 @@ def runs_of(moments: Sequence[datetime], zone: tzinfo) -> list[Run]:
     local = [moment.astimezone(zone) for moment in moments]
     changes = [False, *(one.utcoffset() != other.utcoffset() for one, other in pairwise(local))]
     return [Run(at=at, is_after_change=change) for at, change in zip(local, changes, strict=False)]
+
+
+def _not_taken_over() -> list[people.ScheduleView]:
+    """Return what is declared and has no row yet, as it will be."""
+    return [
+        people.ScheduleView(
+            row=ScheduleRow(name=each.name, task=each.task, source=each.source),
+            words=str(each.schedule),
+            next=(),
+            late=0,
+            unsent=0,
+        )
+        for each in not_taken_over()
+    ]
 
 
 def _last_tasks(visit: Visit, rows: Sequence[ScheduleRow]) -> tuple[dict[str, TaskView], dict[str, str]]:

@@ -28,7 +28,7 @@ from .addresses import address_of, extra_job
 from .databases import clock_of, schedules_database
 from .planning import COUNTED, LATE, slot_after, slots_of
 from .rows import TIMES, begin_at, columns_of, declaration_of_row, expression_of_row, schedule_in_words
-from .synchronising import change_times
+from .synchronising import change_times, not_taken_over
 
 #: Rows that are read at one time.
 PAGE = 500
@@ -294,11 +294,23 @@ def _get(name: str, session: Session, *, for_update: bool = False) -> ScheduleRo
     table = ScheduleRow.objects.using(session.alias)
     row = (table.select_for_update() if for_update else table).filter(name=name).first()
     if row is None:
-        known = table.values_list("name", flat=True)[:1000]
-        raise InvalidSchedule(
-            _("There is no schedule {name}{hint}.").format(name=repr(name), hint=did_you_mean(name, known))
-        )
+        raise _missing(name, session)
     return row
+
+
+def _missing(name: str, session: Session) -> InvalidSchedule:
+    new = [declaration.name for declaration in not_taken_over(session.alias)]
+    if name in new:
+        return InvalidSchedule(
+            _(
+                "Schedule {name} is declared, and no scheduler has taken it over yet: `manage.py runscheduler` does that at "
+                "its start."
+            ).format(name=repr(name))
+        )
+    known = [*ScheduleRow.objects.using(session.alias).values_list("name", flat=True)[:1000], *new]
+    return InvalidSchedule(
+        _("There is no schedule {name}{hint}.").format(name=repr(name), hint=did_you_mean(name, known))
+    )
 
 
 def _session(database: str | None) -> Session:

@@ -16,7 +16,7 @@ from reinhardt_tasks.admin.schedule_pages import runs_of
 from reinhardt_tasks.models import ScheduleRow
 from reinhardt_tasks.operations import Query, Store
 from reinhardt_tasks.schedules import At, CronSchedule, IntervalSchedule
-from reinhardt_tasks.scheduling import people
+from reinhardt_tasks.scheduling import Scheduler, people
 from reinhardt_tasks.scheduling.databases import schedules_database
 from reinhardt_tasks.scheduling.rows import schedule_of_row
 from tests.operations import chores
@@ -114,6 +114,21 @@ def test_a_schedule_is_run_now(store: Store, nightly: ScheduleRow, someone: Call
     place = f'href="{url("schedulerow_change", nightly.pk)}"'
     both = someone("view_jobrow", "view_schedulerow").get(url("jobrow_change", job.id)).content.decode()
     assert place in both and place not in someone("view_jobrow").get(url("jobrow_change", job.id)).content.decode()
+
+
+def test_what_is_declared_is_listed_before_a_scheduler_takes_it_over(
+    store: Store, keeper: Client, settings: Any
+) -> None:
+    default = settings.TASKS["default"]
+    weekly = {"task": chores.add.module_path, "schedule": "0 4 * * mon", "args": [1]}
+    options = {**default["OPTIONS"], "SCHEDULES": {f"weekly {EVIL}": weekly}}
+    settings.TASKS = {"default": {**default, "OPTIONS": options}}
+    page = read(keeper.get(url("schedulerow_changelist")))
+    assert page.complaints == [] and page.buttons == [] and EVIL in page.text
+    assert "at 04:00 on Monday" in page.text and "No scheduler has taken it over yet" in page.text
+    assert "There are no schedules" not in page.text
+    Scheduler().synchronise()
+    assert "No scheduler has taken it over yet" not in read(keeper.get(url("schedulerow_changelist"))).text
 
 
 def test_the_overview_leads_to_a_schedule_that_nobody_fires(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from reinhardt_tasks.models import ScheduleRow
 from reinhardt_tasks.operations import Query, Store
 from reinhardt_tasks.schedules import CronSchedule, IntervalSchedule
-from reinhardt_tasks.scheduling import people
+from reinhardt_tasks.scheduling import Scheduler, people
 from reinhardt_tasks.scheduling.databases import schedules_database
 from tests.operations import chores
 from tests.operations.stores import database_store
@@ -74,6 +75,26 @@ def test_what_there_is_not_is_told_and_the_others_are_done() -> None:
     answer = data("schedules", "off", "nihgtly", "nightly", code=1)
     assert answer["took"] == ["nightly"] and "nightly" in answer["left"]["nihgtly"]
     assert told("schedules", "show", "nihgtly")[0] == 1
+
+
+def test_what_is_declared_is_seen_before_a_scheduler_takes_it_over(settings: Any) -> None:
+    default = settings.TASKS["default"]
+    weekly = {"task": chores.add.module_path, "schedule": "0 4 * * mon", "args": [1]}
+    options = {**default["OPTIONS"], "SCHEDULES": {"weekly": weekly}}
+    settings.TASKS = {"default": {**default, "OPTIONS": options}}
+    _, out, _ = told("schedules", "list")
+    assert re.search(r"^weekly +declared +at 04:00 on Monday.* runscheduler does that at its start$", out, re.MULTILINE)
+    first = data("schedules", "list", "--limit", "1")
+    assert first["not_taken_over"] == ["weekly"] and [each["name"] for each in first["schedules"]] == ["nightly"]
+    assert data("schedules", "list", "--after", first["after"])["not_taken_over"] == []
+    for verb in ("show", "run-now", "off"):
+        code, _, err = told("schedules", verb, "weekly")
+        assert code == 1 and "'weekly' is declared, and no scheduler has taken it over yet" in err
+    assert "did you mean 'weekly'?" in told("schedules", "run-now", "wekly")[2]
+    told("schedules", "delete", "nightly", "--yes")
+    assert "There are no schedules" not in told("schedules", "list")[1]
+    Scheduler().synchronise()
+    assert data("schedules", "list")["not_taken_over"] == [] and told("schedules", "run-now", "weekly")[0] == 0
 
 
 def test_deleting_asks_first() -> None:

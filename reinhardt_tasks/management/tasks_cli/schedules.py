@@ -11,8 +11,9 @@ from ...operations.schedules import SCHEDULE_ACTIONS, ScheduleAction, call_of, r
 from ...priorities import both_scales
 from ...scheduling import ScheduleView, list_schedules
 from ...scheduling.people import find, now, view_of
+from ...scheduling.synchronising import not_taken_over
 from ..flags import whole
-from ..schedule_facts import facts_of, late_words, unsent_words
+from ..schedule_facts import facts_of, late_words, not_taken_over_words, unsent_words
 from .base import OK, UNDONE, Options, Subcommand
 from .groups import Group, add_yes
 from .output import Output
@@ -46,11 +47,16 @@ class ListSchedules(Subcommand):
                 view.row.task,
                 _marks(view),
             )
+        # What has no row yet is told with the first page.
+        new = [] if options["after"] else not_taken_over()
+        for each in new:
+            table.add(each.name, "declared", str(each.schedule), "–", "–", each.task, not_taken_over_words())
         out.table(table, _("There are no schedules."))
         after = views[-1].row.name if len(views) == options["limit"] else None
         if after is not None:
             out.say(_("Go on with --after {id}").format(id=after))
-        out.data({"schedules": [facts_of(view) for view in views], "after": after})
+        names = sorted(each.name for each in new)
+        out.data({"schedules": [facts_of(view) for view in views], "after": after, "not_taken_over": names})
         return OK
 
 
