@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, tzinfo
-from itertools import pairwise
 from urllib.parse import urlencode
 
 from django.contrib import messages
@@ -15,13 +12,12 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from ..exceptions import InvalidSchedule, OperationRefused, TaskNotFound
-from ..models import ScheduleRow, SlotRow
-from ..operations import TaskView, store_of, view
+from ..models import ScheduleRow
+from ..operations import TaskView
+from ..operations.schedule_runs import last_tasks, past_runs, runs_of, zone_of
 from ..operations.schedules import SCHEDULE_ACTIONS, call_of
-from ..operations.stores import STORE_ERRORS
 from ..scheduling import people
 from ..scheduling.databases import schedules_database
-from ..scheduling.rows import schedule_of_row
 from ..scheduling.synchronising import not_taken_over
 from . import history
 from .visits import Visit, needs_post
@@ -33,15 +29,6 @@ RIGHTS = {"on": "change", "off": "change", "run-now": "run_now", "delete": "dele
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run:
-    """A time to come, on the schedule's own clock."""
-
-    at: datetime
-    #: The clock is changed between the run before it and this one.
-    is_after_change: bool
-
-
-@dataclass(frozen=True, kw_only=True)
 class ScheduleShown:
     view: people.ScheduleView
     last: TaskView | None
@@ -50,7 +37,7 @@ class ScheduleShown:
 def show_list(visit: Visit) -> HttpResponse:
     after = visit.request.GET.get("after", "")
     views = list(people.list_schedules(3, after=after, limit=PAGE))
-    last, away = _last_tasks(visit, [each.row for each in views])
+    last, away = last_tasks([each.row for each in views], with_arguments=visit.rights.view_arguments)
     return visit.render(
         "schedules.html",
         _("Schedules"),
@@ -67,8 +54,7 @@ def show(visit: Visit, id_: str) -> HttpResponse:
     row = find(id_)
     found = people.view_of(row, timezone.now(), NEXT)
     zone = zone_of(row)
-    slots = list(SlotRow.objects.using(schedules_database()).filter(schedule_id=row.pk).order_by("-due_at")[:LAST])
-    tasks, away = _tasks(visit, [(slot.alias, str(slot.pk)) for slot in slots])
+    past, away = past_runs(row, LAST, with_arguments=visit.rights.view_arguments)
     return visit.render(
         "schedule.html",
         row.name,
@@ -78,7 +64,7 @@ def show(visit: Visit, id_: str) -> HttpResponse:
         row=row,
         zone=str(zone),
         runs=runs_of(found.next, zone),
-        slots=[(slot, tasks.get(str(slot.pk))) for slot in slots],
+        past=past,
         call=call_of(row) if visit.rights.view_arguments else None,
         history=history.of_row(row),
         is_peoples=row.source == "people",
@@ -116,23 +102,6 @@ def find(id_: str) -> ScheduleRow:
     return found
 
 
-def zone_of(row: ScheduleRow) -> tzinfo:
-    """Return the time zone by whose clock a schedule runs; the site's where it has none of its own."""
-    try:
-        schedule = schedule_of_row(row)
-    except InvalidSchedule:
-        return timezone.get_current_timezone()
-    zone: tzinfo = getattr(schedule, "zone", None) or timezone.get_current_timezone()
-    return zone
-
-
-def runs_of(moments: Sequence[datetime], zone: tzinfo) -> list[Run]:
-    """Return times to come on a zone's clock, and where that is changed."""
-    local = [moment.astimezone(zone) for moment in moments]
-    changes = [False, *(one.utcoffset() != other.utcoffset() for one, other in pairwise(local))]
-    return [Run(at=at, is_after_change=change) for at, change in zip(local, changes, strict=False)]
-
-
 def _not_taken_over() -> list[people.ScheduleView]:
     """Return what is declared and has no row yet, as it will be."""
     return [
@@ -145,24 +114,3 @@ def _not_taken_over() -> list[people.ScheduleView]:
         )
         for each in not_taken_over()
     ]
-
-
-def _last_tasks(visit: Visit, rows: Sequence[ScheduleRow]) -> tuple[dict[str, TaskView], dict[str, str]]:
-    return _tasks(visit, [(row.last_alias or "", str(row.last_task)) for row in rows if row.last_task])
-
-
-def _tasks(visit: Visit, wanted: Sequence[tuple[str, str]]) -> tuple[dict[str, TaskView], dict[str, str]]:
-    """Return what is still known of tasks, by id, and the stores that are away (alias → why): one question for each store."""
-    found: dict[str, TaskView] = {}
-    away: dict[str, str] = {}
-    for alias in {alias for alias, _id in wanted}:
-        try:
-            jobs = store_of(alias).broker.get([id_ for its, id_ in wanted if its == alias])
-        except STORE_ERRORS as exc:
-            away[alias] = str(exc)
-            continue
-        except OperationRefused:
-            # TASKS has it no more.
-            continue
-        found |= {id_: view(job, with_arguments=visit.rights.view_arguments) for id_, job in jobs.items()}
-    return found, away

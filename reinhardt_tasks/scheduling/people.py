@@ -15,16 +15,15 @@ from typing import Any
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from ..arguments import passed_call
 from ..brokers.database.session import Session
 from ..exceptions import InvalidSchedule
 from ..models import ScheduleRow, SlotRow
 from ..registry import registry
 from ..schedules import Declaration
 from ..schedules.declarations import OPTIONS, PEOPLE
-from ..serialization import decode_call
 from ..suggestions import did_you_mean
-from .addresses import address_of, extra_job
+from .addresses import address_of
+from .by_hand import run_by_hand
 from .databases import clock_of, schedules_database
 from .planning import COUNTED, LATE, slot_after, slots_of
 from .rows import TIMES, begin_at, columns_of, declaration_of_row, expression_of_row, schedule_in_words
@@ -128,23 +127,26 @@ def switch(name: str, is_on: bool, *, database: str | None = None) -> ScheduleRo
 def run_now(name: str, *, database: str | None = None) -> str:
     """Enqueue a schedule's task once, beside its slots, whatever its `overlap` says; return the task's id.
 
-    The task's `context.scheduled_for` is the moment of this call.
+    The task's `context.scheduled_for` is the moment of this call. The run is kept among the schedule's slots, as one by hand.
     """
     session = _session(database)
     now = clock_of(session)()
-    declaration = declaration_of_row(_get(name, session))
+    row = _get(name, session)
+    declaration = declaration_of_row(row)
     address = _check(declaration)
-    job = extra_job(declaration, address, now)
-    if address.broker is None:
-        call = decode_call(job.payload)
-        result: Any = address.backend.enqueue(address.task, *passed_call(address.task, call.args, call.kwargs))
-        return str(result.id)
-    return address.broker.enqueue([job])[0].id
+    return run_by_hand(session, row, declaration, address, now)
 
 
 def find(name: str, *, database: str | None = None) -> ScheduleRow:
     """Return a schedule's row."""
     return _get(name, _session(database))
+
+
+def last_slots(row: ScheduleRow, number: int, *, database: str | None = None) -> list[SlotRow]:
+    """Return the newest slots of a schedule that have a task, and its runs by hand among them."""
+    session = _session(database)
+    slots = SlotRow.objects.using(session.alias).filter(schedule_id=row.pk).order_by("-due_at")
+    return session.run(lambda cursor: list(slots[:number]))
 
 
 def now(*, database: str | None = None) -> datetime:
@@ -344,6 +346,7 @@ __all__ = [
     "delete",
     "edit",
     "find",
+    "last_slots",
     "list_schedules",
     "now",
     "run_now",

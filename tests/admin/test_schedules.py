@@ -110,6 +110,7 @@ def test_a_schedule_is_run_now(store: Store, nightly: ScheduleRow, someone: Call
     text = read(client.post(url("schedulerow_act", nightly.pk), {"deed": "run-now"}, follow=True)).text
     (job,) = store.broker.find(Query())
     assert f"enqueued as task {job.id}." in text and job.name == chores.log_in.module_path
+    assert f"by hand PENDING {job.id}" in text.replace("Pending", "PENDING") and "It has not run yet." not in text
     # The task leads back to its schedule, for whoever may see that.
     place = f'href="{url("schedulerow_change", nightly.pk)}"'
     both = someone("view_jobrow", "view_schedulerow").get(url("jobrow_change", job.id)).content.decode()

@@ -14,7 +14,7 @@ from reinhardt_tasks.schedules import CronSchedule, IntervalSchedule
 from reinhardt_tasks.scheduling import Scheduler, people
 from reinhardt_tasks.scheduling.databases import schedules_database
 from tests.operations import chores
-from tests.operations.stores import database_store
+from tests.operations.stores import database_store, fail
 
 from .telling import data, told
 
@@ -75,6 +75,27 @@ def test_what_there_is_not_is_told_and_the_others_are_done() -> None:
     answer = data("schedules", "off", "nihgtly", "nightly", code=1)
     assert answer["took"] == ["nightly"] and "nightly" in answer["left"]["nihgtly"]
     assert told("schedules", "show", "nihgtly")[0] == 1
+
+
+def test_the_last_runs_are_shown_and_what_became_of_them(database_store: Store) -> None:
+    assert "It has not run yet." in told("schedules", "show", "nightly")[1]
+    first = data("schedules", "run-now", "nightly")["tasks"]["nightly"]
+    assert fail(database_store, "emails") == first
+    second = data("schedules", "run-now", "nightly")["tasks"]["nightly"]
+    gone = data("schedules", "run-now", "nightly")["tasks"]["nightly"]
+    database_store.broker.delete([gone])
+    shown = data("schedules", "show", "nightly")
+    assert shown["away"] == {}
+    assert [(run["id"], run["status"], run["sent"], run["by_hand"]) for run in shown["runs"]] == [
+        (gone, None, "SENT", True),
+        (second, "PENDING", "SENT", True),
+        (first, "FAILURE", "SENT", True),
+    ]
+    assert (shown["runs"][2]["exception"], shown["runs"][2]["backend"]) == ("builtins.ValueError", "default")
+    code, out, _ = told("schedules", "show", "nightly", "--last", "2")
+    assert code == 0 and first not in out
+    assert re.search(rf"^\S+ \S+ UTC +PENDING +{second} +by hand$", out, re.MULTILINE)
+    assert re.search(rf"^\S+ \S+ UTC +Sent +{gone} +by hand$", out, re.MULTILINE)
 
 
 def test_what_is_declared_is_seen_before_a_scheduler_takes_it_over(settings: Any) -> None:

@@ -6,7 +6,10 @@ from django.core.management.base import CommandParser
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
+from ...cuts import beginning
 from ...exceptions import InvalidSchedule
+from ...jobs import TaskStatus
+from ...operations.schedule_runs import PastRun, past_runs
 from ...operations.schedules import SCHEDULE_ACTIONS, ScheduleAction, call_of, reading_schedules
 from ...priorities import both_scales
 from ...scheduling import ScheduleView, list_schedules
@@ -16,6 +19,7 @@ from ..flags import whole
 from ..schedule_facts import facts_of, late_words, not_taken_over_words, unsent_words
 from .base import OK, UNDONE, Options, Subcommand
 from .groups import Group, add_yes
+from .looking import told_of_away
 from .output import Output
 from .schedule_editing import Add, EditSchedule
 from .tables import Table
@@ -67,6 +71,7 @@ class ShowSchedule(Subcommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name", metavar="NAME", help=_("Its name."))
         parser.add_argument("--next", type=whole, default=10, metavar="N", help=_("Times to show (default: 10)."))
+        parser.add_argument("--last", type=whole, default=10, metavar="N", help=_("Last runs to show (default: 10)."))
 
     def run(self, options: Options, out: Output) -> int:
         row = find(options["name"])
@@ -93,8 +98,14 @@ class ShowSchedule(Subcommand):
         out.facts(facts)
         for moment in view.next:
             out.say(at_local(moment))
-        out.data({**facts_of(view), "args": call and call.args, "kwargs": call and call.kwargs})
-        return OK
+        past, away = past_runs(row, options["last"])
+        out.say()
+        _tell_past(past, out)
+        runs = [run.as_json() for run in past]
+        out.data(
+            {**facts_of(view), "args": call and call.args, "kwargs": call and call.kwargs, "runs": runs, "away": away}
+        )
+        return told_of_away(out, away)
 
 
 class ActOnSchedules(Subcommand):
@@ -141,6 +152,20 @@ class Schedules(Group):
     def run(self, options: Options, out: Output) -> int:
         with reading_schedules():
             return super().run(options, out)
+
+
+def _tell_past(past: list[PastRun], out: Output) -> None:
+    table = Table([_("last runs"), _("status"), _("id"), _("exception"), ""], under=[[3]])
+    for run in past:
+        task = run.task
+        table.add(
+            at_local(run.slot.due_at),
+            run.slot.get_state_display() if task is None else task.status.value,
+            run.slot.pk,
+            "" if task is None or task.status is TaskStatus.SUCCESS else beginning(task.exception_line, 60),
+            _("by hand") if run.is_by_hand else "",
+        )
+    out.table(table, _("It has not run yet."))
 
 
 def _marks(view: ScheduleView) -> str:
