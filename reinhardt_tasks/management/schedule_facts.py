@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from ..operations.schedule_runs import zone_of
 from ..scheduling import ScheduleView
 from ..scheduling.planning import COUNTED
 
@@ -24,6 +26,15 @@ def facts_of(view: ScheduleView) -> dict[str, Any]:
         "schedule": json.loads(row.schedule) if is_object else row.schedule,
         "words": view.words,
         "task": row.task,
+        "backend": row.alias,
+        "queue": row.queue,
+        "priority": row.priority,
+        "catch_up": row.catch_up,
+        "overlap": row.overlap,
+        "start": row.start_at and row.start_at.isoformat(),
+        "end": row.end_at and row.end_at.isoformat(),
+        "jitter": row.jitter,
+        "zone": str(zone_of(row)),
         "next": [moment.isoformat() for moment in view.next],
         "late": view.late,
         "unsent": view.unsent,
@@ -37,11 +48,11 @@ def facts_of(view: ScheduleView) -> dict[str, Any]:
     }
 
 
-def late_words(view: ScheduleView) -> str:
-    """Return how many slots are late, and since when; '' for none."""
+def late_words(view: ScheduleView, at: Callable[[datetime | None], str]) -> str:
+    """Return how many slots are late, and since when, as `at` writes a moment; '' for none."""
     if not view.late:
         return ""
-    since = shown(view.row.next_slot)
+    since = at(view.row.next_slot)
     if view.late >= COUNTED:
         return _("LATE: {number} or more slots since {moment}").format(number=COUNTED, moment=since)
     words = ngettext("LATE: {number} slot since {moment}", "LATE: {number} slots since {moment}", view.late)

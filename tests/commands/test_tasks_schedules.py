@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+import uuid
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
-from reinhardt_tasks.models import ScheduleRow
+from reinhardt_tasks.models import ScheduleRow, SlotRow
 from reinhardt_tasks.operations import Query, Store
 from reinhardt_tasks.schedules import CronSchedule, IntervalSchedule
 from reinhardt_tasks.scheduling import Scheduler, people
 from reinhardt_tasks.scheduling.databases import schedules_database
 from tests.operations import chores
 from tests.operations.stores import database_store, fail
+from tests.servers.ports import ReservedPort
 
 from .telling import data, told
 
@@ -158,6 +162,90 @@ def test_one_is_edited_and_what_is_not_said_stays() -> None:
     assert (row().overlap, row().jitter, row().args) == ("skip", 90.0, '["ada", "geheim-123"]')
     assert told("schedules", "edit", "nightly", "--args", '["eve", "[redacted]"]')[0] == 0
     assert row().args == '["eve", "geheim-123"]'
+
+
+def test_what_was_said_can_be_read_back_and_taken_back_by_none(database_store: Store) -> None:
+    said = ["--to-backend", "default", "--queue", "reports", "--priority", "40", "--catch-up", "skip"]
+    times = ["--start", "2031-01-31T08:00", "--end", "2032-01-31T08:00", "--jitter", "90s", "--overlap", "queue"]
+    told("schedules", "edit", "nightly", *said, *times)
+    names = ("backend", "queue", "priority", "start", "end")
+    shown = data("schedules", "show", "nightly")
+    assert [shown[name] for name in (*names, "catch_up", "overlap", "jitter", "zone")] == [
+        "default",
+        "reports",
+        40,
+        "2031-01-31T08:00:00+00:00",
+        "2032-01-31T08:00:00+00:00",
+        "skip",
+        "queue",
+        90.0,
+        "Europe/Berlin",
+    ]
+    out = told("schedules", "show", "nightly")[1]
+    for words in ("starts at  +2031-01-31", "ends at  +2032-01-31", "put off by up to  +1 min 30 s"):
+        assert re.search(f"^{words}", out, re.MULTILINE)
+    flags = [word for name in ("to-backend", "queue", "priority", "start", "end") for word in (f"--{name}", "none")]
+    edited = data("schedules", "edit", "nightly", *flags)
+    assert [edited[name] for name in names] == [None] * 5
+    assert (row().alias, row().queue, row().priority, row().start_at, row().end_at) == (None,) * 5
+
+
+def test_a_queue_that_is_called_none_is_meant_by_its_name(database_store: Store, settings: Any) -> None:
+    default = settings.TASKS["default"]
+    settings.TASKS = {"default": {**default, "QUEUES": [*default["QUEUES"], "none"]}}
+    assert data("schedules", "edit", "nightly", "--queue", "none")["queue"] == "none"
+
+
+def test_a_value_that_is_neither_is_named() -> None:
+    err = told("schedules", "edit", "nightly", "--priority", "high")[2]
+    assert "invalid int value: 'high'" in err
+    assert "must be a moment" in told("schedules", "edit", "nightly", "--start", "nine")[2]
+
+
+def test_how_often_it_ran_and_how_its_last_run_is_are_told(database_store: Store) -> None:
+    assert data("schedules", "list")["schedules"][0]["last_status"] is None
+    past = datetime.now(UTC) - timedelta(minutes=2)
+    ScheduleRow.objects.using(schedules_database()).update(next_slot=past, next_at=past, missed=3, skipped=2)
+    (firing,) = Scheduler().run_once().fired
+    assert data("schedules", "list")["schedules"][0]["last_status"] == "PENDING"
+    assert re.search(r"^nightly .* PENDING 2 min ", told("schedules", "list")[1], re.MULTILINE)
+    out = told("schedules", "show", "nightly")[1]
+    assert re.search(r"^runs +1, 3 missed, 2 left out$", out, re.MULTILINE)
+    assert re.search(rf"^\S+ \S+ UTC +PENDING +{firing.job.id}$", out, re.MULTILINE)
+
+
+def test_times_are_on_the_schedules_own_clock_and_its_changes_are_marked() -> None:
+    out = told("schedules", "show", "nightly", "--next", "250")[1]
+    times = re.findall(r"^\S+ 03:00:00 (CEST|CET)(  after a change of the clock)?$", out, re.MULTILINE)
+    assert len(times) == 250
+    changes = sum(one[0] != other[0] for one, other in pairwise(times))
+    assert changes == sum(bool(mark) for _zone, mark in times) >= 1
+
+
+def test_all_times_of_a_row_are_of_one_clock() -> None:
+    past = datetime.now(UTC) - timedelta(hours=2)
+    ScheduleRow.objects.using(schedules_database()).update(next_slot=past, next_at=past)
+    with timezone.override("Asia/Tokyo"):
+        out = told("schedules", "list")[1]
+    assert re.search(r"LATE: \d slots? since \S+ \S+ JST", out)
+
+
+def test_a_store_that_is_away_hides_no_schedule(database_store: Store, settings: Any) -> None:
+    port = ReservedPort()
+    away = {"BACKEND": "reinhardt_tasks.backends.RedisBackend", "OPTIONS": {"URL": f"redis://127.0.0.1:{port.number}"}}
+    settings.TASKS = {**settings.TASKS, "away": away}
+    sent = uuid.uuid4()
+    ScheduleRow.objects.using(schedules_database()).update(last_task=sent, last_alias="away")
+    SlotRow.objects.using(schedules_database()).create(
+        id=sent, schedule=row(), due_at=datetime.now(UTC), state=SlotRow.SENT, alias="away"
+    )
+    try:
+        for words in (["list"], ["show", "nightly"]):
+            code, out, err = told("schedules", *words)
+            assert code == 3 and "nightly" in out and "away is away" in err
+            assert list(data("schedules", *words, code=3)["away"]) == ["away"]
+    finally:
+        port.release()
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ class Command(SpokenCommand):
     def _tell(self, views: list[ScheduleView], unknown: list[str], problems: list[str]) -> None:
         width = max((len(view.row.name) for view in views), default=0)
         for view in views:
-            marks = [text for text in (late_words(view), unsent_words(view)) if text]
+            marks = [text for text in (late_words(view, shown), unsent_words(view)) if text]
             state = view.state if not view.next or view.state != "on" else ", ".join(map(shown, view.next))
             line = f"{view.row.name:{width}}  {view.words}  {state}"
             self.stdout.write("  ".join([line, *(self.style.ERROR(mark) for mark in marks)]))

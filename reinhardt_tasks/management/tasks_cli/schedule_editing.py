@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from django.core.management.base import CommandParser
@@ -10,6 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from ...exceptions import InvalidSchedule, OperationRefused
+from ...operations import aliases, stores
 from ...operations.schedules import edit_schedule, schedule_by
 from ...schedules.declarations import CATCH_UPS, OVERLAPS
 from ...scheduling import people
@@ -34,6 +36,35 @@ _OPTIONS = {
 }
 
 
+#: What takes a value back.
+_NONE = "none"
+
+
+def _or_none(read: Callable[[str], Any]) -> Callable[[str], Any]:
+    """Return a reader of a flag's value that leaves the word `none` as it is."""
+
+    def read_or_none(text: str) -> Any:
+        return text if text == _NONE else read(text)
+
+    # argparse names it where a value is none.
+    read_or_none.__name__ = read.__name__
+    return read_or_none
+
+
+def _said(flag: str, value: Any) -> Any:
+    """Return what a flag says: None for the word `none`, unless a backend or a queue has that name."""
+    if value != _NONE:
+        return value
+    match flag:
+        case "to_backend":
+            is_name = _NONE in aliases()
+        case "queue":
+            is_name = any(_NONE in store.backend.queues for store in stores())
+        case _:
+            is_name = False
+    return value if is_name else None
+
+
 class Changing(Subcommand):
     """Makes or changes a schedule by the flags that both have."""
 
@@ -50,15 +81,22 @@ class Changing(Subcommand):
             "--once", type=moment_to_come, metavar="WHEN", help=_("When: once, 2h (from now) or a moment.")
         )
         add_call(parser)
-        parser.add_argument("--to-backend", metavar="ALIAS", help=_("Where its tasks go; else where the task says."))
-        parser.add_argument("--queue", metavar="NAME", help=_("Their queue; else the task's own."))
-        parser.add_argument("--priority", type=int, metavar="N", help=_("Their priority; else the task's own."))
+        parser.add_argument("--to-backend", metavar="ALIAS", help=_("Where its tasks go; none: where the task says."))
+        parser.add_argument("--queue", metavar="NAME", help=_("Their queue; none: the task's own."))
+        parser.add_argument(
+            "--priority", type=_or_none(int), metavar="N", help=_("Their priority; none: the task's own.")
+        )
         parser.add_argument("--catch-up", choices=CATCH_UPS, help=_("What becomes of times that an outage swallowed."))
         parser.add_argument(
             "--overlap", choices=OVERLAPS, help=_("What becomes of a time while the last run is going.")
         )
-        parser.add_argument("--start", type=moment_to_come, metavar="WHEN", help=_("No time before this moment."))
-        parser.add_argument("--end", type=moment_to_come, metavar="WHEN", help=_("No time after this moment."))
+        moment = _or_none(moment_to_come)
+        parser.add_argument(
+            "--start", type=moment, metavar="WHEN", help=_("No time before this moment; none: no such bound.")
+        )
+        parser.add_argument(
+            "--end", type=moment, metavar="WHEN", help=_("No time after this moment; none: no such bound.")
+        )
         parser.add_argument("--jitter", type=span, metavar="SPAN", help=_("Put each run off by up to so much."))
 
     def schedule(self, options: Options) -> Any:
@@ -73,7 +111,7 @@ class Changing(Subcommand):
         return schedule_by(**given, seconds=options["seconds"])
 
     def options(self, options: Options) -> dict[str, Any]:
-        said = {its: options[flag] for flag, its in _OPTIONS.items() if options[flag] is not None}
+        said = {its: _said(flag, options[flag]) for flag, its in _OPTIONS.items() if options[flag] is not None}
         if options["task"] is not None:
             said["task"] = task_name(options["task"])
         return said

@@ -9,7 +9,8 @@ from django.utils.translation import gettext_lazy, ngettext
 from ...cuts import beginning
 from ...exceptions import InvalidSchedule
 from ...jobs import TaskStatus
-from ...operations.schedule_runs import PastRun, past_runs
+from ...operations import TaskView
+from ...operations.schedule_runs import PastRun, last_tasks, past_runs, runs_of, zone_of
 from ...operations.schedules import SCHEDULE_ACTIONS, ScheduleAction, call_of, reading_schedules
 from ...priorities import both_scales
 from ...scheduling import ScheduleView, list_schedules
@@ -23,7 +24,7 @@ from .looking import told_of_away
 from .output import Output
 from .schedule_editing import Add, EditSchedule
 from .tables import Table
-from .words import ago, at_local
+from .words import age, ago, at_local
 
 
 class ListSchedules(Subcommand):
@@ -39,6 +40,7 @@ class ListSchedules(Subcommand):
 
     def run(self, options: Options, out: Output) -> int:
         views = list(list_schedules(options["next"], after=options["after"], limit=options["limit"]))
+        last, away = last_tasks([view.row for view in views])
         titles = [_("schedule"), _("state"), _("when"), _("next"), _("last run"), _("task"), ""]
         table = Table(titles, under=[[2], [5], [6]])
         for view in views:
@@ -47,7 +49,7 @@ class ListSchedules(Subcommand):
                 view.state,
                 view.words,
                 ", ".join(map(at_local, view.next)) or "–",
-                ago(view.row.last_slot),
+                " ".join(filter(None, [_status(view, last), ago(view.row.last_slot)])),
                 view.row.task,
                 _marks(view),
             )
@@ -60,8 +62,9 @@ class ListSchedules(Subcommand):
         if after is not None:
             out.say(_("Go on with --after {id}").format(id=after))
         names = sorted(each.name for each in new)
-        out.data({"schedules": [facts_of(view) for view in views], "after": after, "not_taken_over": names})
-        return OK
+        facts = [{**facts_of(view), "last_status": _status(view, last)} for view in views]
+        out.data({"schedules": facts, "after": after, "not_taken_over": names, "away": away})
+        return told_of_away(out, away)
 
 
 class ShowSchedule(Subcommand):
@@ -89,15 +92,22 @@ class ShowSchedule(Subcommand):
             _("priority"): None if row.priority is None else both_scales(row.priority),
             _("after an outage"): row.catch_up,
             _("while the last run is going"): row.overlap,
+            _("starts at"): row.start_at and at_local(row.start_at),
+            _("ends at"): row.end_at and at_local(row.end_at),
+            _("put off by up to"): age(row.jitter) if row.jitter else None,
             _("declared in"): row.source,
+            _("runs"): _("{fired}, {missed} missed, {skipped} left out").format(
+                fired=row.fired, missed=row.missed, skipped=row.skipped
+            ),
             _("last run"): at_local(row.last_slot),
             _("last task"): row.last_task,
             _("error"): row.last_error,
             _("look at"): _marks(view) or None,
         }
         out.facts(facts)
-        for moment in view.next:
-            out.say(at_local(moment))
+        for run in runs_of(view.next, zone_of(row)):
+            words = f"{run.at:%Y-%m-%d %H:%M:%S %Z}"
+            out.say(f"{words}  {_('after a change of the clock')}" if run.is_after_change else words)
         past, away = past_runs(row, options["last"])
         out.say()
         _tell_past(past, out)
@@ -168,8 +178,14 @@ def _tell_past(past: list[PastRun], out: Output) -> None:
     out.table(table, _("It has not run yet."))
 
 
+def _status(view: ScheduleView, last: dict[str, TaskView]) -> str | None:
+    """Return the state of a schedule's last task; None where it has none, or nobody knows that any more."""
+    task = last.get(str(view.row.last_task))
+    return None if task is None else task.status.value
+
+
 def _marks(view: ScheduleView) -> str:
-    return "  ".join(filter(None, [late_words(view), unsent_words(view), view.row.last_error or ""]))
+    return "  ".join(filter(None, [late_words(view, at_local), unsent_words(view), view.row.last_error or ""]))
 
 
 def _tasks(took: dict[str, str | None]) -> dict[str, str]:
