@@ -32,6 +32,8 @@ from .synchronising import collect, synchronise
 
 logger = logging.getLogger("reinhardt_tasks")
 
+#: What is logged of each task.
+FIRED = "Schedule %s fired for %s: id=%s"
 #: Seconds between two looks at what people have changed.
 LOOK_EVERY = 1.0
 #: A slot may be seen so much late, as when a scheduler that had locked its row has died, and still count as on time.
@@ -229,7 +231,7 @@ class Scheduler:
             slots = SlotRow.objects.using(self.session.alias).filter(pk__in=ids)
             self._sender.send(self.session.run(lambda cursor: list(slots)))
         for firing in batch.firings:
-            logger.info("Schedule %s fired for %s: id=%s", firing.schedule, firing.slot, firing.job.id)
+            logger.info(FIRED, firing.schedule, firing.slot, firing.job.id)
             self._on_fired(firing)
             _announce(firing, now)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from collections.abc import Collection
 from datetime import UTC, datetime
 
 from ..logs import TaskFilter
@@ -58,12 +59,17 @@ class OnlyUnheard(logging.Filter):
         return True
 
 
-def set_up_logging(style: str, verbosity: int) -> None:
-    """Send this package's lines to stderr, unless the project's LOGGING has said where they go; so too what tasks log."""
+def set_up_logging(style: str, verbosity: int, hidden: Collection[str] = ()) -> None:
+    """Send this package's lines to stderr, unless the project's LOGGING has said where they go; so too what tasks log.
+
+    Messages in `hidden`, as they are logged, are left out: whoever reads stderr is told of these otherwise.
+    """
     logger = logging.getLogger("reinhardt_tasks")
     if logger.handlers and style != "json":
         return
     handler = _handler(JsonFormatter() if style == "json" else logging.Formatter(_OURS, _TIME))
+    if hidden:
+        handler.addFilter(lambda record: record.msg not in hidden)
     logger.handlers = [handler]
     logger.setLevel(_LEVELS[verbosity])
     logger.propagate = False

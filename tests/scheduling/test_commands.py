@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import re
 import signal
 import subprocess
@@ -43,8 +44,10 @@ def database(sqlite_database: str, django_db_blocker: Any, settings: Any) -> Ite
         broker.close()
 
 
-def asked(command: str, *flags: str, tasks: dict[str, Any], **environment: str) -> tuple[int, str, str]:
-    """Run a command to its end; return its exit code and what it printed."""
+def asked(
+    command: str, *flags: str, tasks: dict[str, Any], to: int = subprocess.PIPE, **environment: str
+) -> tuple[int, str, str]:
+    """Run a command to its end; return its exit code and what it printed, where it does not print to a terminal."""
     done = subprocess.run(
         [sys.executable, "-m", "django", command, "--no-color", *flags],
         cwd=ROOT,
@@ -55,7 +58,8 @@ def asked(command: str, *flags: str, tasks: dict[str, Any], **environment: str) 
             "PYTHONPATH": str(ROOT),
             **environment,
         },
-        capture_output=True,
+        stdout=to,
+        stderr=to,
         text=True,
         timeout=120,
     )
@@ -125,6 +129,28 @@ def test_once_fires_what_is_due_and_leaves(database: str) -> None:
     code, out, err = asked("runscheduler", "--once", tasks=tasks)
     assert (code, out.count("id=")) == (0, len(jobs()) - 1), err
     assert set(slots_of_jobs().values()) == {1}
+
+
+@pytest.mark.parametrize(("is_terminal", "lines"), [(True, 1), (False, 2)])
+def test_a_terminal_shows_each_task_once_and_the_log_has_it(database: str, is_terminal: bool, lines: int) -> None:
+    tasks = tasks_on(database, SCHEDULES={"often": EVERY_SECOND})
+    assert asked("runscheduler", "--once", tasks=tasks)[0] == 0
+    since = row(database, "often").since_at
+    wait_until(lambda: datetime.now(UTC) > since + timedelta(seconds=2), "a slot passes", timeout=SOON)
+    printed = _at_terminal(tasks) if is_terminal else "".join(asked("runscheduler", "--once", tasks=tasks)[1:])
+    for job in jobs():
+        assert printed.count(f"id={job.id}") == lines, printed
+
+
+def _at_terminal(tasks: dict[str, Any]) -> str:
+    """Run `runscheduler --once` at a terminal; return what that shows."""
+    ours, its = pty.openpty()
+    try:
+        asked("runscheduler", "--once", tasks=tasks, to=its)
+        return os.read(ours, 100_000).decode()
+    finally:
+        os.close(ours)
+        os.close(its)
 
 
 def test_once_tells_by_its_code_that_something_cannot_be_fired(database: str) -> None:

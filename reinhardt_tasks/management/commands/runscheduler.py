@@ -21,6 +21,7 @@ from ... import __version__
 from ...exceptions import InvalidSchedule, QueueError
 from ...scheduling import Scheduler, list_schedules
 from ...scheduling.firing import Firing
+from ...scheduling.scheduler import FIRED
 from ...worker.logs import set_up_logging
 from ..flags import whole
 from ..spoken import SpokenCommand, banner_lines
@@ -61,8 +62,10 @@ class Command(SpokenCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if options["once"] and options["dry_run"]:
             raise CommandError(_("--once fires and --dry-run does not: use one of them."), returncode=2)
-        set_up_logging(options["log_format"], options["verbosity"])
         verbosity = options["verbosity"]
+        # At a terminal both streams are read as one, and each task has its line on stdout.
+        is_one = options["log_format"] == "text" and self.stdout.isatty() and sys.stderr.isatty()
+        set_up_logging(options["log_format"], verbosity, hidden=[FIRED] if is_one else [])
 
         def tell(firing: Firing) -> None:
             if verbosity > 0:
