@@ -55,7 +55,7 @@ def _of(alias: str, found: Unattended) -> list[Alert]:
     if found.late:
         number = len(found.late)
         words = ngettext(
-            "Schedule {name} has been due for {span}, and nobody fires it.",
+            "{number} schedule is due, {name} for {span}, and nobody fires it.",
             "{number} schedules are due, {name} for {span}, and nobody fires them.",
             number,
         )
@@ -69,7 +69,7 @@ def _of(alias: str, found: Unattended) -> list[Alert]:
     if found.not_taken_over:
         names = found.not_taken_over
         words = ngettext(
-            "Schedule {names} is declared, and no scheduler has taken it over.",
+            "{number} schedule is declared, and no scheduler has taken it over: {names}.",
             "{number} schedules are declared, and no scheduler has taken them over: {names}.",
             len(names),
         )

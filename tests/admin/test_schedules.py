@@ -137,7 +137,7 @@ def test_the_overview_leads_to_a_schedule_that_nobody_fires(
 ) -> None:
     past = datetime.now(UTC) - timedelta(hours=2, minutes=1)
     ScheduleRow.objects.using(schedules_database()).update(next_slot=past, next_at=past)
-    words, place = f"Schedule {nightly.name!r} has been due for 2 hours", "To the schedules"
+    words, place = f"1 schedule is due, {nightly.name!r} for 2 hours", "To the schedules"
     page = read(someone("view_jobrow", "view_schedulerow").get(url("jobrow_changelist")))
     # Also where no task was ever enqueued.
     assert page.complaints == [] and words in page.text and place in page.text and "the first steps" in page.text

@@ -22,7 +22,7 @@ from tests.servers.ports import ReservedPort
 from tests.settings import sqlite
 
 DAILY = {"task": chores.add.module_path, "schedule": "0 3 * * *", "args": [1]}
-NOT_TAKEN_OVER = "is declared, and no scheduler has taken it over."
+NOT_TAKEN_OVER = "1 schedule is declared, and no scheduler has taken it over: 'daily'."
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_a_schedule_that_nobody_fires_is_told(kept: str) -> None:
     make_due(kept, "daily", timedelta(hours=2, minutes=1))
     (alert,) = alerts()
     assert (alert.code, alert.backend, alert.queue) == ("no_scheduler", "default", "")
-    assert alert.message == "Schedule 'daily' has been due for 2 hours, and nobody fires it."
+    assert alert.message == "1 schedule is due, 'daily' for 2 hours, and nobody fires it."
     assert "`manage.py runscheduler`" in alert.hint
     make_due(kept, "other", timedelta(minutes=2))
     (alert,) = alerts()
@@ -75,7 +75,7 @@ def test_a_schedule_that_nobody_fires_is_told(kept: str) -> None:
 def test_what_no_scheduler_ever_took_over_is_told(kept: str, settings: Any) -> None:
     declare(settings, daily=DAILY, off={**DAILY, "enabled": False})
     (alert,) = alerts()
-    assert (alert.code, alert.message) == ("no_scheduler", f"Schedule 'daily' {NOT_TAKEN_OVER}")
+    assert (alert.code, alert.message) == ("no_scheduler", NOT_TAKEN_OVER)
     declare(settings, **{f"s{number}": DAILY for number in range(5)})
     (alert,) = alerts()
     assert alert.message == ("5 schedules are declared, and no scheduler has taken them over: 's0', 's1', 's2', ….")
@@ -89,7 +89,7 @@ def test_what_is_declared_again_and_not_taken_over_again_is_told(kept: str, sett
     declare(settings)
     Scheduler().synchronise()
     declare(settings, daily=DAILY)
-    assert [alert.message for alert in alerts()] == [f"Schedule 'daily' {NOT_TAKEN_OVER}"]
+    assert [alert.message for alert in alerts()] == [NOT_TAKEN_OVER]
 
 
 def test_another_backend_that_cannot_be_made_hides_nothing(kept: str, settings: Any) -> None:
@@ -102,7 +102,7 @@ def test_another_backend_that_cannot_be_made_hides_nothing(kept: str, settings: 
 def test_status_tells_of_it(kept: str, settings: Any) -> None:
     declare(settings, daily=DAILY)
     code, out, _ = told("status")
-    assert code == 0 and f"! Schedule 'daily' {NOT_TAKEN_OVER} Start a scheduler" in out
+    assert code == 0 and f"! {NOT_TAKEN_OVER} Start a scheduler" in out
     (alert,) = data("status")["backends"][0]["alerts"]
     assert alert["code"] == "no_scheduler"
 
