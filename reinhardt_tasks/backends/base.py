@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from inspect import iscoroutinefunction, isfunction
@@ -16,7 +14,7 @@ from django.core.exceptions import ImproperlyConfigured
 from .. import carriers, followers, signals
 from .._compat import DEFAULT_TASK_QUEUE_NAME, BaseTaskBackend, CoreTask, InvalidTask, TaskResultDoesNotExist
 from ..arguments import stored_call
-from ..brokers.base import Broker, Queues, WorkerInfo
+from ..brokers.base import Broker, Queues
 from ..exceptions import BackendError, TaskNotFound
 from ..execution import task_of
 from ..jobs import (
@@ -43,6 +41,7 @@ from ..serialization import encode_call
 from ..speech import gettext as _
 from ..suggestions import did_you_mean
 from ..tasks import Call, Task, check_call
+from . import dequeued
 
 #: What speaks of a job by its id.
 Stored = TypeVar("Stored", Job, TaskResult[Any])
@@ -149,13 +148,10 @@ class ReinhardtBackend(BaseTaskBackend):
     def dequeue(self, queues: Queues = None) -> TaskId | None:
         """Claim the next task for the caller, who runs it and tells with `update_status`; None where nothing is due.
 
-        The claim lasts for the backend's `LEASE` seconds; then a worker runs the task.
+        The claim lasts for the backend's `LEASE` seconds, which nothing renews; then a worker may run the task.
         """
-        claims = self.broker.claim(queues, 1, self._caller())
-        if not claims:
-            return None
-        _HELD[(self.alias, claims[0].job.id)] = claims[0]
-        return TaskId(claims[0].job.id)
+        claim = dequeued.dequeue(self.alias, self.broker, queues, self.settings.lease)
+        return None if claim is None else TaskId(claim.job.id)
 
     def get_status(self, task_id: str | TaskId) -> TaskStatus:
         """Return a task's state. Raise TaskNotFound where there is no such task."""
@@ -164,7 +160,8 @@ class ReinhardtBackend(BaseTaskBackend):
     def update_status(self, task_id: str | TaskId, status: TaskStatus) -> None:
         """Tell what became of a task that `dequeue` gave to this process; CANCELLED cancels any.
 
-        Raise TaskNotFound where there is no such task, BackendError where it is not this process's to settle.
+        Raise TaskNotFound where there is no such task, BackendError where it is not this process's to settle. After a
+        QueueError it still is: tell it again.
         """
         job = self._get(task_id)
         status = TaskStatus(status)
@@ -173,11 +170,20 @@ class ReinhardtBackend(BaseTaskBackend):
             return
         if status is job.status:
             return
-        claim = _HELD.pop((self.alias, job.id), None)
-        if claim is None or self.broker.settle(followers.all_ended([_outcome(claim, status)])):
+        held = dequeued.take(self.alias, job.id)
+        if held is None or self._settle(held, status):
             raise BackendError(
                 f"Task {job.id} ({job.name}) is {job.status}, and not held by this process: dequeue it first."
             )
+
+    def _settle(self, held: dequeued.Held, status: TaskStatus) -> list[Claim]:
+        try:
+            lost = self.broker.settle(followers.all_ended([_outcome(held.claim, status)]))
+        except BaseException:
+            dequeued.keep(self.alias, held)
+            raise
+        dequeued.let_go(self.alias, held)
+        return lost
 
     def check(self, **kwargs: Any) -> list[checks.CheckMessage]:
         """Return what is wrong with this alias, for Django's system checks."""
@@ -274,18 +280,10 @@ class ReinhardtBackend(BaseTaskBackend):
             )
         return job
 
-    def _caller(self) -> WorkerInfo:
-        host, pid = socket.gethostname(), os.getpid()
-        return WorkerInfo(id=f"dequeue@{host}:{pid}", name="dequeue", host=host, pid=pid, lease=self.settings.lease)
-
 
 def newly_stored(sent: Sequence[Job], answers: Sequence[Stored]) -> list[Stored]:
     """Return the answers to what was sent without those that speak of an earlier job: a unique task waits already."""
     return [answer for job, answer in zip(sent, answers, strict=True) if answer.id == job.id]
-
-
-#: What `dequeue` gave out in this process, by alias and id.
-_HELD: dict[tuple[str, str], Claim] = {}
 
 
 def _outcome(claim: Claim, status: TaskStatus) -> Outcome:

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from reinhardt_tasks.backends.base import ReinhardtBackend
-from reinhardt_tasks.exceptions import BackendError, TaskNotFound
+from reinhardt_tasks.brokers.base import WorkerRecord
+from reinhardt_tasks.exceptions import BackendError, QueueError, TaskNotFound
 from reinhardt_tasks.jobs import TaskId, TaskPriority, TaskStatus
 
 from .chores import add
@@ -103,6 +104,40 @@ class OriginalWords:
         backend.update_status(result.id, TaskStatus.SUCCESS)
         assert backend.get_status(result.id) is TaskStatus.SUCCESS
 
+    def test_an_end_that_the_store_did_not_take_can_be_told_again(
+        self, backend: ReinhardtBackend, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        result = self._dequeued(backend)
+
+        def away(outcomes: Any) -> Any:
+            raise QueueError("the store is away for a moment")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(backend.broker, "settle", away)
+            with pytest.raises(QueueError, match="for a moment"):
+                backend.update_status(result.id, TaskStatus.SUCCESS)
+        backend.update_status(result.id, TaskStatus.SUCCESS)
+        assert backend.get_status(result.id) is TaskStatus.SUCCESS
+
+    def test_a_claim_that_its_caller_forgets_is_renewed_by_nobody(self, backend: ReinhardtBackend) -> None:
+        forgotten = self._dequeued(backend)
+        holder = self._worker_of(backend, forgotten.id)
+        for _ in range(2):
+            ended = self._dequeued(backend)
+            assert self._worker_of(backend, ended.id).info.id != holder.info.id
+            backend.update_status(ended.id, TaskStatus.SUCCESS)
+        assert backend.dequeue() is None
+        assert self._worker_of(backend, forgotten.id) == holder
+
+    def test_a_worker_for_each_claim_is_used_again_with_its_whole_lease(self, backend: ReinhardtBackend) -> None:
+        first = self._dequeued(backend)
+        before = self._worker_of(backend, first.id)
+        backend.update_status(first.id, TaskStatus.SUCCESS)
+        assert backend.dequeue() is None
+        after = self._worker_of(backend, self._dequeued(backend).id)
+        assert after.info.id == before.info.id
+        assert after.beat_at > before.beat_at
+
     def test_only_a_task_that_was_dequeued_here_can_end(self, backend: ReinhardtBackend) -> None:
         result = add.enqueue(1)
         with pytest.raises(BackendError, match=f"{result.id}.*PENDING.*dequeue it first"):
@@ -121,6 +156,10 @@ class OriginalWords:
         backend.update_status(result.id, TaskStatus.CANCELLED)
         assert backend.get_status(result.id) is TaskStatus.CANCELLED
         assert backend.dequeue() is None
+
+    def _worker_of(self, backend: ReinhardtBackend, id_: str) -> WorkerRecord:
+        worker = backend.broker.get([id_])[id_].worker
+        return next(record for record in backend.broker.workers() if record.info.id == worker)
 
     def _dequeued(self, backend: ReinhardtBackend) -> Any:
         result = add.enqueue(1)
