@@ -17,6 +17,7 @@ from typing import Any
 
 from django.db import connections, transaction
 
+from ..exceptions import QueueError
 from ..jobs import Job, TaskStatus
 from ..models import StepRow, WorkflowRow
 from ..workflow_states import ACTIVE, ChainStatus, StepStatus
@@ -98,6 +99,7 @@ def _due(patience: timedelta) -> list[StepRow]:
 
 
 def _look(rows: Sequence[StepRow]) -> None:
+    """Look at steps, at those of each store on their own: the next look at them may be minutes away."""
     by_alias: dict[str, list[StepRow]] = defaultdict(list)
     for row in rows:
         if row.status == StepStatus.WAITING:
@@ -114,8 +116,11 @@ def _look(rows: Sequence[StepRow]) -> None:
         if backend is None:
             logger.warning("TASKS has no backend %r any more: %d steps of workflows wait for it.", alias, len(some))
             continue
-        jobs = backend.broker.get([_id(row) for row in some])
-        _compare(alias, backend, some, jobs, state)
+        try:
+            jobs = backend.broker.get([_id(row) for row in some])
+            _compare(alias, backend, some, jobs, state)
+        except QueueError as exc:
+            logger.warning("%d steps of workflows on %r are looked after later: %s", len(some), alias, exc)
 
 
 class _Finding(Enum):

@@ -111,3 +111,24 @@ def test_a_task_that_was_seen_and_is_gone_was_taken_away_and_one_never_seen_is_s
     tend(NOW)
     assert run.refresh().status is ChainStatus.FAILED
     assert "was deleted" in run.steps()[1].error
+
+
+def test_a_store_that_is_away_keeps_the_workflows_on_no_other(
+    sqlite_database: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    there = [group(step(say.using(backend="database"), number)).start() for number in range(2)]
+    lost = group(step(say, 3)).start()
+    steps = StepRow.objects.using(sqlite_database)
+    # Those of the store that is away are looked at first.
+    steps.filter(workflow_id=lost.id).update(look_at=lost.created_at - timedelta(hours=1))
+    task_backends["database"].broker.delete([run.steps()[0].job_id for run in there])
+
+    def away(*args: Any) -> None:
+        raise QueueError("Redis is away")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(task_backends["default"].broker), "get", away)
+        tend(NOW)
+    assert "1 steps of workflows on 'default' are looked after later: Redis is away" in caplog.text
+    assert [run.refresh().status for run in there] == [ChainStatus.FAILED] * 2
+    assert worked_off(lost).status is ChainStatus.COMPLETED
