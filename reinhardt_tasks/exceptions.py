@@ -77,6 +77,13 @@ class PartlySettled(QueueError):
         self.claims = list(claims)
 
 
+class JobsRefused(QueueError):
+    """The store answers, and does not take these jobs; nothing of them was stored.
+
+    Raised by `enqueue()` where others may be taken: something else lies under their queue's key, or they have a text that is none.
+    """
+
+
 class OperationRefused(TaskError):
     """What somebody wanted to do to a task or a queue cannot be done.
 

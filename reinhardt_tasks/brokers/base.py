@@ -179,7 +179,7 @@ class Broker(ABC):
         place in the answer. Sending the same jobs twice is therefore harmless. A key is freed in the same step in which its
         job starts or ends, as its `once_until` says; a job never takes one back. A job with `debounce` gives the first one,
         while that waits, its arguments and a later time. Takes part in the caller's open transaction, where
-        `traits.is_transactional`.
+        `traits.is_transactional`. Raises JobsRefused where a store answers and others than these might be taken.
         """
 
     @abstractmethod

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import redis
 
-from reinhardt_tasks.exceptions import QueueError
+from reinhardt_tasks.brokers.redis import faults
+from reinhardt_tasks.exceptions import JobsRefused, QueueError
 from reinhardt_tasks.jobs import Job, Progress, Released, Retrying, Succeeded, TaskStatus
 from reinhardt_tasks.tasks import task
 from tests.servers import RedisServer, wait_until
@@ -120,3 +122,36 @@ def test_a_result_that_the_server_does_not_take_fails_its_task_alone(
     assert failed.status is TaskStatus.FAILURE
     assert failed.history[-1].exception == "reinhardt_tasks.exceptions.BackendError"
     assert "refused the outcome" in failed.history[-1].traceback
+
+
+@pytest.mark.parametrize(
+    ("error", "is_said_of_jobs"),
+    [
+        (UnicodeEncodeError("utf-8", "\ud83d", 0, 1, "surrogates not allowed"), True),
+        (redis.DataError("Invalid input of type: 'dict'."), True),
+        (redis.ResponseError("WRONGTYPE the key ready:a is not of the type that a queue has"), True),
+        (redis.ResponseError("-WRONGTYPE the key ready:a is not of the type that a queue has"), True),
+        (redis.ResponseError("Expected value but found invalid token script: 1a2b, on @user_script:12."), True),
+        (redis.ResponseError("Error running script (call to f_1a2b): @user_script:12: user_script:12: Expected"), True),
+        (redis.ResponseError("Error running script (call to f_1a2b): @user_script:12: -OOM command not"), False),
+        (redis.ResponseError("MISCONF Redis is configured to save RDB snapshots"), False),
+        (redis.ResponseError("NOREPLICAS Not enough good replicas to write."), False),
+        (redis.exceptions.ReadOnlyError("You can't write against a read only replica."), False),
+        (redis.exceptions.OutOfMemoryError("command not allowed"), False),
+        (redis.ConnectionError("refused"), False),
+        (ValueError("I/O operation on closed file"), False),
+    ],
+)
+def test_what_is_said_of_jobs_is_told_from_what_is_said_of_the_server(
+    error: Exception, is_said_of_jobs: bool, redis_server: RedisServer, make: Make
+) -> None:
+    def fail() -> None:
+        raise error
+
+    broker = make(redis_server.url)
+    with pytest.raises(QueueError) as told:
+        faults.guarded(broker, fail, brings_jobs=True)
+    assert isinstance(told.value, JobsRefused) is is_said_of_jobs
+    with pytest.raises(QueueError) as told:
+        faults.guarded(broker, fail)
+    assert not isinstance(told.value, JobsRefused)

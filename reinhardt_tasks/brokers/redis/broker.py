@@ -390,17 +390,16 @@ class RedisBroker(Broker):
         }
 
     def _store(self, args: Sequence[Any]) -> Any:
-        if not self._replicas:
-            return self._call("enqueue", args)
-
-        def store_and_wait() -> Any:
+        def store() -> Any:
+            if not self._replicas:
+                return script("enqueue")(self.connections.send, self.base, args)
             # WAIT is about what was written on its own connection.
             with self.connections.sender.client() as one:
                 answer = script("enqueue")(one.execute_command, self.base, args)
                 self._check_replicas(one.wait(self._replicas, int(self._replica_timeout * 1000)))
             return answer
 
-        return faults.guarded(self, store_and_wait)
+        return faults.guarded(self, store, brings_jobs=True)
 
     async def _astore(self, args: Sequence[Any]) -> Any:
         if not self._replicas:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 import redis
 
-from ...exceptions import QueueError
+from ...exceptions import JobsRefused, QueueError
 
 if TYPE_CHECKING:
     from .broker import RedisBroker
@@ -47,12 +48,20 @@ _CURES = (
 )
 
 
-def guarded(broker: RedisBroker, work: Callable[[], T]) -> T:
-    """Run `work` and return what it does; raise QueueError for whatever Redis or the way to it says."""
+#: The code of an error, as it stands alone, and as Redis 6.2 writes that of one that comes out of a script.
+_CODE = re.compile(r"^-?([A-Z]{3,}) |: -([A-Z]{3,}) ")
+
+
+def guarded(broker: RedisBroker, work: Callable[[], T], *, brings_jobs: bool = False) -> T:
+    """Run `work` and return what it does; raise QueueError for whatever Redis or the way to it says.
+
+    With `brings_jobs` that is JobsRefused where it is said of these jobs and not of the server.
+    """
     try:
         return work()
     except FAULTS as exc:
-        raise QueueError(sentence(broker, exc)) from exc
+        kind = JobsRefused if brings_jobs and _is_said_of_jobs(exc) else QueueError
+        raise kind(sentence(broker, exc)) from exc
 
 
 @contextmanager
@@ -73,6 +82,14 @@ def sentence(broker: RedisBroker, exc: BaseException) -> str:
     words = f" {code} {reason.upper()} ".replace(" -", " ")
     cure = next((text for start, text in _CURES if f" {start} " in words), cure)
     return f"The task queue in {broker.connections.target.place} failed: {reason}. {cure}".rstrip()
+
+
+def _is_said_of_jobs(exc: BaseException) -> bool:
+    if isinstance(exc, (UnicodeError, redis.DataError)):
+        return True
+    # What a server says of itself has a class or a code of its own; a script that stumbles over what it was given has none.
+    code = _CODE.search(str(exc))
+    return type(exc) is redis.ResponseError and (code is None or "WRONGTYPE" in code.groups())
 
 
 def is_refusal(answer: object) -> bool:
