@@ -145,6 +145,10 @@ class ReinhardtBackend(BaseTaskBackend):
         """Return why nobody can run what was enqueued here just now, or None where somebody can."""
         return None
 
+    def unsent(self) -> int:
+        """Return how many tasks are kept here that the store does not take, up to a bound. Raise QueueError."""
+        return 0
+
     def dequeue(self, queues: Queues = None) -> TaskId | None:
         """Claim the next task for the caller, who runs it and tells with `update_status`; None where nothing is due.
 

@@ -125,6 +125,9 @@ class RedisBackend(ReinhardtBackend):
             return "it is sent when the transaction that is open here commits. Wait after the transaction."
         return None
 
+    def unsent(self) -> int:
+        return self._place.outbox.aside() if self.settings.outbox and stand_in_of(self) is None else 0
+
     def _send(self, task: CoreTask, jobs: list[Job]) -> list[TaskResult[Any]]:
         if (stand_in := stand_in_of(self)) is not None:
             return self._announce(task, jobs, stand_in.enqueue(jobs))

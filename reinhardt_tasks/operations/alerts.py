@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from .. import spans
 from .stores import stores
@@ -22,7 +23,10 @@ MAX_OLDEST = 300.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Alert:
-    """One thing to look at. `code` is for programs: store_away, no_worker, old_tasks, paused, lost_workers, no_scheduler."""
+    """One thing to look at.
+
+    `code` is for programs: store_away, no_worker, old_tasks, paused, lost_workers, unsent, no_scheduler.
+    """
 
     code: str
     backend: str
@@ -59,6 +63,22 @@ def away_alert(alias: str, reason: str) -> Alert:
         backend=alias,
         message=_("The store of {alias} is away: {reason}").format(alias=repr(alias), reason=reason),
         hint=_("Start it, or see that this machine reaches it."),
+    )
+
+
+def unsent_alert(alias: str, count: int) -> Alert:
+    return Alert(
+        code="unsent",
+        backend=alias,
+        message=ngettext(
+            "{count} task in the outbox of {alias} cannot be sent.",
+            "{count} tasks in the outbox of {alias} cannot be sent.",
+            count,
+        ).format(count=count, alias=repr(alias)),
+        hint=_(
+            "The log says why, at ERROR. They are kept and tried again every minute: mend the store, or start workers of "
+            "the release that wrote them."
+        ),
     )
 
 

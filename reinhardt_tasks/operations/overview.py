@@ -12,7 +12,7 @@ from .._compat import DEFAULT_TASK_BACKEND_ALIAS, task_backends
 from ..backends.base import ReinhardtBackend
 from ..exceptions import OperationRefused
 from ..jobs import TaskStatus
-from .alerts import MAX_OLDEST, Alert, alerts_of, away_alert
+from .alerts import MAX_OLDEST, Alert, alerts_of, away_alert, unsent_alert
 from .scheduler_alerts import scheduler_alerts
 from .stores import STORE_ERRORS, Store, aliases, store_of
 from .workers import WorkerView, workers_of
@@ -87,6 +87,7 @@ def _overview(alias: str, max_oldest: float) -> StoreOverview:
     try:
         queues, living, is_cut = _asked(store)
         place = store.broker.traits.place
+        unsent = store.backend.unsent()
     except STORE_ERRORS as exc:
         return StoreOverview(alias=alias, kind=kind, error=str(exc), alerts=[away_alert(alias, str(exc))])
     return StoreOverview(
@@ -96,7 +97,7 @@ def _overview(alias: str, max_oldest: float) -> StoreOverview:
         queues=queues,
         workers=living,
         failed_is_cut=is_cut,
-        alerts=alerts_of(alias, queues, living, max_oldest),
+        alerts=alerts_of(alias, queues, living, max_oldest) + ([unsent_alert(alias, unsent)] if unsent else []),
     )
 
 

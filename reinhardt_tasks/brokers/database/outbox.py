@@ -1,30 +1,35 @@
 """Tasks on their way to another store, written in the caller's transaction and sent from here: at least once.
 
-The store knows a job's id again, so what is sent twice is there once.
+The store knows a job's id again, so what is sent twice is there once. What it does not take, or this version cannot read, is
+set aside: it keeps nobody, and is tried again, above all by the next version.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.db import connections, router, transaction
+from django.db import Error, connections, router, transaction
 
-from ...exceptions import QueueError
+from ...exceptions import JobsRefused, QueueError
 from ...gates import Until, decode_limits, encode_limits
 from ...jobs import Job, as_enqueued
 from ...models import OutboxRow
 from ...registry import registry
 from ...timestamps import from_micros, to_micros
 from ..base import Broker
+from .session import migrate_hint
 
 logger = logging.getLogger("reinhardt_tasks")
 
-#: Rows that are sent at once.
-BATCH = 200
+#: Rows that are sent at once, and seconds between two tries at those that are set aside; a process begins with one.
+BATCH, ASIDE_EVERY = 200, 60.0
+#: How far in the future the `created_at` of a row lies that is set aside, counted from its last try: behind all others.
+ASIDE = timedelta(days=365_000)
 
 
 class Outbox:
@@ -34,6 +39,7 @@ class Outbox:
         self.alias = alias
         self.broker = broker
         self._database = database
+        self._aside_at = 0.0
 
     @property
     def database(self) -> str:
@@ -54,23 +60,49 @@ class Outbox:
 
     def relay(self) -> int:
         """Send what others have left behind; return how many jobs that were. Raise QueueError where the store is away."""
-        number = 0
-        while sent := self._send_some(OutboxRow.objects.using(self.database).filter(alias=self.alias)):
+        now, number = datetime.now(UTC), 0
+        # What is set aside comes last; and what fails anew comes behind that, so each is tried once.
+        until = now + (ASIDE if self._is_time_for_those_aside() else ASIDE / 2)
+        while True:
+            looked_at, sent = self._send_some(self._rows(), until)
             number += sent
-            if sent < BATCH:
-                break
+            if looked_at < BATCH:
+                return number
+
+    def aside(self) -> int:
+        """Return how many jobs are set aside, up to BATCH of them. Raise QueueError where the database cannot say."""
+        rows = self._rows().filter(created_at__gt=datetime.now(UTC) + ASIDE / 2)
+        try:
+            number: int = rows[:BATCH].count()
+        except Error as exc:
+            raise QueueError(
+                f"The outbox in the database {self.database!r} could not be read: {exc}.{migrate_hint(str(exc), self.database)}"
+            ) from exc
         return number
+
+    def _rows(self) -> Any:
+        return OutboxRow.objects.using(self.database).filter(alias=self.alias)
+
+    def _is_time_for_those_aside(self) -> bool:
+        if time.monotonic() < self._aside_at:
+            return False
+        self._aside_at = time.monotonic() + ASIDE_EVERY
+        return True
 
     def _send_now(self, ids: Sequence[str]) -> None:
         try:
             for start in range(0, len(ids), BATCH):
-                some = ids[start : start + BATCH]
-                self._send_some(OutboxRow.objects.using(self.database).filter(alias=self.alias, id__in=some))
-        except QueueError as exc:
+                self._send_some(self._rows().filter(id__in=ids[start : start + BATCH]), datetime.now(UTC) + ASIDE)
+        except (QueueError, Error) as exc:
+            # The transaction is committed, and others wait for that: nothing may come out of here. A database says here that it
+            # is locked, or that the connection went.
             logger.warning("%d tasks stay in the outbox until a worker sends them: %s", len(ids), exc)
 
-    def _send_some(self, rows: Any) -> int:
-        """Send rows and delete them in one transaction; rows that somebody else is sending are left."""
+    def _send_some(self, rows: Any, until: datetime) -> tuple[int, int]:
+        """Send rows `until` a moment and delete them in one transaction; rows that somebody else is sending are left.
+
+        What cannot be sent is set aside. Return how many rows were looked at, and how many of them sent.
+        """
         features = connections[self.database].features
         lock = {"skip_locked": True} if features.has_select_for_update_skip_locked else {}
         with transaction.atomic(using=self.database):
@@ -81,10 +113,48 @@ class Outbox:
                     :BATCH
                 ]
             )
-            if some:
-                self.broker.enqueue([job_from_text(row.job) for row in some])
-                OutboxRow.objects.using(self.database).filter(pk__in=[row.pk for row in some]).delete()
-        return len(some)
+            # Not in the statement: MariaDB and MySQL lock gaps for a range, and relays that compete would meet in a deadlock.
+            some = [row for row in some if row.created_at < until]
+            faults = self._enqueue(some)
+            if sent := [row.pk for row in some if row.pk not in faults]:
+                OutboxRow.objects.using(self.database).filter(pk__in=sent).delete()
+            if faults:
+                aside = OutboxRow.objects.using(self.database).filter(pk__in=list(faults))
+                aside.update(created_at=datetime.now(UTC) + ASIDE)
+        for row in some:
+            if row.pk in faults and not _is_aside(row):
+                logger.error(
+                    "Task id=%s cannot be sent to TASKS[%r]. It is kept in the outbox and tried again now and then: %s",
+                    row.pk,
+                    self.alias,
+                    faults[row.pk],
+                )
+        return len(some), len(sent)
+
+    def _enqueue(self, rows: Sequence[OutboxRow]) -> dict[Any, Exception]:
+        """Send the jobs of rows; return what keeps single ones from being sent, by their keys."""
+        faults: dict[Any, Exception] = {}
+        jobs: dict[Any, Job] = {}
+        for row in rows:
+            try:
+                jobs[row.pk] = job_from_text(row.job)
+            except ValueError as exc:
+                faults[row.pk] = exc
+        try:
+            if jobs:
+                self.broker.enqueue(list(jobs.values()))
+        except (JobsRefused, ValueError, TypeError):
+            # One of them is to blame, and must not keep the others.
+            for key, job in jobs.items():
+                try:
+                    self.broker.enqueue([job])
+                except (JobsRefused, ValueError, TypeError) as exc:
+                    faults[key] = exc
+        return faults
+
+
+def _is_aside(row: OutboxRow) -> bool:
+    return row.created_at > datetime.now(UTC) + ASIDE / 2
 
 
 def job_as_text(job: Job) -> str:
@@ -110,14 +180,17 @@ def job_as_text(job: Job) -> str:
 
 
 def job_from_text(text: str) -> Job:
-    """Return the job that `job_as_text` wrote."""
-    values = json.loads(text)
-    run_after, until = values.pop("run_after"), values.pop("once_until", None)
-    return Job(
-        run_after=None if run_after is None else from_micros(run_after),
-        once_until=None if until is None else Until(until),
-        limits=decode_limits(values.pop("limits", None)),
-        # As it is here: versions before this one take no text that tells it.
-        is_async=registry.is_async(values["name"]),
-        **values,
-    )
+    """Return the job that `job_as_text` wrote. Raise ValueError for a text that is damaged, or that a later version wrote."""
+    try:
+        values = json.loads(text)
+        run_after, until = values.pop("run_after"), values.pop("once_until", None)
+        return Job(
+            run_after=None if run_after is None else from_micros(run_after),
+            once_until=None if until is None else Until(until),
+            limits=decode_limits(values.pop("limits", None)),
+            # As it is here: versions before this one take no text that tells it.
+            is_async=registry.is_async(values["name"]),
+            **values,
+        )
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as exc:
+        raise ValueError(f"What is kept of the task cannot be read by this version: {exc!r}") from exc
