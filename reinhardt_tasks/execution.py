@@ -19,8 +19,8 @@ from typing import Any
 
 from django.dispatch import Signal
 
-from . import carriers, followers, signals
-from ._compat import CoreTask, TaskError, TaskResultStatus
+from . import carriers, followers, signals, unknown_names
+from ._compat import CoreTask, TaskError, TaskException, TaskResultStatus
 from .arguments import converter_of
 from .awaiting import drop_cancellation, in_thread
 from .bare_outcomes import attempt_of, bare_outcome
@@ -106,6 +106,8 @@ class Execution:
         self._found: CoreTask | None = None
         self._surroundings: AbstractContextManager[Any] = nullcontext()
         self._lines: KeptLines | nullcontext[None] = nullcontext()
+        #: Where its name is met here for the first time and is not known: now.
+        self._unknown_since: datetime | None = None
 
     @property
     def timeout(self) -> float | None:
@@ -150,7 +152,7 @@ class Execution:
             if (early := self._read()) is None and self.headers:
                 early = await in_thread(self._ask_followers)
             if early is not None:
-                return await in_thread(self._follow_early, early) if isinstance(early, Failed) else early
+                return await in_thread(self._leave_early, early)
             self._fill()
         assert self._context is not None
         with in_context(self._context), self._surroundings:
@@ -238,9 +240,8 @@ class Execution:
             early = self._ask_followers()
         if early is None:
             self._fill()
-        elif isinstance(early, Failed):
-            early = self._follow_early(early)
-        return early
+            return None
+        return self._leave_early(early)
 
     def follow(self, outcome: Outcome) -> Outcome:
         """Let those who follow this job hear of a final outcome before it is settled; return the one to settle."""
@@ -249,6 +250,11 @@ class Execution:
             return outcome
         told = followers.ended(self.headers, outcome, in_transaction=self.in_transaction)
         return told if told is outcome else self._with_log(told)
+
+    def _leave_early(self, outcome: Outcome) -> Outcome:
+        if self._unknown_since is not None:
+            self._keep_unknown_since(self._unknown_since)
+        return self._follow_early(outcome) if isinstance(outcome, Failed) else outcome
 
     def _follow_early(self, outcome: Outcome) -> Outcome:
         # By its payload: it may not have been read as far as its headers.
@@ -402,8 +408,10 @@ class Execution:
     def _unknown(self, exc: TaskNotFound) -> Outcome:
         job = self.claim.job
         now = datetime.now(UTC)
-        age = now - max(job.enqueued_at or now, job.run_after or job.enqueued_at or now)
-        if age > timedelta(seconds=self._options.unknown_task_ttl):
+        since = unknown_names.since(job)
+        if since is None:
+            self._unknown_since = now
+        elif now - since > timedelta(seconds=self._options.unknown_task_ttl):
             logger.error("Task id=%s path=%s failed: %s", job.id, job.name, exc)
             return Failed(claim=self.claim, attempt=attempt_of(self.claim, exc))
         logger.warning(
@@ -414,6 +422,14 @@ class Execution:
             exc,
         )
         return Released(claim=self.claim, delay=min(UNKNOWN_TASK_DELAY, self._options.unknown_task_ttl))
+
+    def _keep_unknown_since(self, moment: datetime) -> None:
+        job = self.claim.job
+        try:
+            if self._annotate is not None:
+                self._annotate(self.claim, unknown_names.with_mark(job.metadata, moment), job.progress)
+        except TaskException as exc:
+            logger.warning("Task id=%s path=%s: its time begins at the next meeting: %s", job.id, job.name, exc)
 
     def _ended(self, state: TaskStatus) -> TaskResult[Any]:
         assert self._result is not None

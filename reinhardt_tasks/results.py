@@ -23,6 +23,7 @@ from .jobs import Job, Progress, TaskStatus
 from .log_lines import LogLine, decode_log
 from .redaction import redacted_call
 from .serialization import decode_call
+from .unknown_names import without_mark
 
 if TYPE_CHECKING:
     from ._compat import CoreTask
@@ -200,7 +201,7 @@ def fill_result(job: Job, task: CoreTask, args: Any, kwargs: Any) -> TaskResult[
         errors=[TaskError(exception_class_path=a.exception, traceback=a.traceback) for a in job.history],
         worker_ids=job.worker_ids,
         # The task may change what is in it, and must not change the job by that.
-        metadata=copy.deepcopy(dict(job.metadata)) if job.metadata else {},
+        metadata=copy.deepcopy(without_mark(job.metadata)) if job.metadata else {},
         progress=job.progress,
         losses=job.losses,
         log=tuple(line for attempt in decode_log(job.log) for line in attempt.lines),

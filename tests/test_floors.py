@@ -16,7 +16,7 @@ FLOORS = [
     "_compat cuts exceptions speech suggestions texts timestamps tracebacks __version__",
     "jobs gates limits arguments tasks registry retries results serialization followers execution schedules options queues "
     "redaction signals logs log_lines log_capture carriers exception_text "
-    "awaiting bare_outcomes workflow_states spans aliases priorities",
+    "awaiting bare_outcomes workflow_states spans aliases priorities unknown_names",
     "brokers.base brokers.lookups brokers.wakes",
     "brokers.memory brokers.memory_gates brokers.database brokers.redis brokers.archiving fields models",
     "worker scheduling workflows backends",

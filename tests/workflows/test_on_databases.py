@@ -20,6 +20,7 @@ from reinhardt_tasks.worker.maintenance import Maintenance
 from reinhardt_tasks.workflows import aget_workflow, list_workflows
 from reinhardt_tasks.workflows import tending as tending_module
 from reinhardt_tasks.workflows.tending import forget, tend
+from tests.servers import wait_until
 
 from .running import ByHand, is_sound, worked_off
 from .tasks import (
@@ -340,7 +341,8 @@ def test_a_step_whose_task_nobody_knows_any_more_has_failed_in_the_end(database_
     run = TaskChain("renamed", [step(say, 1), step(say, 2)]).start()
     registry.unregister(say.module_path)
     try:
-        worked_off(run)
+        # Its time begins when it is first met.
+        wait_until(lambda: worked_off(run).status is ChainStatus.FAILED, "it is met again")
     finally:
         registry.register(say)
     assert run.status is ChainStatus.FAILED
