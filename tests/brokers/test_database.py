@@ -53,6 +53,11 @@ class TestDatabaseBroker(BrokerContract):
         (job,) = broker.enqueue([new_job(once_key="once")])
         assert claimed(broker).job.id == job.id
 
+    def test_what_the_database_says_of_a_row_that_it_refused_has_not_all_of_that(self, broker: Broker) -> None:
+        with pytest.raises(QueueError) as told:
+            broker.enqueue([new_job(name=None, payload='[["swordfish"],{}]')])
+        assert "null" in str(told.value).lower() and "swordfish" not in str(told.value)
+
     def test_a_repeated_once_key_does_not_spoil_the_callers_transaction(self, broker: Broker) -> None:
         (first,) = broker.enqueue([new_job(once_key="once")])
         with transaction.atomic(using=self.database):

@@ -99,7 +99,8 @@ class Session:
             self.connection.close()
 
     def _sentence(self, exc: Exception) -> str:
-        reason = str(exc).strip() or type(exc).__name__
+        # What PostgreSQL adds to that is the whole row that it refused, arguments and all.
+        reason = str(exc).partition("\nDETAIL:")[0].strip() or type(exc).__name__
         return f"The task queue in the database {self.alias!r} failed: {reason}.{migrate_hint(reason, self.alias)}"
 
 
