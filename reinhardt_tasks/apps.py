@@ -15,8 +15,8 @@ class ReinhardtTasksConfig(AppConfig):
         from . import checks  # noqa: F401
         from .discovery import discover
         from .followers import FOLLOWERS
+        from .workflow_states import HEADER
         from .workflows.following import StepFollower
-        from .workflows.ids import HEADER
 
         FOLLOWERS[HEADER] = StepFollower()
         discover()

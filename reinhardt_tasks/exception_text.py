@@ -1,9 +1,14 @@
-"""Exceptions as text: the path of their class, their traceback as it is stored, and a log that odd ones do no harm to."""
+"""Exceptions as text: the path of their class, their traceback as it is stored, and a log that odd ones do no harm to.
+
+Where a task redacts, people and receivers of signals get to see a cleaned one.
+"""
 
 from __future__ import annotations
 
 import logging
+import sys
 import traceback
+from collections.abc import Callable
 from contextlib import suppress
 
 from .cuts import both_ends
@@ -13,6 +18,12 @@ logger = logging.getLogger("reinhardt_tasks")
 
 #: Letters of a traceback that are kept: the first and the last of them, where it is longer.
 TRACEBACK_LIMIT = 50_000
+#: Takes the values of redacted arguments out of a text.
+Clean = Callable[[str], str]
+
+
+class Redacted(Exception):
+    """Stands in the place of an exception of a task that redacts. Its message is that one's traceback, cleaned."""
 
 
 def class_path(kind: type) -> str:
@@ -27,7 +38,29 @@ def traceback_text(exc: BaseException) -> str:
         return f"{class_path(type(exc))} (its traceback could not be written: {class_path(type(problem))})\n"
 
 
-def log_exception(words: str, *values: object) -> None:
-    """Log the exception that is being handled. Never raises, as some exceptions and some handlers do when one is logged."""
+def log_exception(words: str, *values: object, clean: Clean | None = None) -> None:
+    """Log the exception that is being handled, with what it was raised from: cleaned, or as it is where nothing cleans it.
+
+    Never raises, as some exceptions and some handlers do when one is logged.
+    """
+    exc = sys.exception()
     with suppress(BaseException):
-        logger.exception(words, *values)
+        if clean is None or exc is None:
+            logger.exception(words, *values)
+        else:
+            logger.error(f"{words}\n%s", *values, clean(traceback_text(exc)).rstrip())
+
+
+def with_raised_hidden(cleaner: Callable[[], Clean | None], call: Callable[[], object]) -> None:
+    """Call something that may log what is being handled; where `cleaner()` gives one, it finds a Redacted in its place."""
+    exc = sys.exception()
+    clean = None if exc is None else cleaner()
+    if clean is None or exc is None:
+        call()
+        return
+    try:
+        raise Redacted(clean(traceback_text(exc)))
+    except Redacted as hidden:
+        # Or it would be printed, and what it holds be seen, as what this one was raised from.
+        hidden.__context__ = None
+        call()

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from django.dispatch import Signal
@@ -24,7 +25,7 @@ from ._compat import CoreTask, TaskError, TaskException, TaskResultStatus
 from .arguments import converter_of
 from .awaiting import drop_cancellation, in_thread
 from .bare_outcomes import attempt_of, bare_outcome
-from .exception_text import log_exception
+from .exception_text import Clean, log_exception, with_raised_hidden
 from .exceptions import (
     InstanceMissing,
     MaxRetriesExceeded,
@@ -36,6 +37,7 @@ from .exceptions import (
 from .jobs import Cancelled, Claim, Failed, Job, Outcome, Progress, Released, Retrying, Succeeded, TaskStatus
 from .log_capture import KeptLines
 from .options import BackendOptions
+from .redaction import call_cleaner, hides, without_secrets
 from .registry import registry
 from .results import TaskResult, fill_result
 from .retries import RetryStrategy
@@ -120,6 +122,18 @@ class Execution:
         """When it must have ended, by the monotonic clock; None while it waits, or where nothing limits it."""
         timeout = self.timeout
         return None if timeout is None or self.began_at is None else self.began_at + timeout
+
+    def shown(self, text: str) -> str:
+        """Return a text about this run as people may see it; results of other steps are among what is taken out."""
+        if self.task is None:
+            return without_secrets(self.claim.job, text)
+        return text if (clean := self.cleaner()) is None else clean(text)
+
+    def cleaner(self) -> Clean | None:
+        """Return what does so for many texts; None where there is nothing to take out."""
+        if self.task is None or self._result is None or not hides(self.task):
+            return None
+        return call_cleaner(self.task, self._result.args, self._result.kwargs)
 
     def run(self) -> Outcome:
         """Run an ordinary function here; a coroutine function too, in a loop of its own."""
@@ -325,7 +339,8 @@ class Execution:
             exc = self._asked_in_vain(exc)
         if isinstance(exc, InstanceMissing):
             if getattr(self.task, "on_missing", "fail") == "skip":
-                logger.warning("Task id=%s path=%s is skipped: %s", self.claim.job.id, self.claim.job.name, exc)
+                words = self.shown(str(exc))
+                logger.warning("Task id=%s path=%s is skipped: %s", self.claim.job.id, self.claim.job.name, words)
                 return self._succeeded(None)
             # It will not come back.
             is_final = True
@@ -376,8 +391,9 @@ class Execution:
         return outcome if text is None or isinstance(outcome, Released) else replace(outcome, log=text)
 
     def _tell(self, signal: Signal, **facts: Any) -> None:
+        send = partial(signal.send_robust, sender=self._sender, task_result=self._result, **facts)
         try:
-            signal.send_robust(sender=self._sender, task_result=self._result, **facts)
+            with_raised_hidden(self.cleaner, send)
         except self._propagate:
             raise
         except BaseException as exc:
@@ -385,7 +401,8 @@ class Execution:
                 # Not a receiver's: it is to stop the task.
                 raise
             # send_robust lets some through, and fails for receivers without a name; they do not decide what becomes of a task.
-            log_exception("Task id=%s: a receiver of a signal wanted to leave.", self.claim.job.id)
+            words = "Task id=%s: a receiver of a signal wanted to leave."
+            log_exception(words, self.claim.job.id, clean=self.cleaner())
 
     async def _atell(self, signal: Signal, **facts: Any) -> None:
         # Not asend_robust: its receivers do not see the exception that is being handled.
@@ -400,7 +417,8 @@ class Execution:
         except self._propagate:
             raise
         except BaseException:
-            log_exception("Task id=%s path=%s: its backoff failed; the default one is used.", job.id, job.name)
+            words = "Task id=%s path=%s: its backoff failed; the default one is used."
+            log_exception(words, job.id, job.name, clean=self.cleaner())
             default = replace(policy, backoff=RetryStrategy.exponential_backoff())
             # What a Retry asked for may be what failed.
             return default.delay_after(Retry() if isinstance(exc, Retry) else exc, failures, self._result)
@@ -464,9 +482,8 @@ class Execution:
         except self._propagate:
             raise
         except BaseException:
-            log_exception(
-                "Task id=%s path=%s: its metadata could not be saved.", self.claim.job.id, self.claim.job.name
-            )
+            words = "Task id=%s path=%s: its metadata could not be saved."
+            log_exception(words, self.claim.job.id, self.claim.job.name, clean=self.cleaner())
 
 
 def task_of(job: Job) -> CoreTask:

@@ -176,7 +176,8 @@ class Attempt:
     started_at: datetime | None
     finished_at: datetime | None
     exception: str
-    traceback: str
+    #: Not in its repr, as in a Job's: it may hold arguments.
+    traceback: str = field(repr=False)
     lost: bool = False
 
 
@@ -186,7 +187,7 @@ class Job:
 
     id: str
     name: str
-    #: Not in its repr: a job that somebody logs must not tell arguments.
+    #: Not in its repr, as all that may be made of them: a job that somebody logs must not tell arguments.
     payload: str = field(repr=False)
     backend: str
     queue: str = DEFAULT_TASK_QUEUE_NAME
@@ -204,7 +205,7 @@ class Job:
     max_wait: float | None = None
     #: Attempts that the caller's own task or queue asks for; None leaves it to the worker's settings.
     max_attempts: int | None = None
-    metadata: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict, repr=False)
     #: Its kind: whether it was a coroutine function when this was enqueued. Claims go by it; what it is by now decides where it
     #: runs.
     is_async: bool = False
@@ -218,10 +219,10 @@ class Job:
     started_at: datetime | None = None
     first_started_at: datetime | None = None
     finished_at: datetime | None = None
-    result: str | None = None
+    result: str | None = field(default=None, repr=False)
     #: What its attempts logged, see `log_lines`. `Broker.get` reads it; claims and searches may leave it out.
     log: str | None = field(default=None, repr=False)
-    progress: Progress | None = None
+    progress: Progress | None = field(default=None, repr=False)
     cancel_requested: bool = False
 
     @property
@@ -288,7 +289,7 @@ class Succeeded:
     """The task returned."""
 
     claim: Claim
-    result: str = "null"
+    result: str = field(default="null", repr=False)
     #: What this attempt logged, as `log_lines` writes it; a store adds it to that of the attempts before. So it is below.
     log: str | None = field(default=None, repr=False)
 

@@ -14,6 +14,7 @@ from .exceptions import SerializationFailed, TaskNotFound
 from .jobs import Job
 from .registry import registry
 from .serialization import decode_call, shown_json
+from .workflow_states import filled_later
 
 #: What stands in the place of an argument that nobody is to see.
 REDACTED = "[redacted]"
@@ -87,6 +88,16 @@ def secret_places(task: CoreTask, args: Sequence[Any], kwargs: Mapping[str, Any]
     return secret | {name for name in kwargs if name not in known and (others is None or others in redact)}
 
 
+def hides(task: CoreTask | None) -> bool:
+    """Return whether a task has arguments that nobody is to see."""
+    return bool(getattr(task, "redact", ()))
+
+
+def may_hide(name: str) -> bool:
+    """Return whether a task of this name has arguments that nobody is to see, or is not known here."""
+    return not registry.has(name) or hides(registry.get(name))
+
+
 def without_secrets(job: Job, text: str) -> str:
     """Return a text about a job, such as a traceback, without the values of its redacted arguments."""
     return cleaner(job)(text)
@@ -96,22 +107,58 @@ def cleaner(job: Job, *, everything: bool = False) -> Callable[[str], str]:
     """Return what does so for many texts about one job; with `everything`, it takes out the values of all arguments.
 
     Where these cannot be read, so that nobody can say what to take out, nothing is left of a text that may hold one of them.
+    So it is with those that are results of other steps: they are put in when the job runs, and its payload lacks them.
     """
+    if not everything and not may_hide(job.name):
+        return _as_it_is
     try:
-        args, kwargs, _ = decode_call(job.payload)
+        args, kwargs, headers = decode_call(job.payload)
     except (SerializationFailed, RecursionError):
-        may_hold = everything or not registry.has(job.name) or getattr(registry.get(job.name), "redact", False)
-        return lambda text: REDACTED if may_hold and text else text
+        return _nothing_of
     places = set(_places(args, kwargs))
     if not everything and registry.has(job.name):
         places = secret_places(registry.get(job.name), args, kwargs)
+    return _nothing_of if places & filled_later(headers) else _cleaner(args, kwargs, places)
+
+
+def call_cleaner(task: CoreTask, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Callable[[str], str]:
+    """Return the same for texts about one call of a task, of which all arguments are at hand."""
+    return _cleaner(args, kwargs, secret_places(task, args, kwargs)) if hides(task) else _as_it_is
+
+
+def cleaned_value(value: Any, clean: Callable[[str], str]) -> Any:
+    """Return a JSON value whose texts, numbers and keys are cleaned; a number that was one to hide is a text then."""
+    if clean is _as_it_is:
+        return value
+    match value:
+        case str():
+            return clean(value)
+        case dict():
+            return {clean(key): cleaned_value(item, clean) for key, item in value.items()}
+        case list() | tuple():
+            return [cleaned_value(item, clean) for item in value]
+        case int() | float() if not isinstance(value, bool) and clean(str(value)) != str(value):
+            return clean(str(value))
+        case _:
+            return value
+
+
+def _as_it_is(text: str) -> str:
+    return text
+
+
+def _nothing_of(text: str) -> str:
+    return REDACTED if text else text
+
+
+def _cleaner(args: Sequence[Any], kwargs: Mapping[str, Any], places: set[int | str]) -> Callable[[str], str]:
     values = {leaf for place in places for leaf in _leaves(_value(args, kwargs, place))}
     forms = [
         form
         for value in sorted(values, key=len, reverse=True)
         for form in (value, repr(value)[1:-1], json.dumps(value)[1:-1])
     ]
-    return lambda text: _without(text, forms) if forms else text
+    return (lambda text: _without(text, forms)) if forms else _as_it_is
 
 
 def _without(text: str, forms: Sequence[str]) -> str:

@@ -1,8 +1,13 @@
-"""The states of workflows and of their steps, for those who build them and those who store them."""
+"""The states of workflows and of their steps, and how a job is known as one, for those who build them and those who store them."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
+from typing import Any
+
+#: The header by which a job is known as a step.
+HEADER = "workflow"
 
 
 class ChainStatus(StrEnum):
@@ -41,3 +46,10 @@ class StepStatus(StrEnum):
     def is_finished(self) -> bool:
         """Whether it is neither WAITING nor READY."""
         return self not in (StepStatus.WAITING, StepStatus.READY)
+
+
+def filled_later(headers: Mapping[str, Any]) -> set[int | str]:
+    """Return the positions and names of a job's arguments into which results of other steps are put when it runs."""
+    note = headers.get(HEADER)
+    places = note.get("places") if isinstance(note, dict) else None
+    return {path[1] for path, _source in places or ()}

@@ -12,6 +12,7 @@ from typing import Any
 
 from .._compat import CoreTask
 from ..exceptions import InstanceMissing, SerializationFailed
+from ..redaction import call_cleaner, hides
 from .annotations import converter_for, resolved
 from .converters import Converter, Refused
 
@@ -129,9 +130,19 @@ def stored_call(
 def passed_call(
     task: CoreTask, args: Sequence[Any], kwargs: Mapping[str, Any]
 ) -> tuple[Sequence[Any], Mapping[str, Any]]:
-    """Return stored arguments as one would pass them to `enqueue()`. Raise what CallConverter.restored() raises."""
+    """Return stored arguments as one would pass them to `enqueue()`.
+
+    Raise what CallConverter.restored() raises, for people: without the values of redacted arguments.
+    """
     converter = converter_of(task)
-    return (args, kwargs) if converter is None else converter.restored(args, kwargs)
+    if converter is None:
+        return args, kwargs
+    try:
+        return converter.restored(args, kwargs)
+    except (InstanceMissing, SerializationFailed) as exc:
+        if not hides(task):
+            raise
+        raise type(exc)(call_cleaner(task, args, kwargs)(str(exc))) from None
 
 
 def converter_of(task: CoreTask) -> CallConverter | None:

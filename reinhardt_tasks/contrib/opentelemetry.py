@@ -28,6 +28,8 @@ except ModuleNotFoundError as exc:
 from .. import __version__, signals
 from .._compat import CoreTask
 from ..carriers import Carrier, add_carrier, remove_carrier
+from ..exception_text import class_path
+from ..redaction import call_cleaner, hides
 from ..tasks import get_current_context
 
 SYSTEM = "reinhardt_tasks"
@@ -73,11 +75,23 @@ class _Traces(Carrier):
             **_common(task, "enqueue", "send"),
             **({"messaging.batch.message_count": number} if number != 1 else {}),
         }
-        name = f"enqueue {task.module_path}"
-        with self._tracer.start_as_current_span(name, kind=SpanKind.PRODUCER, attributes=attributes) as span:
+        # What is raised here may repeat the arguments, or what a database says of the row that it refused.
+        tells = not hides(task)
+        with self._tracer.start_as_current_span(
+            f"enqueue {task.module_path}",
+            kind=SpanKind.PRODUCER,
+            attributes=attributes,
+            record_exception=tells,
+            set_status_on_exception=tells,
+        ) as span:
             token = _enqueueing.set(span if number == 1 else None)
             try:
                 yield
+            except Exception as exc:
+                if not tells:
+                    span.set_attribute("error.type", class_path(type(exc)))
+                    span.set_status(Status(StatusCode.ERROR))
+                raise
             finally:
                 _enqueueing.reset(token)
 
@@ -140,13 +154,14 @@ def _tell_end(task_result: Any, **facts: Any) -> None:
         return
     # The error as it is recorded: where a task was stopped, what it raised is not why.
     error = task_result.errors[-1]
-    words = error.traceback.rstrip().rpartition("\n")[2]
+    traceback = call_cleaner(task_result.task, task_result.args, task_result.kwargs)(error.traceback)
+    words = traceback.rstrip().rpartition("\n")[2]
     span.add_event(
         "exception",
         {
             "exception.type": error.exception_class_path,
             "exception.message": words.partition(": ")[2],
-            "exception.stacktrace": error.traceback,
+            "exception.stacktrace": traceback,
         },
     )
     span.set_attribute("error.type", error.exception_class_path)

@@ -16,7 +16,7 @@ from ..jobs import Job, TaskStatus
 from ..registry import registry
 from ..serialization import decode_call
 from ..tasks import check_call
-from ..workflows.ids import HEADER as WORKFLOW
+from ..workflow_states import filled_later
 from .stores import Store
 
 #: Waiting tasks that are looked at, unless a caller says otherwise.
@@ -82,7 +82,9 @@ def problem_of(job: Job) -> str | None:
 
 def _misfit(task: CoreTask, args: list[Any], kwargs: dict[str, Any], headers: Mapping[str, Any]) -> str | None:
     converter = converter_of(task)
-    found = None if converter is None else converter.misfit(args, kwargs, _to_be_filled(headers))
+    # What a workflow puts in when it runs is not there yet.
+    left = {f"args[{place}]" if isinstance(place, int) else place for place in filled_later(headers)}
+    found = None if converter is None else converter.misfit(args, kwargs, left)
     if found is None:
         return None
     # Without the value: it may be redacted, and each would be a finding of its own.
@@ -90,13 +92,6 @@ def _misfit(task: CoreTask, args: list[Any], kwargs: dict[str, Any], headers: Ma
         "The stored argument {path} of {task} is no {type}: it was stored for other annotations, or changed since."
     )
     return words.format(path=found.path, task=task.module_path, type=found)
-
-
-def _to_be_filled(headers: Mapping[str, Any]) -> set[str]:
-    """Return which arguments of a workflow's step hold results of others: they are put in when it runs."""
-    note = headers.get(WORKFLOW)
-    places = note.get("places") if isinstance(note, dict) else None
-    return {f"args[{path[1]}]" if path[0] == 0 else str(path[1]) for path, _source in places or ()}
 
 
 _EXAMPLES = 3

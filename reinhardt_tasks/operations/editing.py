@@ -9,7 +9,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from .._compat import CoreTask
-from ..arguments import converter_of
+from ..arguments import converter_of, passed_call
 from ..exceptions import OperationRefused, SerializationFailed, TaskNotFound
 from ..followers import FOLLOWERS
 from ..jobs import Job, TaskStatus, new_id
@@ -81,7 +81,7 @@ def _payload(job: Job, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
         check_call(task, new_args, new_kwargs)
         converter = converter_of(task)
         if converter is not None and not converter.asks_database:
-            converter.restored(new_args, new_kwargs)
+            passed_call(task, new_args, new_kwargs)
         return encode_call(job.name, new_args, new_kwargs, headers)
     except TypeError as exc:
         raise OperationRefused(str(exc)) from exc

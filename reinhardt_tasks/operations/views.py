@@ -17,12 +17,12 @@ from ..gates import Limit
 from ..jobs import Job, Progress, TaskStatus
 from ..log_lines import AttemptLog, LogLine, decode_log
 from ..priorities import scale_of
-from ..redaction import ShownCall, cleaner, shown_call
+from ..redaction import ShownCall, cleaned_value, cleaner, shown_call
 from ..registry import registry
 from ..schedules.slots import SCHEDULE
 from ..serialization import decode_call
 from ..tracebacks import exception_line
-from ..workflows.ids import HEADER as WORKFLOW
+from ..workflow_states import HEADER as WORKFLOW
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -156,7 +156,10 @@ class TaskView:
 
     @property
     def metadata(self) -> Mapping[str, Any]:
-        return self._job.metadata if self.with_arguments else {}
+        if not self._job.metadata or not self.with_arguments:
+            return {}
+        cleaned: dict[str, Any] = cleaned_value(self._job.metadata, self._cleaned)
+        return cleaned
 
     @property
     def progress(self) -> Progress | None:
@@ -183,12 +186,16 @@ class TaskView:
 
     @property
     def once_key(self) -> str | None:
-        return self._job.once_key if self.with_arguments else None
+        if self._job.once_key is None or not self.with_arguments:
+            return None
+        return self._cleaned(self._job.once_key)
 
     @property
     def limits(self) -> Sequence[Limit]:
         """What it has to pass before a worker may take it. The keys may be made of arguments."""
-        return self._job.limits if self.with_arguments else ()
+        if not self.with_arguments:
+            return ()
+        return [replace(limit, key=self._cleaned(limit.key)) for limit in self._job.limits]
 
     @property
     def worker(self) -> str | None:

@@ -18,8 +18,10 @@ from ..arguments import passed_call
 from ..brokers.base import Broker
 from ..brokers.database.outbox import job_from_text
 from ..brokers.database.session import Session
+from ..exception_text import log_exception
 from ..exceptions import QueueError
 from ..models import ScheduleRow, SlotRow
+from ..redaction import cleaner, may_hide
 from ..registry import registry
 from ..retries import pause_after
 from ..serialization import decode_call
@@ -144,7 +146,8 @@ class Sender:
             task = registry.get(job.name).using(backend=backend.alias)
             backend.enqueue(task, *passed_call(task, call.args, call.kwargs))
         except Exception:
-            logger.exception("Task path=%s of a schedule could not be enqueued by TASKS[%r].", job.name, backend.alias)
+            words = "Task path=%s of a schedule could not be enqueued by TASKS[%r]."
+            log_exception(words, job.name, backend.alias, clean=cleaner(job) if may_hide(job.name) else None)
 
     def _mark(self, slots: Sequence[SlotRow], state: str) -> int:
         if not slots:

@@ -68,7 +68,7 @@ def _log(execution: Execution, outcome: Outcome | None, seconds: float) -> None:
                 job.name,
                 job.failures + 1,
                 seconds,
-                attempt.traceback.rstrip(),
+                execution.shown(attempt.traceback).rstrip(),
             )
         case _:
             logger.info("Task id=%s path=%s ended as %s", job.id, job.name, type(outcome).__name__.lower())

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from ..brokers.base import Broker, WorkerInfo
 from ..exceptions import PartlySettled, QueueError
 from ..jobs import Cancelled, Claim, Outcome, Released, Retrying, Succeeded
-from .outages import Outages
+from .outages import Outages, words_of
 from .tally import Tally
 
 logger = logging.getLogger("reinhardt_tasks")
@@ -105,7 +105,7 @@ class Ledger:
         """Keep the outcomes for later, and let the store some time."""
         with self._lock:
             self.ended = [*outcomes, *self.ended]
-        if self.outages.failed(exc) and outcomes:
+        if self.outages.failed(exc, outcomes) and outcomes:
             with self._lock:
                 suspects, self.ended = self.ended, []
             self._sift(suspects)
@@ -125,7 +125,7 @@ class Ledger:
                 if some:
                     self.settle(some)
             except Exception as exc:
-                _warn_of_unsettled(len(some), exc)
+                _warn_of_unsettled(len(some), words_of(exc, some))
         if left := self.outages.put_by:
             _warn_of_unsettled(left, "a part of the store is away")
 

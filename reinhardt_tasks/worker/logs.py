@@ -8,13 +8,19 @@ import sys
 from collections.abc import Collection
 from datetime import UTC, datetime
 
+from ..exception_text import traceback_text
 from ..logs import TaskFilter
+from ..redaction import call_cleaner, cleaned_value, hides
+from ..tasks import get_current_context
 
 _LEVELS = {0: logging.WARNING, 1: logging.INFO, 2: logging.DEBUG, 3: logging.DEBUG}
 #: Django's task signals are logged under these; at verbosity 3 they are shown beside our own lines.
 _DJANGO = ("django.tasks", "django_tasks")
 _OURS, _TIME = "%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S"
 _STANDARD = set(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
+#: What a record has that no task has given it.
+_KNOWN = _STANDARD | {"task_id", "task_name", "task_attempt", "task_queue"}
+_JSON = (str, int, float, dict, list, tuple)
 
 
 class JsonFormatter(logging.Formatter):
@@ -30,6 +36,8 @@ class JsonFormatter(logging.Formatter):
         facts |= {key: value for key, value in vars(record).items() if key not in _STANDARD and value not in ("", 0)}
         if record.exc_info:
             facts["traceback"] = self.formatException(record.exc_info)
+        elif record.exc_text:
+            facts["traceback"] = record.exc_text
         return json.dumps(facts, default=str)
 
 
@@ -94,8 +102,34 @@ def _let_tasks_speak(style: str, verbosity: int) -> None:
         logging.root.setLevel(logging.INFO)
 
 
+class _Handler(logging.StreamHandler):  # type: ignore[type-arg]
+    """Writes what a task logs without the values of its redacted arguments."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return super().format(_cleaned(record))
+
+
+def _cleaned(record: logging.LogRecord) -> logging.LogRecord:
+    """Return a record as people may see it: itself, unless a task that redacts runs here."""
+    context = get_current_context()
+    if context is None or not hides(context.task_result.task):
+        return record
+    result = context.task_result
+    clean = call_cleaner(result.task, result.args, result.kwargs)
+    facts = {
+        # What is no JSON is written as text.
+        key: cleaned_value(value if isinstance(value, _JSON) else str(value), clean)
+        for key, value in vars(record).items()
+        if key not in _KNOWN and value is not None
+    }
+    facts |= {"msg": clean(record.getMessage()), "args": None, "exc_info": None, "exc_text": None}
+    if record.exc_info and record.exc_info[1] is not None:
+        facts["exc_text"] = clean(traceback_text(record.exc_info[1])).rstrip()
+    return logging.makeLogRecord(vars(record) | facts)
+
+
 def _handler(formatter: logging.Formatter) -> logging.Handler:
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Handler(sys.stderr)
     handler.addFilter(TaskFilter())
     handler.setFormatter(formatter)
     return handler

@@ -6,11 +6,14 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial, reduce
 
 from ..brokers.base import Broker, WorkerInfo
 from ..cuts import beginning
+from ..exception_text import Clean, log_exception
 from ..exceptions import QueueError
 from ..jobs import Attempt, Claim, Failed, Outcome
+from ..redaction import cleaner, may_hide
 from ..retries import pause_after
 
 logger = logging.getLogger("reinhardt_tasks")
@@ -51,14 +54,17 @@ class Outages:
         """Whether the last try failed, or outcomes wait for a part of the store."""
         return self._failures > 0 or bool(self._later)
 
-    def failed(self, exc: Exception) -> bool:
-        """Take note of a failure; return whether it is time to look for one outcome that is the fault."""
+    def failed(self, exc: Exception, outcomes: Sequence[Outcome] = ()) -> bool:
+        """Take note of a failure, with outcomes perhaps; return whether it is time to look for one that is the fault."""
         self._failures += 1
         pause = pause_after(self._failures, first=0.1, longest=LONGEST_PAUSE)
         self.retry_at = time.monotonic() + pause
-        report = logger.warning if isinstance(exc, QueueError) else logger.exception
         if self._failures in (1, 2) or self._failures % 10 == 0:
-            report("The store did not answer (try %d, next in %.1f s): %s", self._failures, pause, exc)
+            report = (
+                logger.warning if isinstance(exc, QueueError) else partial(log_exception, clean=_cleaner_of(outcomes))
+            )
+            words = "The store did not answer (try %d, next in %.1f s): %s"
+            report(words, self._failures, pause, words_of(exc, outcomes))
         return self._failures >= SUSPICIOUS
 
     def recovered(self) -> None:
@@ -159,7 +165,7 @@ class Outages:
             job.name,
             times,
             REFUSALS,
-            exc,
+            words_of(exc, [outcome]),
         )
         if times < REFUSALS:
             return False
@@ -174,6 +180,18 @@ class Outages:
         except Exception:
             return False
         return True
+
+
+def words_of(exc: Exception, outcomes: Sequence[Outcome]) -> str:
+    """Return what a store said when it was to record outcomes, as people may see it."""
+    clean = _cleaner_of(outcomes)
+    return str(exc) if clean is None else clean(str(exc))
+
+
+def _cleaner_of(outcomes: Sequence[Outcome]) -> Clean | None:
+    """Return what cleans a store's words about outcomes, which may repeat any of them; None where they hide nothing."""
+    cleaners = [cleaner(outcome.claim.job) for outcome in outcomes if may_hide(outcome.claim.job.name)]
+    return (lambda text: reduce(lambda left, clean: clean(left), cleaners, text)) if cleaners else None
 
 
 def _key(outcome: Outcome) -> tuple[str, int]:

@@ -155,7 +155,8 @@ def _after(execution: Execution, exc: BaseException) -> Outcome:
     try:
         return execution.fail(reason)
     except BaseException:
-        log_exception("Task id=%s: its end could not be told, and is recorded all the same.", execution.claim.job.id)
+        words = "Task id=%s: its end could not be told, and is recorded all the same."
+        log_exception(words, execution.claim.job.id, clean=execution.cleaner())
         return execution.give_up(reason)
 
 

@@ -38,9 +38,14 @@ def ending_of_job(job: Job) -> Ending:
 
 def error_text(attempt: Attempt) -> str:
     """Return what is kept of a failed attempt."""
-    lines = attempt.traceback.strip().splitlines()
-    message = lines[-1].partition(": ")[2] if lines else ""
+    message = message_of(attempt.traceback)
     return json.dumps({"exception": attempt.exception, "message": message, "traceback": attempt.traceback})
+
+
+def message_of(traceback: str) -> str:
+    """Return the message of what was raised, as far as it is on the last line."""
+    lines = traceback.strip().splitlines()
+    return lines[-1].partition(": ")[2] if lines else ""
 
 
 def text_of(exception: str, message: str) -> str:

@@ -15,8 +15,8 @@ from django.db.models import F, Max
 
 from ..models import StepRow, WorkflowRow
 from ..serialization import decode_call, encode_call
-from ..workflow_states import StepStatus
-from .ids import HEADER, step_id
+from ..workflow_states import HEADER, StepStatus
+from .ids import step_id
 from .placeholders import put
 from .places import ROWS, steps_in
 from .positions import MOST_STEPS, members_at, striped

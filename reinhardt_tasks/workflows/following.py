@@ -10,10 +10,11 @@ from typing import Any
 
 from django.db import connections
 
-from ..exception_text import class_path
+from ..exception_text import class_path, log_exception
 from ..exceptions import QueueError, TaskCancelled
 from ..jobs import Attempt, Cancelled, Claim, Failed, Outcome, Succeeded, TaskStatus
 from ..models import StepRow, WorkflowRow
+from ..redaction import cleaner, may_hide
 from ..workflow_states import ACTIVE, ChainStatus, StepStatus
 from .endings import Ending, error_text
 from .ids import job_id, step_id
@@ -72,7 +73,9 @@ class StepFollower:
             logger.warning("Task id=%s path=%s: its workflow hears of its end later: %s", job.id, job.name, exc)
             return outcome
         except Exception:
-            logger.exception("Task id=%s path=%s: its workflow could not be told of its end.", job.id, job.name)
+            # While the task's own exception is being handled: it is told along.
+            words = "Task id=%s path=%s: its workflow could not be told of its end."
+            log_exception(words, job.id, job.name, clean=cleaner(job) if may_hide(job.name) else None)
             return outcome
         if recorded is None or recorded.status is _ending(outcome).status:
             return outcome

@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 from uuid import UUID
 
-#: The header by which a job is known as a step.
-HEADER = "workflow"
 #: So many bits hold the positions of 10,000 steps that are all run for each item of something (`positions.py`). The rest of
 #: the id's last part tells workflows of one moment, and rounds, apart.
 _POSITION_BITS, _REST_BITS = 27, 35

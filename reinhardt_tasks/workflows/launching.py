@@ -14,8 +14,8 @@ from ..gates import encode_limits
 from ..jobs import Job
 from ..models import StepRow, WorkflowRow
 from ..serialization import dumps, encode_call
-from ..workflow_states import ChainStatus
-from .ids import HEADER, step_id
+from ..workflow_states import HEADER, ChainStatus
+from .ids import step_id
 from .placeholders import Placeholder, places_in, without_placeholders
 from .places import ROWS, session
 from .plans import Plan, PlannedStep

@@ -18,9 +18,11 @@ from django.db.models import Q
 from ..exceptions import QueueError
 from ..jobs import Job, TaskStatus
 from ..models import StepRow, WorkflowRow
+from ..redaction import cleaner, may_hide
 from ..suggestions import did_you_mean
 from ..workflow_states import ChainStatus, StepStatus
 from . import interventions, tending
+from .endings import message_of
 from .ids import job_id
 from .places import database, is_in_transaction, steps_in
 from .reading import Members, counts_of, members_of, progress_of, values_of
@@ -301,6 +303,7 @@ def steps_of(
     some = list(rows.defer("payload", "result", "followers").order_by("position")[:limit])
     jobs, away = _jobs_of(some)
     many = members_of(workflow, some)
+    _clean_errors(some)
     return [
         _view(row, jobs.get(_job_id(row)), many.get(row.position), has_ended, away.get(row.alias, "")) for row in some
     ]
@@ -319,6 +322,21 @@ def _jobs_of(rows: Sequence[StepRow]) -> tuple[dict[str, Job], dict[str, str]]:
             except QueueError as exc:
                 away[alias] = str(exc)
     return jobs, away
+
+
+def _clean_errors(rows: Sequence[StepRow]) -> None:
+    """Take what people are not to see out of the errors of rows that are shown, and not stored again."""
+    unclean = {row.pk: row for row in rows if row.error and may_hide(row.task)}
+    if not unclean:
+        return
+    payloads = StepRow.objects.using(database()).filter(pk__in=list(unclean)).values_list("pk", "payload")
+    for key, payload in payloads:
+        row = unclean[key]
+        clean = cleaner(Job(id=_job_id(row), name=row.task, payload=payload, backend=row.alias))
+        error = json.loads(row.error or "{}")
+        traceback = clean(error.get("traceback", ""))
+        # Of the cleaned one: the last line of a value alone would not be known again.
+        row.error = json.dumps(error | {"message": message_of(traceback), "traceback": traceback})
 
 
 def _view(row: StepRow, job: Job | None, members: Members | None, has_ended: bool, away: str) -> StepView:

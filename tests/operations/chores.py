@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 from reinhardt_tasks.tasks import task
@@ -29,4 +30,9 @@ def murmur(first: str, *words: str) -> None:
 
 @task(redact=["more"], takes_context=True)
 def mutter(context: Any, first: str, **more: Any) -> None:
+    return None
+
+
+@task(redact=["on"])
+def remember(name: str, on: date) -> None:
     return None

@@ -13,7 +13,7 @@ from reinhardt_tasks.jobs import Job, new_id
 from reinhardt_tasks.operations import Store, check_queue
 from reinhardt_tasks.operations.checking import problem_of
 from reinhardt_tasks.tasks import task
-from reinhardt_tasks.workflows.ids import HEADER as WORKFLOW
+from reinhardt_tasks.workflow_states import HEADER as WORKFLOW
 
 
 @task(redact=["day"])
