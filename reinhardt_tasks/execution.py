@@ -391,9 +391,10 @@ class Execution:
         return outcome if text is None or isinstance(outcome, Released) else replace(outcome, log=text)
 
     def _tell(self, signal: Signal, **facts: Any) -> None:
-        send = partial(signal.send_robust, sender=self._sender, task_result=self._result, **facts)
         try:
-            with_raised_hidden(self.cleaner, send)
+            with_raised_hidden(
+                self.cleaner, partial(signal.send_robust, self._sender, task_result=self._result, **facts)
+            )
         except self._propagate:
             raise
         except BaseException as exc:

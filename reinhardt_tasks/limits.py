@@ -18,6 +18,7 @@ from typing import Any
 
 from .arguments import stored_call
 from .gates import LARGEST, SLOWEST, Limit, Until, short
+from .redaction import REDACTED, hides, secret_places
 from .serialization import dumps
 from .texts import is_storable
 
@@ -171,18 +172,49 @@ def key_of(key: Key | None, task: Any, args: Sequence[Any], kwargs: Mapping[str,
     """Return the key of one call. Raise TypeError where it cannot be made of these arguments."""
     if key is None:
         return default
+    is_open = not hides(task)
     try:
-        made = key(*args, **kwargs) if callable(key) else key.format(**_bound(task, args, kwargs))
+        made = _made(key, task, args, kwargs)
     except Exception as exc:
-        raise TypeError(f"The key {key!r} of {task.module_path} cannot be made of these arguments: {exc!r}") from exc
+        problem = repr(exc) if is_open else type(exc).__name__
+        raise TypeError(f"The key {key!r} of {task.module_path} cannot be made of these arguments: {problem}") from (
+            exc if is_open else None
+        )
     if not isinstance(made, str):
-        raise TypeError(f"The key of {task.module_path} must be a text; {key!r} returned {made!r}.")
+        what = repr(made) if is_open else type(made).__name__
+        raise TypeError(f"The key of {task.module_path} must be a text; {key!r} returned {what}.")
     if not is_storable(made):
+        what = repr(made) if is_open else REDACTED
         raise TypeError(
             f"The key of {task.module_path} has a NUL or half of a surrogate pair in it, which not every store can keep: "
-            f"{made!r}. Clean the argument that it is made of, or use a function that returns a hash."
+            f"{what}. Clean the argument that it is made of, or use a function that returns a hash."
         )
-    return made
+    return made if is_open or not _tells(key, task, args, kwargs, made) else _hash(made)
+
+
+def _made(key: Key, task: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    return key(*args, **kwargs) if callable(key) else key.format(**_bound(task, args, kwargs))
+
+
+def _tells(key: Key, task: Any, args: Sequence[Any], kwargs: Mapping[str, Any], made: str) -> bool:
+    """Return whether a key is made of redacted arguments: with others in their places, another one comes out, or none.
+
+    Not whether their values are found in it: by chance they may be in one call's key, and two calls' keys would differ.
+    """
+    if not callable(key):
+        # As they are given, or left to their defaults: one key.
+        args, kwargs = _complete(task, args, kwargs)
+    secret = secret_places(task, args, kwargs)
+    others = [REDACTED if position in secret else value for position, value in enumerate(args)]
+    try:
+        other = _made(key, task, others, {n: REDACTED if n in secret else value for n, value in kwargs.items()})
+    except Exception:
+        return True
+    return bool(other != made)
+
+
+def _hash(key: str) -> str:
+    return f"#{hashlib.sha256(key.encode()).hexdigest()}"
 
 
 def call_text(task: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:

@@ -17,6 +17,7 @@ from django.test import Client
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import StatusCode
 from prometheus_client import CollectorRegistry, generate_latest
 
 from reinhardt_tasks import signals, task
@@ -325,6 +326,41 @@ def test_what_keeps_a_workflow_from_hearing_of_an_end_is_logged_without_it(
     assert "could not be told of its end" in caplog.text and f"spent {REDACTED}" in caplog.text
 
 
+@task(redact=["token"], concurrency=Concurrency(1, key=lambda name, token: name), unique=Unique(key="{name}"))
+def stand(name: str, token: str = "none") -> None: ...
+
+
+@task(redact=["token"], unique=Unique(key="{token}"))
+def guard(name: str, token: str = "none") -> None: ...
+
+
+@task(redact=["token"], unique=Unique(key=lambda name, token: int(token)))
+def count(name: str, token: str) -> None: ...
+
+
+def test_a_key_that_is_made_of_it_is_stored_as_a_hash_and_no_other(store: Store) -> None:
+    def keys(chore: Any, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
+        (job,) = store.backend.jobs_of(chore, [(args, kwargs)])
+        return job.once_key, *(limit.key for limit in job.limits)
+
+    made = keys(break_in, "ada", CANARY)
+    assert_nowhere({"keys": repr(made)})
+    assert made == keys(break_in, "ada", token=CANARY) != keys(break_in, "ada", "another")
+    assert made[0] != keys(break_in, "bob", CANARY)[0] and made[1] == keys(break_in, "bob", CANARY)[1]
+    # By chance it has the same letters.
+    assert keys(stand, "canary", token="canary") == keys(stand, "canary", token="other")
+    assert [key.rpartition(":")[2] for key in keys(stand, "canary", token="canary")] == ["canary"] * 2
+    assert keys(guard, "ada") == keys(guard, "ada", "none") and "none" not in repr(keys(guard, "ada"))
+    with pytest.raises(TypeError, match="cannot be made of these arguments: ValueError$") as told_of:
+        keys(count, "ada", CANARY)
+    assert told_of.value.__cause__ is None and told_of.value.__suppress_context__
+    with pytest.raises(TypeError, match="not every store can keep") as told_of:
+        keys(guard, "ada", f"{CANARY}\x00")
+    assert_nowhere({"not to be stored": str(told_of.value)})
+    with pytest.raises(TypeError, match="returned int"):
+        keys(count, "ada", "20261126")
+
+
 def test_what_keeps_a_worker_from_telling_an_end_is_logged_without_it(
     database_store: Store, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -412,3 +448,11 @@ def test_what_a_store_says_of_an_outcome_is_logged_without_it(
     assert_nowhere({**logged(caplog), "outcome": repr(outcome)})
     for words in ("did not answer", "refused the outcome", "could not be settled"):
         assert words in caplog.text
+
+
+def test_a_trace_of_what_could_not_be_enqueued_tells_no_more_than_that(spans: InMemorySpanExporter) -> None:
+    with pytest.raises(TypeError):
+        count.enqueue("ada", CANARY)
+    (span,) = spans.get_finished_spans()
+    assert span.attributes is not None and span.attributes["error.type"] == "builtins.TypeError"
+    assert not span.events and span.status.status_code is StatusCode.ERROR
