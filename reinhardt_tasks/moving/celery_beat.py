@@ -11,6 +11,7 @@ from typing import Any
 from django.apps import apps
 from django.utils.translation import gettext as _
 
+from ..redaction import REDACTED
 from ..schedules import At, CronSchedule, IntervalSchedule, Schedule
 from .choices import Choices
 from .findings import left, refused
@@ -48,8 +49,8 @@ def _values(row: Any, choices: Choices, notes: list[str]) -> dict[str, Any]:
     _note_what_is_left_out(row, notes)
     return {
         "schedule": schedule,
-        "args": _json(row.args, "args", list),
-        "kwargs": _json(row.kwargs, "kwargs", dict),
+        "args": _json(row.args, "args", list, is_hidden=choices.hides(row.task)),
+        "kwargs": _json(row.kwargs, "kwargs", dict, is_hidden=choices.hides(row.task)),
         "queue_name": choices.queue(row.queue),
         "priority": choices.priority(row.priority),
         "start": aware(row.start_time),
@@ -95,13 +96,14 @@ def _once(schedule: Schedule, start: datetime | None, choices: Choices) -> At:
     return At(moment)
 
 
-def _json(text: str, what: str, kind: type) -> Any:
+def _json(text: str, what: str, kind: type, *, is_hidden: bool = False) -> Any:
     try:
         value = json.loads(text or ("[]" if kind is list else "{}"))
     except ValueError as exc:
         raise refused(_("Its {what} are no JSON: {problem}.").format(what=what, problem=exc)) from exc
     if not isinstance(value, kind):
-        raise refused(_("Its {what} cannot be {value}.").format(what=what, value=repr(value)))
+        shown = REDACTED if is_hidden else repr(value)
+        raise refused(_("Its {what} cannot be {value}.").format(what=what, value=shown))
     return value
 
 

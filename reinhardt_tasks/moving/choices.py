@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from ..exceptions import TaskNotFound
+from ..redaction import may_hide
 from ..registry import registry
 from .findings import refused
 
@@ -42,6 +43,10 @@ class Choices:
             return registry.get(name).module_path
         except TaskNotFound as exc:
             raise refused(_("{problem} Another name here: --rename {name}=…").format(problem=exc, name=name)) from exc
+
+    def hides(self, name: str) -> bool:
+        """Return whether nobody is to see arguments of this task: it redacts some, or is not known here."""
+        return may_hide(self.renames.get(name, name))
 
     def queue(self, name: str | None) -> str | None:
         return self.queues.get(name, name) if name else None

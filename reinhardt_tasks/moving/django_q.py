@@ -13,6 +13,7 @@ from django.apps import apps
 from django.conf import settings
 from django.utils.translation import gettext as _
 
+from ..redaction import REDACTED
 from ..schedules import At, CronSchedule, IntervalSchedule, Schedule
 from .choices import Choices
 from .findings import left, refused
@@ -49,7 +50,8 @@ def _values(row: Any, choices: Choices, notes: list[str]) -> dict[str, Any]:
                 name=row.intended_date_kwarg
             )
         )
-    kwargs = _kwargs(row.kwargs)
+    is_hidden = choices.hides(row.func)
+    kwargs = _kwargs(row.kwargs, is_hidden=is_hidden)
     if "q_options" in kwargs:
         raise refused(_("Its q_options have no counterpart: {value}.").format(value=kwargs["q_options"]))
     first = aware(row.next_run).replace(microsecond=0)
@@ -62,7 +64,7 @@ def _values(row: Any, choices: Choices, notes: list[str]) -> dict[str, Any]:
         )
     return {
         "schedule": schedule,
-        "args": _args(row.args),
+        "args": _args(row.args, is_hidden=is_hidden),
         "kwargs": kwargs,
         "queue_name": choices.queue(row.cluster),
         "start": first if first > choices.now else None,
@@ -150,17 +152,19 @@ def _end(schedule: Schedule, repeats: int, since: datetime) -> datetime | None:
     return slot
 
 
-def _args(text: str | None) -> tuple[Any, ...]:
+def _args(text: str | None, *, is_hidden: bool) -> tuple[Any, ...]:
     if not text:
         return ()
     try:
         value = ast.literal_eval(text)
     except (SyntaxError, ValueError) as exc:
-        raise refused(_("Its {what} cannot be {value}.").format(what="args", value=text)) from exc
+        raise refused(
+            _("Its {what} cannot be {value}.").format(what="args", value=REDACTED if is_hidden else text)
+        ) from exc
     return value if isinstance(value, tuple) else (value,)
 
 
-def _kwargs(text: str | None) -> dict[str, Any]:
+def _kwargs(text: str | None, *, is_hidden: bool) -> dict[str, Any]:
     """Read both ways in which django-q2 writes them: a dictionary, and `a=1, b=2`."""
     if not text:
         return {}
@@ -169,7 +173,7 @@ def _kwargs(text: str | None) -> dict[str, Any]:
     except (SyntaxError, ValueError):
         value = _named(text)
     if not isinstance(value, dict):
-        raise refused(_("Its {what} cannot be {value}.").format(what="kwargs", value=text))
+        raise refused(_("Its {what} cannot be {value}.").format(what="kwargs", value=REDACTED if is_hidden else text))
     return value
 
 

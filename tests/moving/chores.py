@@ -22,9 +22,14 @@ def bill(day: date) -> str:
     return day.isoformat()
 
 
+@task(redact=["day"])
+def confess(day: date) -> None:
+    return None
+
+
 @task(unique=True)
 def index(name: str) -> str:
     return name
 
 
-REPORT, REMIND = report.module_path, remind.module_path
+REPORT, REMIND, CONFESS = report.module_path, remind.module_path, confess.module_path

@@ -18,7 +18,7 @@ from reinhardt_tasks.schedules import declared
 from reinhardt_tasks.scheduling import edit, list_schedules
 from tests import databases
 from tests.moving import chores
-from tests.moving.chores import REMIND, REPORT
+from tests.moving.chores import CONFESS, REMIND, REPORT
 from tests.moving.houses import To, facts, found, moved_in, needs, told
 from tests.settings import sqlite
 from tests.test_docs import ROOT
@@ -193,6 +193,14 @@ def test_what_cannot_be_the_same_here_is_refused(fields: dict[str, Any], words: 
     assert (code, one["verdict"]) == (1, "refused")
     assert words in one["reason"]
     assert not ScheduleRow.objects.exists()
+
+
+def test_what_is_refused_is_told_without_redacted_arguments() -> None:
+    periodic("args", task=CONFESS, args='{"day": "swordfish"}')
+    periodic("kwargs", task=CONFESS, kwargs='["swordfish"]')
+    periodic("unknown", task="gone.tasks.none", args='"swordfish"')
+    words = told("--dry-run")[1]
+    assert "cannot be [redacted]" in words and "swordfish" not in words
 
 
 def test_times_that_mean_something_else_here_are_refused() -> None:

@@ -13,7 +13,7 @@ from django.apps import apps
 
 from reinhardt_tasks.models import ScheduleRow
 from reinhardt_tasks.scheduling import list_schedules
-from tests.moving.chores import REMIND, REPORT
+from tests.moving.chores import CONFESS, REMIND, REPORT
 from tests.moving.houses import found, moved_in, needs, told
 
 pytestmark = needs("django_q")
@@ -152,6 +152,13 @@ def test_one_that_is_due_there_goes_on_here_and_says_so() -> None:
     schedule("D", next_run=datetime.now(UTC) - timedelta(hours=1))
     assert "does not come along" in one()["notes"][0]
     assert ScheduleRow.objects.get().next_slot > datetime.now(UTC)
+
+
+def test_what_is_refused_is_told_without_redacted_arguments() -> None:
+    schedule(func=CONFESS, args="swordfish()")
+    schedule(func=CONFESS, kwargs="'swordfish'")
+    words = told("--dry-run")[1]
+    assert words.count("cannot be [redacted]") == 2 and "swordfish" not in words
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from reinhardt_tasks._compat import task_backends
 from reinhardt_tasks.jobs import TaskStatus, new_id
 from reinhardt_tasks.operations import Query
 from tests.moving import chores
-from tests.moving.chores import REMIND, REPORT
+from tests.moving.chores import CONFESS, REMIND, REPORT
 from tests.moving.houses import QUEUES, facts, moved_in, needs, told
 
 pytestmark = needs("django_tasks_db")
@@ -162,6 +162,12 @@ def test_what_could_not_run_here_is_refused_and_stays(task: str, args: list[Any]
     line = facts()["found"][0]
     assert line["verdict"] == "refused" and words in line["reason"]
     assert table().count() == 1 and claimed() == []
+
+
+def test_what_is_refused_is_told_without_redacted_arguments() -> None:
+    waiting(CONFESS, "swordfish")
+    (line,) = facts()["found"]
+    assert "is no date" in line["reason"] and "swordfish" not in line["reason"]
 
 
 def test_typed_arguments_arrive_as_they_are_stored() -> None:
