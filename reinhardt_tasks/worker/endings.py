@@ -10,7 +10,7 @@ import threading
 import time
 
 from ..execution import Execution
-from ..jobs import Failed, Outcome, Retrying, Succeeded
+from ..jobs import Failed, Job, Outcome, Retrying, Succeeded
 from .tally import Tally
 
 logger = logging.getLogger("reinhardt_tasks")
@@ -50,25 +50,25 @@ def _log(execution: Execution, outcome: Outcome | None, seconds: float) -> None:
     job = execution.claim.job
     match outcome:
         case None | Succeeded():
-            logger.info("Task id=%s path=%s succeeded in %.3f s", job.id, job.name, seconds)
+            _say(logging.INFO, job, "succeeded in %.3f s", seconds)
         case Retrying(attempt=attempt, delay=delay):
-            failures = job.failures + 1
-            logger.warning(
-                "Task id=%s path=%s failed (%s), attempt %d; next in %.1f s",
-                job.id,
-                job.name,
-                attempt.exception,
-                failures,
-                delay,
-            )
+            words = "failed (%s), attempt %d; next in %.1f s"
+            _say(logging.WARNING, job, words, attempt.exception, job.failures + 1, delay)
         case Failed(attempt=attempt):
-            logger.error(
-                "Task id=%s path=%s failed for good after %d attempts in %.3f s\n%s",
-                job.id,
-                job.name,
-                job.failures + 1,
-                seconds,
-                execution.shown(attempt.traceback).rstrip(),
-            )
+            traceback = execution.shown(attempt.traceback).rstrip()
+            words = "failed for good after %d attempts in %.3f s"
+            _say(logging.ERROR, job, words, job.failures + 1, seconds, traceback=traceback)
         case _:
-            logger.info("Task id=%s path=%s ended as %s", job.id, job.name, type(outcome).__name__.lower())
+            _say(logging.INFO, job, "ended as %s", type(outcome).__name__.lower())
+
+
+def _say(level: int, job: Job, words: str, *values: object, traceback: str = "") -> None:
+    if not logger.isEnabledFor(level):
+        return
+    # As a filter of `logs` gives them to what is logged inside of a task.
+    facts = {"task_id": job.id, "task_name": job.name, "task_attempt": job.failures + 1, "task_queue": job.queue}
+    words, values = f"Task id=%s path=%s {words}", (job.id, job.name, *values)
+    record = logger.makeRecord(logger.name, level, __file__, 0, words, values, None, __name__, facts)
+    # A formatter writes it below the message, one for JSON apart from that.
+    record.exc_text = traceback or None
+    logger.handle(record)

@@ -287,8 +287,10 @@ def test_json_lines_are_json(setting: dict[str, Any]) -> None:
     assert records
     assert all({"time", "level", "logger", "message"} <= record.keys() for record in records)
     (failure,) = [record for record in records if record["level"] == "ERROR"]
-    assert result.id in failure["message"]
-    assert "line two" in failure["message"]
+    assert f"id={result.id} path=tests.tasks.fail failed for good" in failure["message"]
+    assert (failure["task_id"], failure["task_name"]) == (result.id, "tests.tasks.fail")
+    assert (failure["task_attempt"], failure["task_queue"]) == (1, "default")
+    assert "line two" in failure["traceback"] and "line two" not in failure["message"]
 
 
 def test_what_a_task_logs_is_shown_and_kept_though_nothing_is_set_for_it(setting: dict[str, Any]) -> None:
