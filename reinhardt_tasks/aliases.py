@@ -28,7 +28,7 @@ def what_breaks(alias: str) -> Problem | None:
     try:
         task_backends[alias]
     except ImproperlyConfigured as exc:
-        message = _("TASKS[{alias}]: {exc}").format(alias=repr(alias), exc=exc)
+        message = _("TASKS[{alias}]: {exc}").format(alias=repr(alias), exc=f"{str(exc).rstrip('.')}.")
         return Problem("E007", message, _way_out(params["BACKEND"], exc))
     return None
 

@@ -78,7 +78,7 @@ class PartlySettled(QueueError):
 
 
 class JobsRefused(QueueError):
-    """The store answers, and does not take these jobs; nothing of them was stored.
+    """The store answers, and does not take these jobs; none of them was stored there (of several shards, in that one).
 
     Raised by `enqueue()` where others may be taken: something else lies under their queue's key, or they have a text that is none.
     """

@@ -51,7 +51,10 @@ def show(visit: Visit, id_: str) -> HttpResponse:
         "store": store,
         "is_live": not task.status.is_finished,
         "deeds": _deeds(visit, job),
-        "can_run_again": visit.rights.has("retry") and job.status.is_finished and task.is_registered,
+        "can_run_again": visit.rights.has("retry")
+        and job.status.is_finished
+        and task.is_registered
+        and not task.waits_for_results,
         "can_edit": visit.rights.may_edit and job.status is not TaskStatus.RUNNING and task.is_registered,
     }
     if visit.wants_part:

@@ -46,17 +46,14 @@ def dequeue(alias: str, broker: Broker, queues: Queues, lease: float) -> Claim |
         is_new = not _idle[alias]
         number = next(_numbers) if is_new else _idle[alias].pop()
     worker = _worker(number, lease)
-    claims: list[Claim] = []
-    try:
-        claims = broker.claim(queues, 1, worker)
-    finally:
-        if not claims:
-            _rest(alias, number)
+    # Where this raises, the number is not used again: its answer may be what was lost, and then it holds a job.
+    claims = broker.claim(queues, 1, worker)
     if not claims:
+        _rest(alias, number)
         return None
     if not is_new:
         try:
-            # A claim renews the lease of a worker that is known only where much of that is over.
+            # On a database a claim renews the lease of a known worker only where much of that is over.
             broker.heartbeat(worker)
         except QueueError as exc:
             logger.warning("Task id=%s may be taken over early: %s", claims[0].job.id, exc)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext as _
 
 from .._compat import task_backends
+from ..aliases import what_breaks
 from ..exceptions import OperationRefused
 from ..suggestions import no_backend
 from .base import ReinhardtBackend
@@ -15,10 +15,9 @@ def backend_named(alias: str) -> ReinhardtBackend:
     """Return the backend of this alias. Raise OperationRefused where there is none that keeps tasks, and say why."""
     if alias not in task_backends.settings:
         raise OperationRefused(no_backend(alias, list(task_backends.settings)))
-    try:
-        backend = task_backends[alias]
-    except ImproperlyConfigured as exc:
-        raise OperationRefused(str(exc)) from exc
+    if (problem := what_breaks(alias)) is not None:
+        raise OperationRefused(f"{problem.message} {problem.hint}")
+    backend = task_backends[alias]
     if not isinstance(backend, ReinhardtBackend):
         raise OperationRefused(
             _("TASKS[{alias}] is {module}.{qualname}, which is not of reinhardt_tasks.").format(

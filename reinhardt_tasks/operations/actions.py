@@ -133,6 +133,9 @@ def on_all(
     if isinstance(deed, Changes):
         check_changes(store, deed)
     narrowed = narrowed_to(query, deed)
+    if not narrowed.statuses:
+        yield Step(done=Done(), after=None)
+        return
     left = limit
     while left is None or left > 0:
         page = store.broker.search(narrowed, after, BATCH if left is None else min(BATCH, left))
@@ -146,9 +149,9 @@ def on_all(
 
 
 def narrowed_to(query: Query, deed: Action | Changes) -> Query:
-    """Return a search for those of the tasks that are in a state for it."""
-    states = _states(deed)
-    return replace(query, statuses=tuple(status for status in query.statuses or TaskStatus if status in states))
+    """Return a search for those of the tasks that are in a state for it: for none, where no state is left."""
+    asked = TaskStatus if query.statuses is None else query.statuses
+    return replace(query, statuses=tuple(status for status in asked if status in _states(deed)))
 
 
 def _states(deed: Action | Changes) -> frozenset[TaskStatus]:

@@ -32,6 +32,8 @@ def count_tasks(
     away makes it "at least".
     """
     number, is_at_least = 0, False
+    if query.statuses == ():
+        return Count(number=0)
     most = COUNTED if limit is None else min(limit, COUNTED)
     for store in stores() if of is None else of:
         try:

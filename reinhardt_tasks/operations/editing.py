@@ -17,6 +17,8 @@ from ..redaction import ShownCall, restored_call, shown_call
 from ..registry import registry
 from ..serialization import decode_call, encode_call
 from ..tasks import check_call
+from ..unknown_names import without_mark
+from ..workflow_states import filled_later
 from .stores import Store
 
 logger = logging.getLogger("reinhardt_tasks")
@@ -51,7 +53,10 @@ def edit(store: Store, id_: str, args: Sequence[Any], kwargs: Mapping[str, Any],
 
 
 def run_again(store: Store, id_: str) -> str:
-    """Enqueue a finished task once more, under a new id and without what it was a part of; return that id."""
+    """Enqueue a finished task once more, under a new id and without what it was a part of; return that id.
+
+    Raise TaskNotFound, and OperationRefused for one that has not ended, and for a step whose arguments are results of others.
+    """
     job = _job(store, id_)
     if not job.status.is_finished:
         raise OperationRefused(_("Task {id} is {status}: it has not ended.").format(id=job.id, status=job.status.value))
@@ -87,8 +92,21 @@ def _payload(job: Job, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
         raise OperationRefused(str(exc)) from exc
 
 
+def _is_unfilled(job: Job, args: Sequence[Any], kwargs: Mapping[str, Any], places: set[int | str]) -> bool:
+    """Return whether something that only stands for another step's result is still among the arguments."""
+    stored = decode_call(job.payload)
+    before, now = ({**dict(enumerate(args_)), **kwargs_} for args_, kwargs_ in (stored[:2], (args, kwargs)))
+    return any(place in now and now[place] == before.get(place) for place in places)
+
+
 def _enqueued(store: Store, job: Job, payload: str) -> str:
     args, kwargs, headers = decode_call(payload)
+    if _is_unfilled(job, args, kwargs, filled_later(headers)):
+        raise OperationRefused(
+            _("Arguments of task {id} are results of other steps: retry the workflow, or give it others.").format(
+                id=job.id
+            )
+        )
     again = Job(
         id=new_id(),
         name=job.name,
@@ -99,7 +117,7 @@ def _enqueued(store: Store, job: Job, payload: str) -> str:
         priority=job.priority,
         max_attempts=job.max_attempts,
         limits=job.limits,
-        metadata=dict(job.metadata),
+        metadata=without_mark(job.metadata),
         is_async=job.is_async,
     )
     store.broker.enqueue([again])

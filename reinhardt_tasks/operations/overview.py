@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from django.core.exceptions import ImproperlyConfigured
-
 from .._compat import DEFAULT_TASK_BACKEND_ALIAS, task_backends
+from ..aliases import what_breaks
 from ..backends.base import ReinhardtBackend
 from ..exceptions import OperationRefused
 from ..jobs import TaskStatus
@@ -110,16 +109,15 @@ def _with_schedules(store: StoreOverview) -> StoreOverview:
 
 
 def _kind(alias: str) -> str:
-    settings = task_backends.settings.get(alias) or {}
-    return str(settings.get("BACKEND", "")).rpartition(".")[2]
+    settings = task_backends.settings.get(alias)
+    return str(settings.get("BACKEND", "")).rpartition(".")[2] if isinstance(settings, Mapping) else ""
 
 
 def _is_faulty(alias: str) -> bool:
     """Return whether a backend that is no store would be one, were its settings right."""
-    try:
-        backend = task_backends[alias]
-    except ImproperlyConfigured:
+    if what_breaks(alias) is not None:
         return True
+    backend = task_backends[alias]
     return isinstance(backend, ReinhardtBackend) and bool(backend.problems)
 
 

@@ -23,6 +23,7 @@ from ..schedules.slots import SCHEDULE
 from ..serialization import decode_call
 from ..tracebacks import exception_line
 from ..workflow_states import HEADER as WORKFLOW
+from ..workflow_states import filled_later
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -179,6 +180,11 @@ class TaskView:
         """The id of the workflow that it is a step of; '' where it is none."""
         note = self._headers.get(WORKFLOW)
         return str(note["id"]) if isinstance(note, dict) and "id" in note else ""
+
+    @property
+    def waits_for_results(self) -> bool:
+        """Whether arguments of it are results of other steps, which are put in when it runs."""
+        return bool(filled_later(self._headers))
 
     @property
     def max_attempts(self) -> int | None:

@@ -39,7 +39,12 @@ DAMAGES = {
     "progress of another shape": {"progress": "[1]"},
     "a moment beyond all years": {"enqueued_at": 9_000_000_000_000_000_000},
     "a moment before all years": {"due_at": -9_000_000_000_000_000_000},
-    "another name": {"name": "no.such.task", "enqueued_at": 0},
+    # Met by a worker that did not know it once before, long ago: the first meeting fails nothing.
+    "another name": {
+        "name": "no.such.task",
+        "enqueued_at": 0,
+        "metadata": '{"reinhardt_tasks.unknown_since": "1970-01-02T00:00:00+00:00"}',
+    },
 }
 
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from reinhardt_tasks.backends import dequeued
+from reinhardt_tasks.brokers.base import WorkerInfo
+from reinhardt_tasks.brokers.memory import MemoryBroker
+from reinhardt_tasks.exceptions import QueueError
 from reinhardt_tasks.jobs import Claim, new_id
 from tests.brokers.promises.base import new_job
 
@@ -51,3 +55,24 @@ def test_claims_whose_lease_has_ended_are_not_kept_without_end() -> None:
 def test_claims_under_a_lease_are_all_kept() -> None:
     ids = [kept(ends_at=FUTURE) for _ in range(4)]
     assert all(dequeued.take("default", id_) for id_ in ids)
+
+
+def test_a_claim_whose_answer_was_lost_is_renewed_by_no_other_call() -> None:
+    class Lost(MemoryBroker):
+        is_lost = True
+        workers_told: list[str] = []
+
+        def claim(self, queues: Any, limit: Any, worker: WorkerInfo) -> list[Claim]:
+            self.workers_told.append(worker.id)
+            if self.is_lost:
+                raise QueueError("The answer was lost.")
+            return super().claim(queues, limit, worker)
+
+    broker = Lost()
+    with pytest.raises(QueueError):
+        dequeued.dequeue("default", broker, None, 30)
+    broker.is_lost = False
+    for _ in range(2):
+        assert dequeued.dequeue("default", broker, None, 30) is None
+    lost, *others = broker.workers_told
+    assert lost not in others and len(set(others)) == 1

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from reinhardt_tasks import operations
 from reinhardt_tasks.backends.named import backend_named
 from reinhardt_tasks.exceptions import OperationRefused
 
@@ -23,6 +24,8 @@ def test_a_backend_that_keeps_tasks_is_given() -> None:
             r"has no backend 'mine' \(did you mean 'mien'\?\); it has 'mien'\.",
         ),
         ({"mine": {"BACKEND": f"{MODULE}.NoBackend"}}, "Could not find backend"),
+        ({"mine": {"OPTIONS": {}}}, r"TASKS\['mine'\] must be a dictionary whose 'BACKEND' is the path of a class\."),
+        ({"mine": "x"}, r"TASKS\['mine'\] must be a dictionary"),
         ({"mine": {"BACKEND": f"{MODULE}.DummyBackend"}}, "DummyBackend, which keeps no tasks"),
         (
             {"mine": {"BACKEND": f"{MODULE}.RedisBackend", "OPTIONS": {"URL": 7}}},
@@ -43,3 +46,12 @@ def test_a_backend_of_somebody_else_is_refused(settings: Any) -> None:
     settings.TASKS = {"mine": {"BACKEND": other}}
     with pytest.raises(OperationRefused, match=r"is .*\.dummy\.DummyBackend, which is not of reinhardt_tasks"):
         backend_named("mine")
+
+
+@pytest.mark.django_db(databases="__all__")
+@pytest.mark.parametrize("broken", [{"BACKEND": "nope.Nope"}])
+def test_a_broken_alias_hides_no_other(settings: Any, broken: Any) -> None:
+    settings.TASKS = {**settings.TASKS, "broken": broken}
+    assert "broken" not in {store.alias for store in operations.stores()}
+    told = {each.alias: each for each in operations.overview()}
+    assert told["broken"].error and not told["default"].error

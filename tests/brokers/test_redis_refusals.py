@@ -139,6 +139,10 @@ def test_a_result_that_the_server_does_not_take_fails_its_task_alone(
         (redis.exceptions.ReadOnlyError("You can't write against a read only replica."), False),
         (redis.exceptions.OutOfMemoryError("command not allowed"), False),
         (redis.ConnectionError("refused"), False),
+        # Of a proxy, of a server that lacks a command, of one whose administrator ended the script.
+        (redis.ResponseError("upstream failure"), False),
+        (redis.ResponseError("unknown command 'EVALSHA', with args beginning with: "), False),
+        (redis.ResponseError("Script killed by user with SCRIPT KILL. script: 1a2b, on @user_script:12."), False),
         (ValueError("I/O operation on closed file"), False),
     ],
 )

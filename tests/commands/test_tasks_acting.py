@@ -173,6 +173,18 @@ class Terminal(io.StringIO):
         return True
 
 
+@pytest.mark.parametrize(("verb", "status"), [("retry", "success"), ("discard", "running"), ("cancel", "failure")])
+def test_all_in_a_state_that_an_action_does_not_take_are_refused(store: Store, verb: str, status: str) -> None:
+    chores.add.enqueue(1)
+    fail(store)
+    kept = chores.add.enqueue(2).id
+    for more in ([], ["--yes"], ["--dry-run"]):
+        code, out, err = told(verb, "--all", "--status", status, *more)
+        assert (code, out) == (2, "") and f"{verb} takes no tasks in the states that --status names." in err
+    assert {job.status for job in store.broker.search(Query()).jobs} == {TaskStatus.FAILURE, TaskStatus.PENDING}
+    assert status_of(store, kept) is TaskStatus.PENDING
+
+
 def test_the_question_says_how_many_and_which(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(output.sys, "stdin", Terminal())
     for number in range(3):

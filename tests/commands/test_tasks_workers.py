@@ -49,7 +49,7 @@ def test_a_workers_tasks_stand_below_with_how_far_they_are(store: Store, monkeyp
     title, *lines = tasks.splitlines()
     assert title.split() == ["task", "started", "progress", "id", "worker"]
     assert [line.split()[-2:] for line in lines] == [[each.job.id, by.id] for each in (third, second, first)]
-    assert "3 / 10 half of them" in lines[1] and lines[1].startswith(second.job.name)
+    assert "3 / 10 (30 %) half of them" in lines[1] and lines[1].startswith(second.job.name)
 
     (found,) = data("workers")["workers"]
     assert found["running"] == 3

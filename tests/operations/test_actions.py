@@ -16,11 +16,15 @@ from reinhardt_tasks.operations import (
     DISCARD,
     RETRY,
     RUN_NOW,
+    Action,
     Query,
     Store,
     act,
     actions,
     change,
+    count_tasks,
+    list_tasks,
+    narrowed_to,
     on_all,
 )
 from reinhardt_tasks.operations.queues import pause
@@ -170,3 +174,15 @@ def test_what_was_done_is_logged_without_arguments(store: Store, caplog: pytest.
         act(store, CANCEL, [id_])
     assert f"Tasks cancelled by hand: backend=default count=1 first={id_}" in caplog.text
     assert "swordfish" not in caplog.text and "ada" not in caplog.text
+
+
+@pytest.mark.parametrize("action", ACTIONS.values(), ids=ACTIONS)
+def test_where_no_state_is_left_nothing_is_done(store: Store, action: Action) -> None:
+    ids = {status: task_in(store, status) for status in TaskStatus}
+    for refused in set(TaskStatus) - action.applies_to:
+        query = narrowed_to(Query(statuses=(refused,)), action)
+        assert query.statuses == ()
+        assert [step.done.took for step in on_all(store, action, query)] == [()]
+        assert count_tasks(query, of=[store]).number == 0
+        assert list_tasks(query, of=[store]).tasks == []
+    assert {status_of(store, id_) for id_ in ids.values()} == set(TaskStatus)

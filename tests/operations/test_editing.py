@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from reinhardt_tasks import operations
 from reinhardt_tasks.exceptions import OperationRefused, TaskNotFound
 from reinhardt_tasks.gates import Limit
 from reinhardt_tasks.jobs import Job, TaskStatus, new_id
-from reinhardt_tasks.operations import Store, arguments_of, edit, run_again, store_of
+from reinhardt_tasks.operations import Query, Store, arguments_of, edit, run_again, store_of
 from reinhardt_tasks.redaction import REDACTED
 from reinhardt_tasks.serialization import decode_call, encode_call
 from reinhardt_tasks.workflows.launching import HEADER as WORKFLOW
@@ -131,3 +133,23 @@ def test_what_is_run_anew_keeps_to_its_limits(store: Store) -> None:
     succeed(store)
     again = run_again(store, job.id)
     assert store.broker.get([again])[again].limits == limits
+
+
+@pytest.mark.parametrize("end", [succeed, fail])
+def test_a_step_is_not_run_again_with_what_stands_for_another_steps_result(
+    store: Store, end: Callable[[Store], Any]
+) -> None:
+    note = {"id": new_id(), "places": [[[0, 0], None]]}
+    payload = encode_call(chores.add.module_path, ["<the previous result>"], {"b": 2}, {WORKFLOW: note})
+    job = Job(id=new_id(), name=chores.add.module_path, backend="default", payload=payload)
+    store.broker.enqueue([job])
+    end(store)
+    assert operations.view(store.broker.get([job.id])[job.id]).waits_for_results
+    with pytest.raises(OperationRefused, match="are results of other steps"):
+        run_again(store, job.id)
+    assert len(store.broker.search(Query()).jobs) == 1
+    if end is succeed:
+        with pytest.raises(OperationRefused, match="are results of other steps"):
+            edit(store, job.id, ["<the previous result>"], {"b": 3})
+        again = edit(store, job.id, [5], {"b": 2})
+        assert call_of(store, again) == ([5], {"b": 2}, {})

@@ -15,6 +15,7 @@ from ...timestamps import from_micros, to_micros
 from ..base import Changes, QueueCounts, WorkerInfo, WorkerRecord
 from . import gates
 from .dialects import JOBS, PAUSES, TICKETS, WORKERS
+from .lines import marks
 from .rows import uuid_text
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def delete(cursor: Any, dialect: Dialect, ids: Sequence[str]) -> list[str]:
     found = _lock(cursor, dialect, ids, "held_by IS NULL")
     if found:
         gates.forget(cursor, dialect, found)
-        cursor.execute(f"DELETE FROM {JOBS} WHERE id IN ({_marks(found)})", found)
+        cursor.execute(f"DELETE FROM {JOBS} WHERE id IN ({marks(found)})", found)
     return [uuid_text(id_) for id_ in found]
 
 
@@ -193,7 +194,7 @@ def prune(cursor: Any, dialect: Dialect, alias: str, before: int, limit: int) ->
     )
     ids = [id_ for (id_,) in cursor.fetchall()]
     if ids:
-        cursor.execute(f"DELETE FROM {JOBS} WHERE id IN ({_marks(ids)}) AND finished_at < %s", [*ids, before])
+        cursor.execute(f"DELETE FROM {JOBS} WHERE id IN ({marks(ids)}) AND finished_at < %s", [*ids, before])
     return len(ids)
 
 
@@ -203,7 +204,7 @@ def _update(
     """Update the jobs among `ids` that meet `condition`; return their ids. Runs in a transaction of its caller's."""
     found = _lock(cursor, dialect, ids, condition)
     if found:
-        cursor.execute(f"UPDATE {JOBS} SET {sets} WHERE id IN ({_marks(found)})", [*params, *found])
+        cursor.execute(f"UPDATE {JOBS} SET {sets} WHERE id IN ({marks(found)})", [*params, *found])
     return [uuid_text(id_) for id_ in found]
 
 
@@ -213,7 +214,7 @@ def _lock(cursor: Any, dialect: Dialect, ids: Sequence[str], condition: str) -> 
     for start in range(0, len(wanted), 1000):
         some = wanted[start : start + 1000]
         cursor.execute(
-            f"SELECT id FROM {JOBS} WHERE id IN ({_marks(some)}) AND {condition} ORDER BY id {dialect.lock}",
+            f"SELECT id FROM {JOBS} WHERE id IN ({marks(some)}) AND {condition} ORDER BY id {dialect.lock}",
             some,
         )
         found += [id_ for (id_,) in cursor.fetchall()]
@@ -223,7 +224,3 @@ def _lock(cursor: Any, dialect: Dialect, ids: Sequence[str], condition: str) -> 
 def _paused(cursor: Any, prefix: str) -> set[str]:
     cursor.execute(f"SELECT lane FROM {PAUSES}")
     return {lane[len(prefix) :] for (lane,) in cursor.fetchall() if lane.startswith(prefix)}
-
-
-def _marks(values: Sequence[Any]) -> str:
-    return ", ".join(["%s"] * len(values))

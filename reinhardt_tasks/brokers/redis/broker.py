@@ -355,8 +355,8 @@ class RedisBroker(Broker):
     def _call(self, name: str, args: Sequence[Any]) -> Any:
         return faults.guarded(self, lambda: script(name)(self.connections.send, self.base, args))
 
-    async def _acall(self, name: str, args: Sequence[Any]) -> Any:
-        with faults.translated(self):
+    async def _acall(self, name: str, args: Sequence[Any], *, brings_jobs: bool = False) -> Any:
+        with faults.translated(self, brings_jobs=brings_jobs):
             return await script(name).acall((await self.connections.asender()).execute_command, self.base, args)
 
     def _take(self, name: str, args: Sequence[Any]) -> Any:
@@ -403,8 +403,8 @@ class RedisBroker(Broker):
 
     async def _astore(self, args: Sequence[Any]) -> Any:
         if not self._replicas:
-            return await self._acall("enqueue", args)
-        with faults.translated(self):
+            return await self._acall("enqueue", args, brings_jobs=True)
+        with faults.translated(self, brings_jobs=True):
             async with (await self.connections.asender()).client() as one:
                 answer = await script("enqueue").acall(one.execute_command, self.base, args)
                 self._check_replicas(await one.wait(self._replicas, int(self._replica_timeout * 1000)))

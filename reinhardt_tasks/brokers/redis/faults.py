@@ -60,17 +60,20 @@ def guarded(broker: RedisBroker, work: Callable[[], T], *, brings_jobs: bool = F
     try:
         return work()
     except FAULTS as exc:
-        kind = JobsRefused if brings_jobs and _is_said_of_jobs(exc) else QueueError
-        raise kind(sentence(broker, exc)) from exc
+        raise _kind(exc, brings_jobs)(sentence(broker, exc)) from exc
 
 
 @contextmanager
-def translated(broker: RedisBroker) -> Iterator[None]:
-    """Raise QueueError, as `guarded` does, for what happens in this context."""
+def translated(broker: RedisBroker, *, brings_jobs: bool = False) -> Iterator[None]:
+    """Raise what `guarded` does for what happens in this context."""
     try:
         yield
     except FAULTS as exc:
-        raise QueueError(sentence(broker, exc)) from exc
+        raise _kind(exc, brings_jobs)(sentence(broker, exc)) from exc
+
+
+def _kind(exc: BaseException, brings_jobs: bool) -> type[QueueError]:
+    return JobsRefused if brings_jobs and _is_said_of_jobs(exc) else QueueError
 
 
 def sentence(broker: RedisBroker, exc: BaseException) -> str:
@@ -87,9 +90,11 @@ def sentence(broker: RedisBroker, exc: BaseException) -> str:
 def _is_said_of_jobs(exc: BaseException) -> bool:
     if isinstance(exc, (UnicodeError, redis.DataError)):
         return True
-    # What a server says of itself has a class or a code of its own; a script that stumbles over what it was given has none.
-    code = _CODE.search(str(exc))
-    return type(exc) is redis.ResponseError and (code is None or "WRONGTYPE" in code.groups())
+    # What a server says of itself has a class or a code of its own, and a proxy says what it likes. What a script stumbles over
+    # names the script, unless somebody has ended it.
+    words, code = str(exc), _CODE.search(str(exc))
+    stumbled = code is None and "user_script" in words and "killed" not in words.lower()
+    return type(exc) is redis.ResponseError and (stumbled or code is not None and "WRONGTYPE" in code.groups())
 
 
 def is_refusal(answer: object) -> bool:

@@ -159,7 +159,7 @@ class ShardedBroker(Broker):
         return self.exchange([], queues, limit, worker)[1]
 
     def settle(self, outcomes: Sequence[Outcome]) -> list[Claim]:
-        """See the contract. A follower that belongs to another shard is kept with the success until it has arrived there.
+        """See the contract.
 
         A shard that rests is asked all the same, and none is sent to rest: whoever tries outcomes one by one must not take a
         rest for a refusal.

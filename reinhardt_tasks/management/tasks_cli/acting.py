@@ -73,6 +73,10 @@ class Acting(Subcommand):
         meant = query_of(options)
         refuse_unknown_name(meant, stores)
         query = operations.narrowed_to(meant, self.deed(options))
+        if not query.statuses:
+            raise OperationRefused(
+                _("{action} takes no tasks in the states that --status names.").format(action=self.name)
+            )
         if options["dry_run"]:
             listing = operations.list_tasks(query, of=stores, after=options["after"], limit=options["limit"] or 20)
             return _tell_of_rehearsal(out, self.name, [task.id for task in listing.tasks], listing.after)
