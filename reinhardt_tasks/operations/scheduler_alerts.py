@@ -27,7 +27,7 @@ def scheduler_alerts(alias: str) -> list[Alert]:
     try:
         return _of(alias, unattended(database))
     except STORE_ERRORS as exc:
-        if not _is_any_declared():
+        if not collect()[0]:
             return []
         message = _("The schedules in the database {database} cannot be read: {reason}")
         return [
@@ -41,13 +41,6 @@ def scheduler_alerts(alias: str) -> list[Alert]:
     except (ImproperlyConfigured, NotImplementedError):
         # The project has no database, or one that cannot keep schedules.
         return []
-
-
-def _is_any_declared() -> bool:
-    try:
-        return bool(collect()[0])
-    except ImproperlyConfigured:
-        return False
 
 
 def _of(alias: str, found: Unattended) -> list[Alert]:

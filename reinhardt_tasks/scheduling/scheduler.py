@@ -122,7 +122,7 @@ class Scheduler:
 
     def synchronise(self) -> None:
         """Take over what code and settings declare; `run()` and `run_once()` do it first."""
-        declarations, problems = collect(self._registry)
+        declarations, problems = self._declared()
         for problem in problems:
             logger.error("%s", problem)
         for note in synchronise(self.session, self._clock(), declarations, schedules_version()):
@@ -135,7 +135,7 @@ class Scheduler:
         Writes nothing.
         """
         now = self._clock()
-        declarations, _ = collect(self._registry)
+        declarations, _ = self._declared()
         declared_now = {declaration.name: declaration for declaration in declarations}
         known = set()
         for view in list_schedules(number, database=self.session.alias):
@@ -180,6 +180,11 @@ class Scheduler:
         if next_at is None:
             return LOOK_EVERY
         return min(LOOK_EVERY, max(0.0, (next_at - self._clock()).total_seconds()))
+
+    def _declared(self) -> tuple[list[Declaration], list[str]]:
+        # What is declared for a backend that cannot be made is not known: a scheduler that went on would retire it.
+        task_backends.all()
+        return collect(self._registry)
 
     def _window(self, now: datetime) -> datetime | None:
         """Return from when on this scheduler has looked without a break."""

@@ -20,7 +20,8 @@ from django.db import connections
 from django.utils import translation
 from django.utils.translation import gettext as _
 
-from .._compat import InvalidTaskBackend, task_backends
+from .._compat import task_backends
+from ..aliases import what_breaks
 from ..brokers.database.session import Session
 from ..models import ScheduleRow
 from ..schedules import Declaration, ScheduleRegistry, declared, declared_in_settings
@@ -32,10 +33,17 @@ logger = logging.getLogger("reinhardt_tasks")
 
 
 def collect(registry: ScheduleRegistry = declared) -> tuple[list[Declaration], list[str]]:
-    """Return what code and settings declare, and a sentence for each that cannot be."""
+    """Return what code and settings declare, and a sentence for each that cannot be, and for each alias without a backend.
+
+    What the settings of such an alias declare is not known.
+    """
     found = {declaration.name: declaration for declaration in registry}
     problems: list[str] = []
-    for backend in task_backends.all():
+    for alias in task_backends.settings:
+        if (broken := what_breaks(alias)) is not None:
+            problems.append(f"{broken.message} {broken.hint}")
+            continue
+        backend = task_backends[alias]
         given = getattr(getattr(backend, "settings", None), "schedules", None)
         if not given:
             continue
@@ -54,11 +62,7 @@ def collect(registry: ScheduleRegistry = declared) -> tuple[list[Declaration], l
 
 def not_taken_over(database: str | None = None) -> list[Declaration]:
     """Return what code and settings declare and no scheduler has taken over: one statement, if anything is declared at all."""
-    try:
-        declarations, _problems = collect()
-    except InvalidTaskBackend:
-        # What is declared for a backend that cannot be made is not known; the backend itself is told of elsewhere.
-        return []
+    declarations, _problems = collect()
     if not declarations:
         return []
     session = Session(database or schedules_database())

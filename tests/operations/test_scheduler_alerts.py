@@ -97,6 +97,8 @@ def test_another_backend_that_cannot_be_made_hides_nothing(kept: str, settings: 
     make_due(kept, "daily", timedelta(hours=2))
     settings.TASKS = {**settings.TASKS, "broken": {"BACKEND": "nowhere.Backend"}}
     assert [alert.code for alert in alerts()] == ["no_scheduler"]
+    declare(settings, weekly=DAILY)
+    assert [alert.message.partition(":")[2] for alert in alerts()] == ["", " 'weekly'."]
 
 
 def test_status_tells_of_it(kept: str, settings: Any) -> None:

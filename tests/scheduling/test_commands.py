@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 
-from reinhardt_tasks._compat import task_backends
+from reinhardt_tasks._compat import InvalidTaskBackend, task_backends
 from reinhardt_tasks.management.commands import runscheduler
 from reinhardt_tasks.models import ScheduleRow
 from reinhardt_tasks.schedules import CronSchedule, IntervalSchedule
@@ -237,6 +237,37 @@ def test_the_list_names_what_no_scheduler_has_taken_over_and_what_is_declared_ba
     assert code == 1
     assert "yearly  declared, and not taken over yet" in out
     assert "['SCHEDULES']['bad']" in err
+
+
+@pytest.mark.parametrize(
+    ("broken", "words"),
+    [
+        ({"BACKEND": "nowhere.Backend"}, "TASKS['other']: Could not find backend 'nowhere.Backend'"),
+        ({"OPTIONS": {}}, "TASKS['other'] must be a dictionary whose 'BACKEND' is the path of a class."),
+        ("nowhere.Backend", "TASKS['other'] must be a dictionary whose 'BACKEND' is the path of a class."),
+    ],
+)
+def test_an_alias_without_a_backend_is_told_and_hides_nothing_of_the_others(
+    database: str, settings: Any, broken: Any, words: str
+) -> None:
+    settings.TASKS = {**tasks_on(database, SCHEDULES={"yearly": YEARLY}), "other": broken}
+    code, out, err = listed()
+    assert code == 1 and "yearly  declared, and not taken over yet" in out and words in err
+    told = json.loads(listed("--json")[1])
+    assert told["not_taken_over"] == ["yearly"] and [words in problem for problem in told["problems"]] == [True]
+
+
+def test_a_scheduler_does_not_start_and_retire_what_an_alias_without_a_backend_declares(
+    database: str, settings: Any
+) -> None:
+    tasks = tasks_on(database)
+    other = {**tasks["default"], "OPTIONS": {**tasks["default"]["OPTIONS"], "SCHEDULES": {"yearly": YEARLY}}}
+    settings.TASKS = {**tasks, "other": other}
+    Scheduler(database).synchronise()
+    settings.TASKS = {**tasks, "other": {**other, "BACKEND": "nowhere.Backend"}}
+    with pytest.raises(InvalidTaskBackend):
+        Scheduler(database).synchronise()
+    assert row(database, "yearly").retired_at is None
 
 
 def test_what_no_scheduler_has_taken_over_is_not_well_but_where_it_is_off(database: str, settings: Any) -> None:
