@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.http import HttpResponse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from ..operations import Query, StoreOverview, list_tasks, overview, store_of, throughput
+from ..operations import Alert, Query, StoreOverview, list_tasks, overview, store_of, throughput
 from ..operations.stores import STORE_ERRORS
 from .charts import Chart, chart_of
 from .visits import Visit
@@ -34,13 +35,13 @@ class StoreShown:
 
 
 def show(visit: Visit) -> HttpResponse:
-    context = _context() | {"may_see_schedules": visit.may_see("schedulerow_changelist")}
+    context = _context(may_see_schedules=visit.may_see("schedulerow_changelist"))
     if visit.wants_part:
         return visit.part("_overview.html", **context)
     return visit.render("overview.html", _("Background tasks"), "overview", **context)
 
 
-def _context() -> dict[str, Any]:
+def _context(*, may_see_schedules: bool) -> dict[str, Any]:
     found = [_shown(store) for store in overview()]
     kept = [each for each in found if each.store.keeps_tasks]
     return {
@@ -48,9 +49,22 @@ def _context() -> dict[str, Any]:
         "is_new": bool(kept) and all(_is_unused(each) for each in kept),
         "living": sum(len(each.store.living) for each in kept),
         "others": [each.store for each in found if not each.store.keeps_tasks],
-        "alerts": [alert for each in found for alert in each.store.alerts],
+        "alerts": [alert for each in found for alert in _alerts(each.store.alerts, may_see_schedules)],
+        "may_see_schedules": may_see_schedules,
         "now": timezone.now(),
     }
+
+
+def _alerts(alerts: Sequence[Alert], may_see_schedules: bool) -> Iterator[Alert]:
+    """Yield what somebody should look at; of the schedules, for who may not see them, one sentence that names none."""
+    unseen = None
+    for alert in alerts:
+        if alert.code != "no_scheduler" or may_see_schedules:
+            yield alert
+        else:
+            unseen = alert
+    if unseen is not None:
+        yield replace(unseen, message=_("There are schedules that nobody fires. You may not see which."))
 
 
 def _is_unused(shown: StoreShown) -> bool:

@@ -144,6 +144,22 @@ def test_the_overview_leads_to_a_schedule_that_nobody_fires(
     assert place not in read(someone("view_jobrow").get(url("jobrow_changelist"))).text
 
 
+def test_the_overview_names_no_schedule_to_who_may_not_see_them(
+    nightly: ScheduleRow, someone: Callable[..., Client], settings: Any
+) -> None:
+    default = settings.TASKS["default"]
+    weekly = {"task": chores.add.module_path, "schedule": "0 4 * * mon", "args": [1]}
+    settings.TASKS = {"default": {**default, "OPTIONS": {**default["OPTIONS"], "SCHEDULES": {"weekly": weekly}}}}
+    past = datetime.now(UTC) - timedelta(hours=2, minutes=1)
+    ScheduleRow.objects.using(schedules_database()).update(next_slot=past, next_at=past)
+    for query in ({}, {"part": "1"}):
+        seen = read(someone("view_jobrow", "view_schedulerow").get(url("jobrow_changelist"), query)).text
+        assert nightly.name in seen and "'weekly'" in seen
+        unseen = read(someone("view_jobrow").get(url("jobrow_changelist"), query)).text
+        assert "nightly" not in unseen and "weekly" not in unseen and "runscheduler" in unseen
+        assert unseen.count("There are schedules that nobody fires.") == 1
+
+
 def test_a_schedule_is_deleted_after_a_question(nightly: ScheduleRow, someone: Callable[..., Client]) -> None:
     client = someone(*permissions("view", "delete"))
     place = url("schedulerow_act", nightly.pk)
