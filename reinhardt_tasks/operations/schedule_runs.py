@@ -10,6 +10,9 @@ from typing import Any
 
 from django.utils import timezone
 
+from .._compat import task_backends
+from ..aliases import what_breaks
+from ..backends.base import ReinhardtBackend
 from ..exceptions import InvalidSchedule, OperationRefused
 from ..scheduling import people
 from ..scheduling.by_hand import is_by_hand
@@ -32,6 +35,8 @@ class PastRun:
     """A run that was, or is on its way. `task` is None where its store does not know the task any more."""
 
     slot: Any
+    #: The task's id; None on a backend that is not of this package, which gives its tasks ids of its own.
+    id: str | None
     is_by_hand: bool
     task: TaskView | None
 
@@ -40,7 +45,7 @@ class PastRun:
             "at": self.slot.due_at.isoformat(),
             "by_hand": self.is_by_hand,
             "backend": self.slot.alias,
-            "id": str(self.slot.pk),
+            "id": self.id,
             "sent": self.slot.state,
             "status": self.task and self.task.status.value,
             "exception": (self.task and self.task.exception) or None,
@@ -68,12 +73,21 @@ def past_runs(row: Any, number: int, *, with_arguments: bool = True) -> tuple[li
     """Return the last runs of a schedule, newest first, and the stores that are away (alias → why)."""
     slots = people.last_slots(row, number)
     tasks, away = _tasks([(slot.alias, str(slot.pk)) for slot in slots], with_arguments)
-    return [PastRun(slot=slot, is_by_hand=is_by_hand(row, slot), task=tasks.get(str(slot.pk))) for slot in slots], away
+    found = [
+        PastRun(slot=slot, id=_id_of(slot), is_by_hand=is_by_hand(row, slot), task=tasks.get(str(slot.pk)))
+        for slot in slots
+    ]
+    return found, away
 
 
 def last_tasks(rows: Sequence[Any], *, with_arguments: bool = True) -> tuple[dict[str, TaskView], dict[str, str]]:
     """Return what is still known of the last tasks of schedules, by id, and the stores that are away (alias → why)."""
     return _tasks([(row.last_alias or "", str(row.last_task)) for row in rows if row.last_task], with_arguments)
+
+
+def _id_of(slot: Any) -> str | None:
+    is_known = slot.alias in task_backends.settings and what_breaks(slot.alias) is None
+    return None if is_known and not isinstance(task_backends[slot.alias], ReinhardtBackend) else str(slot.pk)
 
 
 def _tasks(wanted: Sequence[tuple[str, str]], with_arguments: bool) -> tuple[dict[str, TaskView], dict[str, str]]:

@@ -32,7 +32,7 @@ def run_by_hand(session: Session, row: ScheduleRow, declaration: Declaration, ad
     if address.broker is None:
         call = decode_call(job.payload)
         result: Any = address.backend.enqueue(address.task, *passed_call(address.task, call.args, call.kwargs))
-        _note(session, row, address, at, job.id)
+        _note(session, row, address, at, _own_or(result.id, job.id))
         return str(result.id)
     # One that is unique may be there already, and have been noted.
     id_ = address.broker.enqueue([job])[0].id
@@ -53,6 +53,14 @@ def _beside_slots(declaration: Declaration, now: datetime) -> datetime:
         # A schedule of the project's own, with a fault: it has no slots.
         is_slot = False
     return now + _MICROSECOND if is_slot else now
+
+
+def _own_or(id_: Any, other: str) -> str:
+    """Return the id that a backend gave, where it is a UUID as a slot's has to be; Django's own backends give none."""
+    try:
+        return str(uuid.UUID(str(id_)))
+    except ValueError:
+        return other
 
 
 def _note(session: Session, row: ScheduleRow, address: Address, at: datetime, id_: str) -> None:

@@ -12,6 +12,7 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from django.test import Client
 
+from reinhardt_tasks._compat import BaseTaskBackend
 from reinhardt_tasks.admin.schedule_pages import runs_of
 from reinhardt_tasks.models import ScheduleRow
 from reinhardt_tasks.operations import Query, Store
@@ -115,6 +116,17 @@ def test_a_schedule_is_run_now(store: Store, nightly: ScheduleRow, someone: Call
     place = f'href="{url("schedulerow_change", nightly.pk)}"'
     both = someone("view_jobrow", "view_schedulerow").get(url("jobrow_change", job.id)).content.decode()
     assert place in both and place not in someone("view_jobrow").get(url("jobrow_change", job.id)).content.decode()
+
+
+def test_a_run_on_a_backend_with_other_ids_is_shown_without_one(
+    nightly: ScheduleRow, keeper: Client, settings: Any
+) -> None:
+    dummy = f"{BaseTaskBackend.__module__.rpartition('.')[0]}.dummy.DummyBackend"
+    settings.TASKS = {**settings.TASKS, "other": {"BACKEND": dummy, "QUEUES": []}}
+    ScheduleRow.objects.using(schedules_database()).update(alias="other")
+    page = read(keeper.post(url("schedulerow_act", nightly.pk), {"deed": "run-now"}, follow=True))
+    (run,) = people.last_slots(nightly, 10)
+    assert "by hand Sent" in page.text and str(run.pk) not in page.text
 
 
 def test_what_is_declared_is_listed_before_a_scheduler_takes_it_over(

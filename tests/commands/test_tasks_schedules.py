@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from reinhardt_tasks._compat import BaseTaskBackend
 from reinhardt_tasks.models import ScheduleRow, SlotRow
 from reinhardt_tasks.operations import Query, Store
 from reinhardt_tasks.schedules import CronSchedule, IntervalSchedule
@@ -35,6 +36,12 @@ def nightly(database_store: Store) -> ScheduleRow:
 
 def row(name: str = "nightly") -> ScheduleRow:
     return ScheduleRow.objects.using(schedules_database()).get(name=name)
+
+
+def keep_nothing(settings: Any, backend: str) -> None:
+    """Have the schedule's tasks enqueued by a backend that keeps none, or is somebody else's."""
+    settings.TASKS = {**settings.TASKS, "now": {"BACKEND": backend, "QUEUES": []}}
+    ScheduleRow.objects.using(schedules_database()).update(alias="now")
 
 
 def test_schedules_are_listed_page_by_page_in_words() -> None:
@@ -100,6 +107,23 @@ def test_the_last_runs_are_shown_and_what_became_of_them(database_store: Store) 
     assert code == 0 and first not in out
     assert re.search(rf"^\S+ \S+ UTC +PENDING +{second} +by hand$", out, re.MULTILINE)
     assert re.search(rf"^\S+ \S+ UTC +Sent +{gone} +by hand$", out, re.MULTILINE)
+
+
+def test_a_run_by_hand_on_a_backend_that_keeps_no_tasks_has_the_id_that_was_told(settings: Any) -> None:
+    keep_nothing(settings, "reinhardt_tasks.backends.ImmediateBackend")
+    id_ = data("schedules", "run-now", "nightly")["tasks"]["nightly"]
+    (run,) = data("schedules", "show", "nightly")["runs"]
+    assert (run["id"], run["by_hand"], run["backend"]) == (id_, True, "now")
+    assert re.search(rf"^\S+ \S+ UTC +Sent +{id_} +by hand$", told("schedules", "show", "nightly")[1], re.MULTILINE)
+
+
+def test_a_run_on_a_backend_with_other_ids_is_shown_without_one(settings: Any) -> None:
+    keep_nothing(settings, f"{BaseTaskBackend.__module__.rpartition('.')[0]}.dummy.DummyBackend")
+    data("schedules", "run-now", "nightly")
+    (run,) = data("schedules", "show", "nightly")["runs"]
+    assert (run["id"], run["by_hand"], run["backend"]) == (None, True, "now")
+    out = told("schedules", "show", "nightly")[1]
+    assert re.search(r"^\S+ \S+ UTC +Sent +by hand$", out, re.MULTILINE)
 
 
 def test_what_is_declared_is_seen_before_a_scheduler_takes_it_over(settings: Any) -> None:

@@ -171,7 +171,7 @@ def _tell_past(past: list[PastRun], out: Output) -> None:
         table.add(
             at_local(run.slot.due_at),
             run.slot.get_state_display() if task is None else task.status.value,
-            run.slot.pk,
+            run.id or "",
             "" if task is None or task.status is TaskStatus.SUCCESS else beginning(task.exception_line, 60),
             _("by hand") if run.is_by_hand else "",
         )
