@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from ..exceptions import InvalidSchedule, OperationRefused, TaskNotFound
 from ..models import ScheduleRow
 from ..operations import TaskView
-from ..operations.schedule_runs import last_tasks, past_runs, runs_of, zone_of
+from ..operations.schedule_runs import last_tasks, no_runs_words, past_runs, runs_of, zone_of
 from ..operations.schedules import SCHEDULE_ACTIONS, call_of
 from ..scheduling import people
 from ..scheduling.databases import schedules_database
@@ -65,6 +65,7 @@ def show(visit: Visit, id_: str) -> HttpResponse:
         zone=str(zone),
         runs=runs_of(found.next, zone),
         past=past,
+        no_runs=no_runs_words(row),
         call=call_of(row) if visit.rights.view_arguments else None,
         history=history.of_row(row),
         is_peoples=row.source == "people",

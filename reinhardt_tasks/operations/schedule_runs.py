@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from .._compat import task_backends
 from ..aliases import what_breaks
@@ -78,6 +79,11 @@ def past_runs(row: Any, number: int, *, with_arguments: bool = True) -> tuple[li
         for slot in slots
     ]
     return found, away
+
+
+def no_runs_words(row: Any) -> str:
+    """Return what is said of a schedule of which no run is kept."""
+    return _("No run of the last seven days.") if row.fired or row.last_slot else _("It has not run yet.")
 
 
 def last_tasks(rows: Sequence[Any], *, with_arguments: bool = True) -> tuple[dict[str, TaskView], dict[str, str]]:

@@ -118,6 +118,16 @@ def test_a_schedule_is_run_now(store: Store, nightly: ScheduleRow, someone: Call
     assert place in both and place not in someone("view_jobrow").get(url("jobrow_change", job.id)).content.decode()
 
 
+def test_a_schedule_whose_runs_are_kept_no_more_has_run_all_the_same(nightly: ScheduleRow, keeper: Client) -> None:
+    place, words = url("schedulerow_change", nightly.pk), "No run of the last seven days."
+    text = read(keeper.get(place)).text
+    assert "It has not run yet." in text and words not in text
+    past = datetime.now(UTC) - timedelta(days=20)
+    ScheduleRow.objects.using(schedules_database()).update(fired=12, last_slot=past)
+    text = read(keeper.get(place)).text
+    assert words in text and "It has not run yet." not in text
+
+
 def test_a_run_on_a_backend_with_other_ids_is_shown_without_one(
     nightly: ScheduleRow, keeper: Client, settings: Any
 ) -> None:

@@ -109,6 +109,12 @@ def test_the_last_runs_are_shown_and_what_became_of_them(database_store: Store) 
     assert re.search(rf"^\S+ \S+ UTC +Sent +{gone} +by hand$", out, re.MULTILINE)
 
 
+def test_a_schedule_whose_runs_are_kept_no_more_has_run_all_the_same() -> None:
+    ScheduleRow.objects.using(schedules_database()).update(fired=12, last_slot=timezone.now() - timedelta(days=20))
+    out = told("schedules", "show", "nightly")[1]
+    assert "No run of the last seven days." in out and "It has not run yet." not in out
+
+
 def test_a_run_by_hand_on_a_backend_that_keeps_no_tasks_has_the_id_that_was_told(settings: Any) -> None:
     keep_nothing(settings, "reinhardt_tasks.backends.ImmediateBackend")
     id_ = data("schedules", "run-now", "nightly")["tasks"]["nightly"]

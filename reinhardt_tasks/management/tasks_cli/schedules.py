@@ -10,7 +10,7 @@ from ...cuts import beginning
 from ...exceptions import InvalidSchedule
 from ...jobs import TaskStatus
 from ...operations import TaskView
-from ...operations.schedule_runs import PastRun, last_tasks, past_runs, runs_of, zone_of
+from ...operations.schedule_runs import PastRun, last_tasks, no_runs_words, past_runs, runs_of, zone_of
 from ...operations.schedules import SCHEDULE_ACTIONS, ScheduleAction, call_of, reading_schedules
 from ...priorities import both_scales
 from ...scheduling import ScheduleView, list_schedules
@@ -110,7 +110,7 @@ class ShowSchedule(Subcommand):
             out.say(f"{words}  {_('after a change of the clock')}" if run.is_after_change else words)
         past, away = past_runs(row, options["last"])
         out.say()
-        _tell_past(past, out)
+        _tell_past(past, no_runs_words(row), out)
         runs = [run.as_json() for run in past]
         out.data(
             {**facts_of(view), "args": call and call.args, "kwargs": call and call.kwargs, "runs": runs, "away": away}
@@ -164,7 +164,7 @@ class Schedules(Group):
             return super().run(options, out)
 
 
-def _tell_past(past: list[PastRun], out: Output) -> None:
+def _tell_past(past: list[PastRun], none: str, out: Output) -> None:
     table = Table([_("last runs"), _("status"), _("id"), _("exception"), ""], under=[[3]])
     for run in past:
         task = run.task
@@ -175,7 +175,7 @@ def _tell_past(past: list[PastRun], out: Output) -> None:
             "" if task is None or task.status is TaskStatus.SUCCESS else beginning(task.exception_line, 60),
             _("by hand") if run.is_by_hand else "",
         )
-    out.table(table, _("It has not run yet."))
+    out.table(table, none)
 
 
 def _status(view: ScheduleView, last: dict[str, TaskView]) -> str | None:
