@@ -49,7 +49,7 @@ def test_a_backend_of_somebody_else_is_refused(settings: Any) -> None:
 
 
 @pytest.mark.django_db(databases="__all__")
-@pytest.mark.parametrize("broken", [{"BACKEND": "nope.Nope"}])
+@pytest.mark.parametrize("broken", [{"OPTIONS": {}}, "x", {"BACKEND": "nope.Nope"}])
 def test_a_broken_alias_hides_no_other(settings: Any, broken: Any) -> None:
     settings.TASKS = {**settings.TASKS, "broken": broken}
     assert "broken" not in {store.alias for store in operations.stores()}
