@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -31,6 +32,13 @@ def what_breaks(alias: str) -> Problem | None:
         message = _("TASKS[{alias}]: {exc}").format(alias=repr(alias), exc=f"{str(exc).rstrip('.')}.")
         return Problem("E007", message, _way_out(params["BACKEND"], exc))
     return None
+
+
+def backend_or_none(alias: str) -> Any:
+    """Return a backend; None where TASKS has none of that name (any more), or none can be made of what it has."""
+    settings = task_backends.settings
+    is_there = isinstance(settings, Mapping) and alias in settings
+    return task_backends[alias] if is_there and what_breaks(alias) is None else None
 
 
 def _way_out(path: str, exc: ImproperlyConfigured) -> str:

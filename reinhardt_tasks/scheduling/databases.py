@@ -6,7 +6,8 @@ from typing import Any
 
 from django.db import router
 
-from .._compat import DEFAULT_TASK_BACKEND_ALIAS, InvalidTaskBackend, task_backends
+from .._compat import DEFAULT_TASK_BACKEND_ALIAS
+from ..aliases import backend_or_none
 from ..brokers.database.session import Session
 from ..models import ScheduleRow
 from ..timestamps import from_micros
@@ -14,10 +15,7 @@ from ..timestamps import from_micros
 
 def schedules_database() -> str:
     """Return the alias of the database that keeps the schedules."""
-    try:
-        backend: Any = task_backends[DEFAULT_TASK_BACKEND_ALIAS]
-    except InvalidTaskBackend:
-        backend = None
+    backend = backend_or_none(DEFAULT_TASK_BACKEND_ALIAS)
     # A Redis backend may name the database of the transactions that it sends after.
     own = getattr(backend, "database", None) or getattr(getattr(backend, "settings", None), "database", None)
     return own if isinstance(own, str) else router.db_for_write(ScheduleRow) or "default"
@@ -25,10 +23,7 @@ def schedules_database() -> str:
 
 def schedules_version() -> int | None:
     """Return which release this process is, as `OPTIONS["SCHEDULES_VERSION"]` of the backend `default` says."""
-    try:
-        backend: Any = task_backends[DEFAULT_TASK_BACKEND_ALIAS]
-    except InvalidTaskBackend:
-        return None
+    backend = backend_or_none(DEFAULT_TASK_BACKEND_ALIAS)
     return getattr(getattr(backend, "settings", None), "schedules_version", None)
 
 

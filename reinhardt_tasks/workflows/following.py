@@ -10,6 +10,7 @@ from typing import Any
 
 from django.db import connections
 
+from ..aliases import backend_or_none
 from ..exception_text import class_path, log_exception
 from ..exceptions import QueueError, TaskCancelled
 from ..jobs import Attempt, Cancelled, Claim, Failed, Outcome, Succeeded, TaskStatus
@@ -22,7 +23,6 @@ from .placeholders import put
 from .places import database, steadily
 from .reading import values_of
 from .recording import ending_of, record
-from .sending import backend_of
 from .tending import forget, tend
 
 logger = logging.getLogger("reinhardt_tasks")
@@ -97,7 +97,7 @@ class StepFollower:
 
 def _is_held(claim: Claim) -> bool:
     """Return whether a claim is still its worker's, as far as can be told before it is settled."""
-    backend = backend_of(claim.job.backend)
+    backend = backend_or_none(claim.job.backend)
     if backend is None or not backend.keeps_jobs:
         return True
     job = backend.broker.get([claim.job.id]).get(claim.job.id)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import TypeVar
 from uuid import UUID
 
 from django.db import DatabaseError, InterfaceError, connections, router
 from django.db.models import Model, QuerySet
 
-from .._compat import InvalidTaskBackend, task_backends
+from ..aliases import backend_or_none
 from ..brokers.database.session import Session, open_blocks
 from ..exceptions import QueueError
 from ..models import StepRow, WorkflowRow
@@ -27,10 +27,7 @@ def database() -> str:
 
     The one that OPTIONS['DATABASE'] of TASKS['default'] names, so that they lie beside the tasks; else the router's choice.
     """
-    try:
-        settings: Any = getattr(task_backends["default"], "settings", None)
-    except InvalidTaskBackend:
-        settings = None
+    settings = getattr(backend_or_none("default"), "settings", None)
     return getattr(settings, "database", None) or router.db_for_write(WorkflowRow) or "default"
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from asgiref.sync import sync_to_async
 from django.db.models import Q
 
+from ..aliases import backend_or_none
 from ..exceptions import QueueError
 from ..jobs import Job, TaskStatus
 from ..models import StepRow, WorkflowRow
@@ -26,7 +27,6 @@ from .endings import message_of
 from .ids import job_id
 from .places import database, is_in_transaction, steps_in
 from .reading import Members, counts_of, members_of, progress_of, values_of
-from .sending import backend_of
 
 #: Seconds between two looks of `wait()`.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 0.5
@@ -315,7 +315,7 @@ def _jobs_of(rows: Sequence[StepRow]) -> tuple[dict[str, Job], dict[str, str]]:
     away: dict[str, str] = {}
     ready = [row for row in rows if row.status == StepStatus.READY]
     for alias in {row.alias for row in ready}:
-        backend = backend_of(alias)
+        backend = backend_or_none(alias)
         if backend is not None and backend.keeps_jobs:
             try:
                 jobs |= backend.broker.get([_job_id(row) for row in ready if row.alias == alias])

@@ -8,11 +8,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import partial
-from typing import Any
 
 from django.db import transaction
 
-from .._compat import InvalidTaskBackend, task_backends
+from .._compat import task_backends
+from ..aliases import backend_or_none
 from ..gates import decode_limits
 from ..jobs import Job
 from ..models import StepRow
@@ -25,14 +25,6 @@ logger = logging.getLogger("reinhardt_tasks")
 
 #: Jobs that are sent at once.
 CHUNK = 1000
-
-
-def backend_of(alias: str) -> Any:
-    """Return a backend, or None where TASKS has none of that name (any more)."""
-    try:
-        return task_backends[alias]
-    except InvalidTaskBackend:
-        return None
 
 
 def job_of(row: StepRow) -> Job:
@@ -69,7 +61,7 @@ class Post:
         for row in rows:
             by_alias[row.alias].append(row)
         for alias, some in by_alias.items():
-            backend = backend_of(alias)
+            backend = backend_or_none(alias)
             joins = backend is not None and backend.commits_with(self.using)
             is_kept = backend is None or backend.keeps_jobs
             # An outbox is on the way only.
@@ -89,7 +81,7 @@ class Post:
     def leave(self) -> None:
         """Send the rest: now, or when the caller's transaction commits."""
         for alias, jobs in self._later.items():
-            backend = backend_of(alias)
+            backend = backend_or_none(alias)
             if backend is None:
                 logger.error("TASKS has no backend %r any more: %d steps wait for it.", alias, len(jobs))
                 continue

@@ -17,6 +17,7 @@ from typing import Any
 
 from django.db import connections, transaction
 
+from ..aliases import backend_or_none
 from ..exceptions import QueueError
 from ..jobs import Job, TaskStatus
 from ..models import StepRow, WorkflowRow
@@ -25,7 +26,7 @@ from .endings import Ending, ending_of_job, text_of
 from .ids import job_id
 from .places import database, is_any_before, session, steps_in
 from .recording import make_ready, record
-from .sending import Post, backend_of, job_of, send_quietly
+from .sending import Post, job_of, send_quietly
 
 logger = logging.getLogger("reinhardt_tasks")
 
@@ -112,7 +113,7 @@ def _look(rows: Sequence[StepRow]) -> None:
     statuses = WorkflowRow.objects.using(database()).filter(pk__in=workflows).values_list("pk", "status")
     state = {pk: ChainStatus(status) for pk, status in statuses}
     for alias, some in by_alias.items():
-        backend = backend_of(alias)
+        backend = backend_or_none(alias)
         if backend is None:
             logger.warning("TASKS has no backend %r any more: %d steps of workflows wait for it.", alias, len(some))
             continue

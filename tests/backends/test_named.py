@@ -55,3 +55,12 @@ def test_a_broken_alias_hides_no_other(settings: Any, broken: Any) -> None:
     assert "broken" not in {store.alias for store in operations.stores()}
     told = {each.alias: each for each in operations.overview()}
     assert told["broken"].error and not told["default"].error
+
+
+@pytest.mark.django_db(databases="__all__")
+@pytest.mark.parametrize("broken", [{"OPTIONS": {}}, "x", {"BACKEND": "nope.Nope"}])
+def test_a_broken_default_is_told_and_hides_no_other(settings: Any, broken: Any) -> None:
+    settings.TASKS = {"other": settings.TASKS["default"], "default": broken}
+    assert [store.alias for store in operations.stores()] == ["other"]
+    told = {each.alias: each for each in operations.overview()}
+    assert told["default"].error and not told["other"].error
