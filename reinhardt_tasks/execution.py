@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
-import math
+import sys
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -509,8 +509,8 @@ def _because(reason: BaseException, exc: BaseException) -> BaseException:
 
 
 def _check_timeout(seconds: Any) -> None:
-    # A worker's loop reckons with it: one that is no number would end the whole worker.
-    if seconds is not None and (type(seconds) not in (int, float) or not math.isfinite(seconds)):
+    # A worker's loop reckons with it: one that is no number, or one too large for a float, would end the whole worker.
+    if seconds is not None and (type(seconds) not in (int, float) or not abs(seconds) <= sys.float_info.max):
         raise SerializationFailed(
             f"The stored arguments are damaged: their timeout is no number of seconds: {seconds!r}."
         )

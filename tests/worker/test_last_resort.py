@@ -133,7 +133,7 @@ def test_what_is_given_up_is_run_again_as_often_as_it_may(
 
 
 @BOTH
-@pytest.mark.parametrize("timeout", ['"soon"', "NaN", "[]", "true"])
+@pytest.mark.parametrize("timeout", ['"soon"', "NaN", "[]", "true", pytest.param(f"1{'0' * 400}", id="huge")])
 def test_a_stored_timeout_that_is_no_number_fails_its_task(broker: MemoryBroker, timeout: str, is_async: bool) -> None:
     task_ = behave_later if is_async else behave
     with working(broker, ONCE, concurrency=1):
