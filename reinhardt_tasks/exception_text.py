@@ -38,13 +38,14 @@ def traceback_text(exc: BaseException) -> str:
         return f"{class_path(type(exc))} (its traceback could not be written: {class_path(type(problem))})\n"
 
 
-def log_exception(words: str, *values: object, clean: Clean | None = None) -> None:
+def log_exception(words: str, *values: object, cleaner: Callable[[], Clean | None] | None = None) -> None:
     """Log the exception that is being handled, with what it was raised from: cleaned, or as it is where nothing cleans it.
 
-    Never raises, as some exceptions and some handlers do when one is logged.
+    Never raises, as some exceptions and some handlers do when one is logged, or `cleaner()` where there is no memory.
     """
     exc = sys.exception()
     with suppress(BaseException):
+        clean = None if cleaner is None else cleaner()
         if clean is None or exc is None:
             logger.exception(words, *values)
         else:

@@ -403,7 +403,7 @@ class Execution:
                 raise
             # send_robust lets some through, and fails for receivers without a name; they do not decide what becomes of a task.
             words = "Task id=%s: a receiver of a signal wanted to leave."
-            log_exception(words, self.claim.job.id, clean=self.cleaner())
+            log_exception(words, self.claim.job.id, cleaner=self.cleaner)
 
     async def _atell(self, signal: Signal, **facts: Any) -> None:
         # Not asend_robust: its receivers do not see the exception that is being handled.
@@ -419,7 +419,7 @@ class Execution:
             raise
         except BaseException:
             words = "Task id=%s path=%s: its backoff failed; the default one is used."
-            log_exception(words, job.id, job.name, clean=self.cleaner())
+            log_exception(words, job.id, job.name, cleaner=self.cleaner)
             default = replace(policy, backoff=RetryStrategy.exponential_backoff())
             # What a Retry asked for may be what failed.
             return default.delay_after(Retry() if isinstance(exc, Retry) else exc, failures, self._result)
@@ -484,7 +484,7 @@ class Execution:
             raise
         except BaseException:
             words = "Task id=%s path=%s: its metadata could not be saved."
-            log_exception(words, self.claim.job.id, self.claim.job.name, clean=self.cleaner())
+            log_exception(words, self.claim.job.id, self.claim.job.name, cleaner=self.cleaner)
 
 
 def task_of(job: Job) -> CoreTask:

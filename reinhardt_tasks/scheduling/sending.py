@@ -147,7 +147,7 @@ class Sender:
             backend.enqueue(task, *passed_call(task, call.args, call.kwargs))
         except Exception:
             words = "Task path=%s of a schedule could not be enqueued by TASKS[%r]."
-            log_exception(words, job.name, backend.alias, clean=cleaner(job) if may_hide(job.name) else None)
+            log_exception(words, job.name, backend.alias, cleaner=lambda: cleaner(job) if may_hide(job.name) else None)
 
     def _mark(self, slots: Sequence[SlotRow], state: str) -> int:
         if not slots:

@@ -61,7 +61,9 @@ class Outages:
         self.retry_at = time.monotonic() + pause
         if self._failures in (1, 2) or self._failures % 10 == 0:
             report = (
-                logger.warning if isinstance(exc, QueueError) else partial(log_exception, clean=_cleaner_of(outcomes))
+                logger.warning
+                if isinstance(exc, QueueError)
+                else partial(log_exception, cleaner=partial(_cleaner_of, outcomes))
             )
             words = "The store did not answer (try %d, next in %.1f s): %s"
             report(words, self._failures, pause, words_of(exc, outcomes))

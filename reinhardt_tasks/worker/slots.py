@@ -156,7 +156,7 @@ def _after(execution: Execution, exc: BaseException) -> Outcome:
         return execution.fail(reason)
     except BaseException:
         words = "Task id=%s: its end could not be told, and is recorded all the same."
-        log_exception(words, execution.claim.job.id, clean=execution.cleaner())
+        log_exception(words, execution.claim.job.id, cleaner=execution.cleaner)
         return execution.give_up(reason)
 
 

@@ -75,7 +75,7 @@ class StepFollower:
         except Exception:
             # While the task's own exception is being handled: it is told along.
             words = "Task id=%s path=%s: its workflow could not be told of its end."
-            log_exception(words, job.id, job.name, clean=cleaner(job) if may_hide(job.name) else None)
+            log_exception(words, job.id, job.name, cleaner=lambda: cleaner(job) if may_hide(job.name) else None)
             return outcome
         if recorded is None or recorded.status is _ending(outcome).status:
             return outcome

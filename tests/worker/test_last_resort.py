@@ -115,8 +115,9 @@ def test_whatever_a_coroutine_does_to_its_loop_it_has_an_outcome(broker: MemoryB
 
 
 @BOTH
+@pytest.mark.parametrize("unable", ["fail", "fail cleaner"])
 def test_what_is_given_up_is_run_again_as_often_as_it_may(
-    broker: MemoryBroker, is_async: bool, monkeypatch: pytest.MonkeyPatch
+    broker: MemoryBroker, unable: str, is_async: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*args: Any, **kwargs: Any) -> Any:
         raise MemoryError("no room for anything")
@@ -124,7 +125,8 @@ def test_what_is_given_up_is_run_again_as_often_as_it_may(
     with working(broker, BackendOptions(max_attempts=3), concurrency=1):
         with monkeypatch.context() as patch:
             patch.setattr("reinhardt_tasks.execution.decode_call", refuse)
-            patch.setattr("reinhardt_tasks.execution.Execution.fail", refuse)
+            for name in unable.split():
+                patch.setattr(f"reinhardt_tasks.execution.Execution.{name}", refuse)
             (done,) = ended(broker, enqueued(broker, behave_later if is_async else behave))
         goes_on(broker, is_async)
     assert done.status is TaskStatus.FAILURE
