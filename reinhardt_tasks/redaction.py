@@ -106,24 +106,30 @@ def without_secrets(job: Job, text: str) -> str:
 def cleaner(job: Job, *, everything: bool = False) -> Callable[[str], str]:
     """Return what does so for many texts about one job; with `everything`, it takes out the values of all arguments.
 
-    Where these cannot be read, so that nobody can say what to take out, nothing is left of a text that may hold one of them.
-    So it is with those that are results of other steps: they are put in when the job runs, and its payload lacks them.
+    Where these cannot be read, so that nobody can say what to take out, nothing is left of a text that may hold one of them:
+    a worker's loop asks, and no payload may end that. So it is with those that are results of other steps: they are put in
+    when the job runs, and its payload lacks them.
     """
     if not everything and not may_hide(job.name):
         return _as_it_is
     try:
         args, kwargs, headers = decode_call(job.payload)
-    except (SerializationFailed, RecursionError):
+        places = set(_places(args, kwargs))
+        if not everything and registry.has(job.name):
+            places = secret_places(registry.get(job.name), args, kwargs)
+        return _nothing_of if places & filled_later(headers) else _cleaner(args, kwargs, places)
+    except Exception:
         return _nothing_of
-    places = set(_places(args, kwargs))
-    if not everything and registry.has(job.name):
-        places = secret_places(registry.get(job.name), args, kwargs)
-    return _nothing_of if places & filled_later(headers) else _cleaner(args, kwargs, places)
 
 
 def call_cleaner(task: CoreTask, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Callable[[str], str]:
     """Return the same for texts about one call of a task, of which all arguments are at hand."""
-    return _cleaner(args, kwargs, secret_places(task, args, kwargs)) if hides(task) else _as_it_is
+    if not hides(task):
+        return _as_it_is
+    try:
+        return _cleaner(args, kwargs, secret_places(task, args, kwargs))
+    except Exception:
+        return _nothing_of
 
 
 def cleaned_value(value: Any, clean: Callable[[str], str]) -> Any:
@@ -234,14 +240,15 @@ def _shown(args: Sequence[Any], kwargs: Mapping[str, Any], secret: set[int | str
 
 
 def _leaves(value: Any) -> Iterator[str]:
-    match value:
-        case str() if len(value) >= _LEAST:
-            yield value
-        case dict():
-            for item in value.values():
-                yield from _leaves(item)
-        case list() | tuple():
-            for item in value:
-                yield from _leaves(item)
-        case int() | float() if not isinstance(value, bool) and len(str(value)) >= _LEAST:
-            yield str(value)
+    # Not by recursion: what JSON's decoder reads may be nested deeper than that goes.
+    left = [value]
+    while left:
+        match left.pop():
+            case str(text) if len(text) >= _LEAST:
+                yield text
+            case dict(items):
+                left.extend(items.values())
+            case list() | tuple() as items:
+                left.extend(items)
+            case (int() | float()) as number if not isinstance(number, bool) and len(str(number)) >= _LEAST:
+                yield str(number)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 from typing import Any
 
 import pytest
@@ -12,7 +13,15 @@ from reinhardt_tasks import task
 from reinhardt_tasks._compat import InvalidTask
 from reinhardt_tasks.exception_text import traceback_text
 from reinhardt_tasks.jobs import Claim, Failed, Job, Succeeded, new_id
-from reinhardt_tasks.redaction import REDACTED, cleaner, redacted_call, restored_call, shown_call, without_secrets
+from reinhardt_tasks.redaction import (
+    REDACTED,
+    call_cleaner,
+    cleaner,
+    redacted_call,
+    restored_call,
+    shown_call,
+    without_secrets,
+)
 from reinhardt_tasks.registry import registry
 from reinhardt_tasks.results import fill_result
 from reinhardt_tasks.serialization import REFUSED
@@ -84,7 +93,16 @@ def test_values_of_redacted_arguments_are_taken_out_of_texts() -> None:
     assert without_secrets(job_of(chores.add.module_path, "ada-lovelace"), "ada-lovelace") == "ada-lovelace"
 
 
-@pytest.mark.parametrize("payload", ["damaged", f"{REFUSED}signed with another key"])
+@pytest.mark.parametrize(
+    "payload",
+    [
+        "damaged",
+        f"{REFUSED}signed with another key",
+        '[["ada","swordfish"],{},{"workflow":{"places":3}}]',
+        '[["ada","swordfish"],{},{"workflow":{"places":[[1]]}}]',
+        '[["ada","swordfish"],{},{"workflow":{"places":[[["a"],[]]]}}]',
+    ],
+)
 def test_where_the_arguments_cannot_be_read_nothing_is_told_that_may_hold_a_redacted_one(payload: str) -> None:
     def cleaned(name: str, **values: Any) -> str:
         return cleaner(Job(id=new_id(), name=name, payload=payload, backend="default"), **values)("swordfish")
@@ -95,6 +113,22 @@ def test_where_the_arguments_cannot_be_read_nothing_is_told_that_may_hold_a_reda
     job = Job(id=new_id(), name=chores.log_in.module_path, payload=payload, backend="default")
     # What is not there is not redacted.
     assert without_secrets(job, "") == ""
+
+
+def test_values_are_found_however_deep_they_lie() -> None:
+    deep: Any = "swordfish"
+    for _ in range(3 * sys.getrecursionlimit()):
+        deep = [deep]
+    assert call_cleaner(chores.log_in, ["ada", deep], {})("a swordfish of ada") == f"a {REDACTED} of ada"
+
+
+def test_where_the_arguments_cannot_be_walked_nothing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: Any) -> Any:
+        raise RecursionError
+
+    monkeypatch.setattr("reinhardt_tasks.redaction._leaves", refuse)
+    assert call_cleaner(chores.log_in, ["ada", "swordfish"], {})("swordfish") == REDACTED
+    assert cleaner(job_of(chores.log_in.module_path, "ada", "swordfish"))("swordfish") == REDACTED
 
 
 @pytest.mark.parametrize(

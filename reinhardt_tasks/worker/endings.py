@@ -9,6 +9,7 @@ import logging
 import threading
 import time
 
+from ..exception_text import log_exception
 from ..execution import Execution
 from ..jobs import Failed, Job, Outcome, Retrying, Succeeded
 from .tally import Tally
@@ -47,6 +48,15 @@ class Endings:
 
 
 def _log(execution: Execution, outcome: Outcome | None, seconds: float) -> None:
+    try:
+        _describe(execution, outcome, seconds)
+    except Exception:
+        # A filter of a project's, say. No line is worth the worker, whose loop this is.
+        words = "Task id=%s: what became of it could not be logged."
+        log_exception(words, execution.claim.job.id, cleaner=lambda: execution.shown)
+
+
+def _describe(execution: Execution, outcome: Outcome | None, seconds: float) -> None:
     job = execution.claim.job
     match outcome:
         case None | Succeeded():

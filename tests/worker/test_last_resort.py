@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -144,6 +145,23 @@ def test_a_stored_timeout_that_is_no_number_fails_its_task(broker: MemoryBroker,
         goes_on(broker, is_async)
     assert done.status is TaskStatus.FAILURE
     assert "damaged" in done.history[0].traceback
+
+
+def test_a_line_that_cannot_be_logged_costs_the_worker_nothing(broker: MemoryBroker) -> None:
+    def refuse(record: logging.LogRecord) -> bool:
+        if "failed for good" in record.msg:
+            raise ValueError("no room for this line")
+        return True
+
+    logger = logging.getLogger("reinhardt_tasks")
+    logger.addFilter(refuse)
+    try:
+        with working(broker, ONCE, concurrency=1):
+            (done,) = ended(broker, enqueued(broker, fail))
+            goes_on(broker, IN_THREAD)
+    finally:
+        logger.removeFilter(refuse)
+    assert done.status is TaskStatus.FAILURE
 
 
 # Stopped while its own code does not run
