@@ -11,6 +11,7 @@ from ..execution import Execution
 from ..jobs import Claim, TaskStatus
 from ..options import BackendOptions
 from .children import Child
+from .lost_ends import LostEnds
 from .maintenance import Maintenance
 from .tally import Tally
 
@@ -33,6 +34,7 @@ class Estates:
         self._sender = sender
         self._new_info = new_info
         self._totals = totals
+        self._ends = LostEnds(broker, sender)
 
     def sign_off(self, child: Child) -> None:
         # Our last heartbeat for it may have come after its own goodbye.
@@ -47,11 +49,15 @@ class Estates:
         try:
             broker = self._broker()
             broker.leave(child.info)
-            maintenance = Maintenance(broker, rescuer, self._options, self._totals, self._sender)
+            maintenance = Maintenance(broker, rescuer, self._options, self._totals, self._ends)
             maintenance.rescue(begun=child.board.ids(), of=child.info.id)
             broker.leave(rescuer)
         except Exception as exc:
             logger.warning("The tasks of %s are given to others when its lease is over: %s", child.info.id, exc)
+
+    def tell(self, seconds: float) -> None:
+        """Tell of the tasks that ended with the process that held them, of as many as can be begun in some seconds."""
+        self._ends.tell(seconds)
 
     def record(self, child: Child, job_id: str, token: int, reason: Exception) -> None:
         """Record that a task was stopped for this reason, unless it is not the process's any more."""

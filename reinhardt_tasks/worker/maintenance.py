@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 
 from django.db import connections
 
-from .. import followers, signals
+from .. import followers
 from ..bare_outcomes import lost_outcome
 from ..brokers.base import Broker, WorkerInfo
 from ..exceptions import QueueError
-from ..execution import task_of
-from ..jobs import Cancelled, Failed, Outcome, Released
+from ..jobs import Released
 from ..options import BackendOptions
-from ..registry import registry
-from ..results import result_of
+from .lost_ends import LostEnds
 from .tally import Tally
 
 logger = logging.getLogger("reinhardt_tasks")
@@ -29,7 +27,7 @@ BATCH, PRUNE_EVERY, TIDY_EVERY = 500, 60.0, 2.0
 class Maintenance:
     """Works in a thread of its own, so that a slow clearing delays neither tasks nor heartbeats.
 
-    With a `sender`, a backend's class, the receivers of `task_finished` hear of what a rescue brings to its end.
+    What a rescue brings to its end it leaves to `ends`, and tells of it between two rescues.
     """
 
     def __init__(
@@ -38,10 +36,10 @@ class Maintenance:
         worker: WorkerInfo,
         options: BackendOptions,
         tally: Tally | None = None,
-        sender: type | None = None,
+        ends: LostEnds | None = None,
     ) -> None:
         self._tally = tally
-        self._sender = sender
+        self._ends = ends
         self._broker = broker
         self._worker = worker
         self._options = options
@@ -84,19 +82,12 @@ class Maintenance:
             if self._tally is not None:
                 for outcome in outcomes:
                     self._tally.rescued(outcome)
-            self._tell([each for each in outcomes if each.claim.job.id not in gone])
+            if self._ends is not None:
+                self._ends.add(each for each in outcomes if each.claim.job.id not in gone)
             number += len(claims)
             if len(claims) < BATCH:
                 break
         return number
-
-    def _tell(self, outcomes: Sequence[Outcome]) -> None:
-        ended = [each.claim.job.id for each in outcomes if isinstance(each, Failed | Cancelled)]
-        if self._sender is None or not ended:
-            return
-        for job in self._broker.get(ended).values():
-            if registry.has(job.name):
-                signals.task_finished.send_robust(sender=self._sender, task_result=result_of(job, task_of(job)))
 
     def prune(self) -> int:
         """Delete what finished longer ago than the backend keeps it; return how many jobs that were."""
@@ -133,6 +124,8 @@ class Maintenance:
                 if until_rescue <= 0:
                     until_rescue = rescue_every
                     self.rescue()
+                    if self._ends is not None:
+                        self._ends.tell()
                     self._tend()
                 if until_prune <= 0:
                     until_prune = PRUNE_EVERY

@@ -39,6 +39,8 @@ STALLED = 300.0
 BUSY_INTERVAL = 1.0
 #: A process that lives shorter than this has crashed at its start; the pause before the next grows up to this many seconds.
 SHORT_LIFE, LONGEST_PAUSE = 10.0, 30.0
+#: Seconds of a turn for the receivers of `task_finished`: heartbeats wait as long, and for the last of them to return.
+SHARE = 0.2
 #: Our own loop turns several times a second. After a longer gap we were suspended ourselves, and what we know is old.
 GAP = 5.0
 
@@ -93,6 +95,7 @@ class Supervisor:
             try:
                 while not self._is_over():
                     self._turn(wake)
+                self._estates.tell(self._shutdown_timeout)
             finally:
                 self._exporting.end()
         if self._wishes.is_reload:
@@ -108,6 +111,7 @@ class Supervisor:
         self._reap()
         self._beat()
         self._enforce()
+        self._estates.tell(SHARE)
         self._turns += 1
         self._look()
 

@@ -23,6 +23,7 @@ from .heartbeat import Heartbeat
 from .kinds import Hopes, kind_of, misfits, put_right
 from .ledger import Ledger, makes_ready
 from .listener import Listener
+from .lost_ends import LostEnds
 from .maintenance import Maintenance
 from .memory import is_beyond, tree_bytes, weighed
 from .order import QueueOrder
@@ -101,7 +102,7 @@ class Worker:
         else:
             heartbeat.connect(self._ledger.believed, self._pulsed)
             self._heartbeat = heartbeat
-        self._maintenance = Maintenance(broker, self.info, options, tally, sender)
+        self._maintenance = Maintenance(broker, self.info, options, tally, LostEnds(lambda: broker, sender))
 
     def run(self) -> None:
         """Work until `stop()`, or as long as `burst` and `max_tasks` say; then end what runs, or give it back."""

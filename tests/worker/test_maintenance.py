@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,8 +16,9 @@ from reinhardt_tasks.exceptions import QueueError
 from reinhardt_tasks.jobs import Claim, Job, Outcome, Retrying, Succeeded, TaskStatus, new_id
 from reinhardt_tasks.options import BackendOptions
 from reinhardt_tasks.tasks import task
-from reinhardt_tasks.worker import Worker, maintenance
+from reinhardt_tasks.worker import Worker, lost_ends, maintenance
 from reinhardt_tasks.worker.estates import Estates
+from reinhardt_tasks.worker.lost_ends import LostEnds
 from reinhardt_tasks.worker.maintenance import Maintenance
 from reinhardt_tasks.worker.tally import Tally
 from tests.servers import wait_until
@@ -91,7 +93,9 @@ def test_a_task_that_takes_down_every_worker_fails(broker: MemoryBroker, clock: 
 
 
 def by_maintenance(broker: MemoryBroker, options: BackendOptions) -> None:
-    Maintenance(broker, ME, options, sender=Door).rescue()
+    ends = LostEnds(lambda: broker, Door)
+    Maintenance(broker, ME, options, ends=ends).rescue()
+    ends.tell()
 
 
 def by_a_worker(broker: MemoryBroker, options: BackendOptions) -> None:
@@ -105,6 +109,7 @@ def by_a_supervisor(broker: MemoryBroker, options: BackendOptions) -> None:
     running = {job.id for job in broker.find(Query(statuses=[TaskStatus.RUNNING]))}
     dead: Any = SimpleNamespace(info=GONE, board=SimpleNamespace(ids=lambda: running))
     estates.give_away(dead)
+    estates.tell(SOON)
 
 
 @pytest.mark.parametrize("rescue", [by_maintenance, by_a_worker, by_a_supervisor])
@@ -126,6 +131,89 @@ def test_the_end_of_what_was_lost_too_often_is_told(
     assert sorted(told) == sorted([(failing.id, "FAILURE"), (cancelled.id, "CANCELLED")])
 
 
+def leave(sender: Any, **facts: Any) -> None:
+    raise SystemExit(1)
+
+
+def fail(sender: Any, **facts: Any) -> None:
+    raise ValueError("no")
+
+
+@pytest.mark.parametrize("receiver", [leave, partial(fail)], ids=["leaves", "has no name"])
+def test_no_receiver_ends_rescuing(
+    broker: MemoryBroker, clock: Clock, receiver: Callable[..., None], caplog: pytest.LogCaptureFixture
+) -> None:
+    ends = LostEnds(lambda: broker, Door)
+    service = Maintenance(broker, WorkerInfo(id="me", lease=0.1), BackendOptions(max_lost=1), ends=ends)
+    task_finished.connect(receiver, sender=Door)
+    service.start()
+    try:
+        for _ in range(2):
+            ended(broker, *held_by_the_dead(broker, clock, 2))
+    finally:
+        service.close()
+        task_finished.disconnect(receiver, sender=Door)
+    # Nor a round of it.
+    assert "a receiver of a signal wanted to leave" in caplog.text and "Maintenance failed" not in caplog.text
+
+
+def test_a_supervisor_tells_after_it_has_given_all_away_and_only_for_some_time(
+    broker: MemoryBroker, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    now = [0.0]
+    tidied: list[int] = []
+
+    def hear_slowly(task_result: Any, **facts: Any) -> None:
+        told.append(task_result.id)
+        now[0] += 1
+
+    monkeypatch.setattr(lost_ends, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(lost_ends, "tidy_connections", lambda: tidied.append(len(told)))
+    jobs = held_by_the_dead(broker, clock, 3)
+    estates = Estates(lambda: broker, BackendOptions(max_lost=1), Door, lambda: ME, Tally())
+    dead: Any = SimpleNamespace(info=GONE, board=SimpleNamespace(ids=lambda: {job.id for job in jobs}))
+    task_finished.connect(hear_slowly, sender=Door)
+    try:
+        estates.give_away(dead)
+        assert told == [] and {job.status for job in found(broker, jobs)} == {TaskStatus.FAILURE}
+        estates.tell(1.5)
+        assert len(told) == 2
+        estates.tell(1.5)
+        estates.tell(1.5)
+    finally:
+        task_finished.disconnect(hear_slowly, sender=Door)
+    assert sorted(told) == sorted(job.id for job in jobs)
+    assert tidied == [2, 3]
+
+
+def test_what_the_store_did_not_answer_for_is_told_later(
+    broker: MemoryBroker, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+
+    def hear(task_result: Any, **facts: Any) -> None:
+        told.append(task_result.id)
+
+    def refuse(ids: Any) -> Any:
+        raise QueueError("down")
+
+    monkeypatch.setattr(lost_ends, "PAUSE", 0.0)
+    (job,) = held_by_the_dead(broker, clock)
+    ends = LostEnds(lambda: broker, Door)
+    Maintenance(broker, ME, BackendOptions(max_lost=1), ends=ends).rescue()
+    task_finished.connect(hear, sender=Door)
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(broker, "get", refuse)
+            ends.tell()
+        assert told == []
+        ends.tell()
+    finally:
+        task_finished.disconnect(hear, sender=Door)
+    assert told == [job.id]
+
+
 def test_what_runs_again_or_was_not_ours_is_no_end(broker: MemoryBroker, clock: Clock) -> None:
     told: list[str] = []
 
@@ -139,10 +227,10 @@ def test_what_runs_again_or_was_not_ours_is_no_end(broker: MemoryBroker, clock: 
     task_finished.connect(hear, sender=Door)
     try:
         held_by_the_dead(broker, clock)
-        Maintenance(broker, ME, BackendOptions(max_lost=2), sender=Door).rescue()
+        by_maintenance(broker, BackendOptions(max_lost=2))
         late = TooLate(now=clock)
         held_by_the_dead(late, clock)
-        Maintenance(late, ME, BackendOptions(max_lost=1), sender=Door).rescue()
+        by_maintenance(late, BackendOptions(max_lost=1))
     finally:
         task_finished.disconnect(hear, sender=Door)
     assert told == []

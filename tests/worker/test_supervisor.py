@@ -21,7 +21,7 @@ from reinhardt_tasks.options import BackendOptions
 from reinhardt_tasks.worker.board import Board
 from reinhardt_tasks.worker.children import Child
 from reinhardt_tasks.worker.link import Link
-from reinhardt_tasks.worker.supervisor import LONGEST_PAUSE, Supervisor
+from reinhardt_tasks.worker.supervisor import LONGEST_PAUSE, SHARE, Supervisor
 from tests import databases
 from tests import tasks as plain
 from tests.servers import PostgresServer, ServerMissing
@@ -191,6 +191,20 @@ def test_the_pause_after_crashes_has_an_end_however_many_there_were() -> None:
     assert supervisor._born_next_at < time.monotonic() + LONGEST_PAUSE
     link.close()
     other.close()
+
+
+def test_what_ended_with_its_process_is_told_between_heartbeats_and_before_it_leaves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def unused(*args: Any) -> Any:
+        raise AssertionError
+
+    supervisor = Supervisor(unused, BackendOptions(), object, unused, unused, processes=0, slots=1, shutdown_timeout=7)
+    told: list[float] = []
+    monkeypatch.setattr(supervisor._estates, "tell", told.append)
+    supervisor._turn(-1)
+    assert supervisor.run() == 0
+    assert told == [SHARE, 7]
 
 
 # Tasks that do not stop
