@@ -18,7 +18,7 @@ from ..operations import Query, Store, TaskView, act, change, count_tasks, narro
 from ..operations.queues import known_queues
 from ..suggestions import did_you_mean
 from . import history
-from .budgets import Progress, within_budget
+from .budgets import Progress, done_before, further, within_budget
 from .deeds import DEEDS, Deed
 from .fields import MomentField
 from .searching import SearchForm
@@ -94,7 +94,7 @@ def act_on_tasks(visit: Visit) -> HttpResponse:
         return _all_done(visit, order, deed, form)
     done = change(order.store, order.ids, deed) if isinstance(deed, Changes) else act(order.store, deed, order.ids)
     history.tasks_were(visit.request, done.took, order.deed.done, _changes(deed), names=done.names)
-    _tell(visit, Progress(took=list(done.took), left=dict(done.left)))
+    _tell(visit, Progress(took=list(done.took), left=dict(done.left)), len(done.took))
     return visit.redirect(_back(visit, order, done.took))
 
 
@@ -103,11 +103,12 @@ def _all_done(visit: Visit, order: Order, deed: Any, form: ChangeForm | None) ->
     progress = within_budget(on_all(order.store, deed, order.query, after=order.after))
     detail = "; ".join(filter(None, [_changes(deed), f"all that match: {_filters(visit, order)}"]))
     history.tasks_were(visit.request, progress.took, order.deed.done, detail, names=progress.names)
-    _tell(visit, progress)
+    so_far = done_before(visit.request.POST) + len(progress.took)
     if progress.after is None:
+        _tell(visit, progress, so_far)
         return visit.redirect(_back(visit, order))
-    visit.say(_("There are more. Press the button again to go on."), messages.WARNING)
-    return _asked(visit, order, form, after=progress.after)
+    _tell_of_left(visit, progress)
+    return _asked(visit, order, form, after=progress.after, so_far=so_far)
 
 
 def _order(visit: Visit) -> Order:
@@ -139,7 +140,9 @@ def _order(visit: Visit) -> Order:
     )
 
 
-def _asked(visit: Visit, order: Order, form: ChangeForm | None, after: str | None = None) -> HttpResponse:
+def _asked(
+    visit: Visit, order: Order, form: ChangeForm | None, after: str | None = None, so_far: int = 0
+) -> HttpResponse:
     shown: list[TaskView] = []
     count = None
     if order.query is not None:
@@ -159,7 +162,7 @@ def _asked(visit: Visit, order: Order, form: ChangeForm | None, after: str | Non
         number_left=max(0, len(order.ids) - len(shown)),
         form=form,
         after=after or order.after or "",
-        is_going_on=bool(after),
+        further=further(so_far, count) if after else None,
         conditions=_conditions(visit, order),
         back_url=_back(visit, order),
     )
@@ -189,12 +192,16 @@ def _filters(visit: Visit, order: Order) -> str:
     return " ".join(f"{name}={'…' if name == 'text' else value}" for name, value in chosen.items())
 
 
-def _tell(visit: Visit, progress: Progress) -> None:
-    number = len(progress.took)
+def _tell(visit: Visit, progress: Progress, number: int) -> None:
+    """Say for how many tasks it is done in all, and for which ones not."""
     if number:
         visit.say(ngettext("Done for {number} task.", "Done for {number} tasks.", number).format(number=f"{number:,}"))
     elif not progress.left:
         visit.say(_("There was nothing to do."), messages.WARNING)
+    _tell_of_left(visit, progress)
+
+
+def _tell_of_left(visit: Visit, progress: Progress) -> None:
     if progress.left:
         id_, reason = next(iter(progress.left.items()))
         words = ngettext(

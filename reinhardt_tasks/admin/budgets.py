@@ -1,4 +1,4 @@
-"""How much one request does of something long: up to a number of tasks and seconds, then it tells how to go on."""
+"""How much one request does of something long: up to a number of tasks and seconds. The page that it ends in goes on by itself."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from django.http import QueryDict
+
+from ..operations import Count
 from ..operations.actions import Done, Step
 
 #: Tasks, and seconds, of one request.
@@ -26,6 +29,26 @@ class Progress:
     after: str | None = None
     #: The share was used up: there may be more to do.
     is_cut: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Further:
+    """Something long between two requests: how much is done, and of how much, where that is known."""
+
+    done: int
+    whole: int | None = None
+
+
+def further(done: int, left: Count | None = None) -> Further:
+    """Return what the page shows that goes on: so much is done in all, and so much is left."""
+    is_known = left is not None and not left.is_at_least
+    return Further(done, done + left.number if left is not None and is_known else None)
+
+
+def done_before(posted: QueryDict) -> int:
+    """Return how much the requests before this one have done."""
+    text = posted.get("so_far", "")
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 16 else 0
 
 
 def within_budget(steps: Iterator[Step] | Iterator[Done] | Iterator[int]) -> Progress:

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy, gettext_noop, ngettext
 from ..exceptions import OperationRefused
 from ..operations import Store, check_queue, prune, requeue_lost, requeue_unknown, store_of
 from . import history
-from .budgets import within_budget
+from .budgets import done_before, further, within_budget
 from .fields import MomentField
 from .visits import Visit, needs_post
 
@@ -49,21 +49,26 @@ def check(visit: Visit) -> HttpResponse:
 
 
 def _prune(visit: Visit, store: Store) -> HttpResponse:
-    is_confirmed, is_going_on = bool(visit.request.POST.get("confirmed")), False
-    form = PruneForm(visit.request.POST if is_confirmed else None)
+    posted, so_far = visit.request.POST, None
+    is_confirmed = bool(posted.get("confirmed"))
+    form = PruneForm(posted if is_confirmed else None)
     if is_confirmed and form.is_valid():
         before = form.cleaned_data["before"]
         progress = within_budget(prune(store, before))
         detail = f"before {before:%Y-%m-%d %H:%M}: {progress.number}"
         history.store_was(visit.request, store.alias, gettext_noop("Finished tasks deleted."), detail)
-        words = ngettext("{number} task was deleted.", "{number} tasks were deleted.", progress.number)
-        visit.say(words.format(number=f"{progress.number:,}"))
+        so_far = done_before(posted) + progress.number
         if not progress.is_cut:
+            words = ngettext("{number} task was deleted.", "{number} tasks were deleted.", so_far)
+            visit.say(words.format(number=f"{so_far:,}"))
             return visit.redirect(visit.url("jobrow_queues"))
-        visit.say(_("There are more. Press the button again to go on."), messages.WARNING)
-        is_going_on = True
     return visit.render(
-        "prune.html", _("Delete finished tasks"), "queues", store=store, form=form, is_going_on=is_going_on
+        "prune.html",
+        _("Delete finished tasks"),
+        "queues",
+        store=store,
+        form=form,
+        further=None if so_far is None else further(so_far),
     )
 
 

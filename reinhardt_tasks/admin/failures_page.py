@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from django.contrib import messages
 from django.http import HttpResponse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -11,7 +10,7 @@ from ..exceptions import OperationRefused
 from ..operations import Store, act_on_group, count_tasks, failures, store_of, stores
 from ..operations.failures import query_of_group
 from . import history
-from .budgets import within_budget
+from .budgets import done_before, further, within_budget
 from .deeds import DEEDS
 from .visits import Visit, after_of, needs_post
 
@@ -42,17 +41,18 @@ def act(visit: Visit) -> HttpResponse:
     visit.require(deed.right)
     store: Store = store_of(posted.get("backend", ""))
     group = {name: posted.get(name, "") for name in ("name", "exception", "place")}
-    after, is_going_on = after_of(posted), False
+    after, so_far = after_of(posted), None
     if posted.get("confirmed"):
         progress = within_budget(act_on_group(store, deed.action, after=after, **group))
         names = dict.fromkeys(progress.took, group["name"])
         history.tasks_were(visit.request, progress.took, deed.done, names=names)
-        number = len(progress.took)
-        visit.say(ngettext("Done for {number} task.", "Done for {number} tasks.", number).format(number=number))
+        so_far = done_before(posted) + len(progress.took)
         if progress.after is None:
+            words = ngettext("Done for {number} task.", "Done for {number} tasks.", so_far)
+            visit.say(words.format(number=f"{so_far:,}"))
             return visit.redirect(visit.url("jobrow_failures"))
-        visit.say(_("There are more. Press the button again to go on."), messages.WARNING)
-        after, is_going_on = progress.after, True
+        after = progress.after
+    count = count_tasks(query_of_group(**group), of=[store], after=after)
     return visit.render(
         "confirm_group.html",
         deed.label,
@@ -60,7 +60,7 @@ def act(visit: Visit) -> HttpResponse:
         deed=deed,
         store=store,
         group=group,
-        count=count_tasks(query_of_group(**group), of=[store], after=after),
+        count=count,
         after=after or "",
-        is_going_on=is_going_on,
+        further=None if so_far is None else further(so_far, count),
     )

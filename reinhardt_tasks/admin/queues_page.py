@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from django.contrib import messages
 from django.http import HttpResponse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop, ngettext
 
 from ..exceptions import OperationRefused
-from ..operations import Store, clear, held_back, overview, pause, resume, store_of
+from ..operations import Store, clear, count_waiting, held_back, overview, pause, resume, store_of
 from . import history
-from .budgets import within_budget
+from .budgets import done_before, further, within_budget
 from .visits import Visit, after_of, needs_post
 
 
@@ -55,17 +54,18 @@ def _resume(visit: Visit, store: Store, queue: str) -> HttpResponse:
 
 def _clear(visit: Visit, store: Store, queue: str) -> HttpResponse:
     posted = visit.request.POST
-    is_going_on = False
+    so_far = None
     after = after_of(posted)
     if posted.get("confirmed"):
         progress = within_budget(clear(store, queue, after=after))
         number = len(progress.took)
         history.queue_was(visit.request, store.alias, queue, gettext_noop("Cleared."), f"{number}")
-        visit.say(ngettext("{number} task was deleted.", "{number} tasks were deleted.", number).format(number=number))
+        so_far = done_before(posted) + number
         if progress.after is None:
+            words = ngettext("{number} task was deleted.", "{number} tasks were deleted.", so_far)
+            visit.say(words.format(number=f"{so_far:,}"))
             return visit.redirect(visit.url("jobrow_queues"))
-        visit.say(_("There are more. Press the button again to go on."), messages.WARNING)
-        after, is_going_on = progress.after, True
+        after = progress.after
     found = next((each for each in overview(only=[store.alias])[0].queues if each.queue == queue), None)
     return visit.render(
         "clear_queue.html",
@@ -75,7 +75,7 @@ def _clear(visit: Visit, store: Store, queue: str) -> HttpResponse:
         queue=queue,
         numbers=found,
         after=after or "",
-        is_going_on=is_going_on,
+        further=None if so_far is None else further(so_far, count_waiting(store, [queue])),
     )
 
 

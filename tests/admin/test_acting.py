@@ -199,11 +199,15 @@ def test_what_is_more_than_one_request_may_do_goes_on_by_another_press(
         pressed.append(response.status_code)
         if response.status_code == 302:
             break
-        assert "There are more. Press the button again to go on." in read(response).text
-        order["after"] = response.context["after"]
-        assert str(response.context["count"]) == str(11 - 4 * len(pressed))
+        page, done = read(response), 4 * len(pressed)
+        assert f"{done} are done, and there are more. Press the button to go on." in page.text
+        further = response.context["further"]
+        assert (further.done, further.whole) == (done, 11)
+        order |= {"after": response.context["after"], "so_far": str(further.done)}
+        assert str(response.context["count"]) == str(11 - done)
         meanwhile = chores.add.enqueue(-1).id
     assert pressed == [200, 200, 302]
+    assert "Done for 11 tasks." in read(chief.get(response["Location"])).text
     assert {job.priority for job in store.broker.get(ids).values()} == {50}
     assert is_untouched(store, meanwhile, "change") and LogEntry.objects.count() == 11
 

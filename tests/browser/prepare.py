@@ -1,9 +1,13 @@
-"""As a program: make the tables and the users; or, with a task and a name (`deliver parcel`), enqueue it and tell its id."""
+"""As a program: make the tables and the users; or, with a task and a name (`deliver parcel`), enqueue it and tell its id.
+
+`later 2300` enqueues so many tasks for tomorrow.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
+from datetime import timedelta
 
 import django
 
@@ -17,6 +21,10 @@ def main(words: list[str]) -> None:
 
     if words[:1] == ["trip"]:
         print(_trip(words[1]))
+        return
+    if words[:1] == ["later"]:
+        waiting = tasks.pack.using(run_after=timedelta(days=1))
+        print(len(waiting.enqueue_many([((f"bag {number}",), {}) for number in range(int(words[1]))])))
         return
     if words:
         print(getattr(tasks, words[0]).enqueue(words[1]).id)

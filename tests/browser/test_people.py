@@ -103,6 +103,27 @@ def test_selected_tasks_are_discarded_by_keyboard(visit: Callable[..., Any], sit
     page.get_by_text("No tasks match.").wait_for()
 
 
+@pytest.mark.parametrize("is_stopped", [False, True])
+def test_what_is_much_goes_on_by_itself_until_it_is_done_or_stopped(
+    visit: Callable[..., Any], site: Site, is_stopped: bool
+) -> None:
+    site.enqueue("later", "2300")
+    page = visit()
+    page.goto(f"{PAGES['tasks']}?state=scheduled&q=tests.browser.tasks.pack")
+    page.locator("input[name=all]").check()
+    page.get_by_role("button", name="Discard…").click()
+    page.get_by_role("button", name="Discard").click()
+    if is_stopped:
+        page.get_by_role("button", name="Stop").click()
+        page.get_by_text("Press the button to go on.").wait_for()
+        # Longer than it waits by itself.
+        page.wait_for_timeout(1000)
+        page.get_by_role("button", name="Go on").click()
+    else:
+        page.get_by_text("Done for 2,300 tasks.").wait_for()
+    page.get_by_text("No tasks match.").wait_for()
+
+
 def test_a_schedule_is_made_and_run_now(visit: Callable[..., Any], site: Site) -> None:
     page = visit()
     page.goto(PAGES["schedules"])

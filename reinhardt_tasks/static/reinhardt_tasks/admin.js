@@ -1,4 +1,4 @@
-/* Pages about background tasks: parts that refresh themselves, and selecting rows. Without it, all works after a reload. */
+/* Pages about background tasks: parts that refresh themselves, long work, and selecting rows. Without it, all works by hand. */
 "use strict";
 {
     const EVERY = 5000;
@@ -86,6 +86,23 @@
             }
         });
         setTimeout(tick, EVERY);
+    }
+
+    // Something long, of which each answer does a part: the next one is asked for until somebody stops it, or leaves.
+    for (const further of document.querySelectorAll("[data-rt-further]")) {
+        const byHand = further.querySelector("[data-rt-by-hand]");
+        const byItself = further.querySelector("[data-rt-by-itself]");
+        const timer = setTimeout(() => further.closest("form").requestSubmit(), 300);
+        byHand.hidden = true;
+        byItself.hidden = false;
+        byItself.querySelector("button").addEventListener("click", () => {
+            clearTimeout(timer);
+            // The next one may have been asked for already: its answer would go on.
+            window.stop();
+            byHand.hidden = false;
+            byItself.hidden = true;
+        });
+        window.addEventListener("pagehide", () => clearTimeout(timer));
     }
 
     for (const form of document.querySelectorAll("[data-rt-selection]")) {
