@@ -6,7 +6,8 @@ import argparse
 from collections.abc import Iterable
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser, DjangoHelpFormatter, SystemCheckError
+from django.core.management.base import BaseCommand, CommandError, CommandParser, DjangoHelpFormatter, SystemCheckError
+from django.db import Error
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 
@@ -44,6 +45,10 @@ class SpokenCommand(BaseCommand):
         except SystemCheckError as exc:
             exc.returncode = 2
             raise
+        except Error as exc:
+            # From Django 6.1 on its own checks of fields ask MariaDB and MySQL for their version.
+            words = _("A database cannot be reached, which the system checks ask: {exc}")
+            raise CommandError(words.format(exc=exc), returncode=3) from exc
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         parser = super().create_parser(prog_name, subcommand, **{"formatter_class": SpokenFormatter, **kwargs})

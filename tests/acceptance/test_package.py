@@ -60,7 +60,8 @@ def ran(*command: object, cwd: Path = ROOT) -> str:
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     """The source archive, and the wheel that is built from it."""
-    pytest.importorskip("build", reason="build is not installed: pip install 'reinhardt-tasks[dev]'")
+    # A folder of that name, in which the manual lies, is a package too.
+    pytest.importorskip("build.__main__", reason="build is not installed: pip install 'reinhardt-tasks[dev]'")
     folder = tmp_path_factory.mktemp("dist")
     ran(sys.executable, "-m", "build", "--outdir", folder, ROOT)
     (wheel,), (archive,) = folder.glob("*.whl"), folder.glob("*.tar.gz")

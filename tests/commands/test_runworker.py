@@ -265,7 +265,9 @@ def test_a_server_that_is_not_there_is_said(engine: str, sqlite_database: str) -
         words = refusal(code=3, tasks=tasks_on("default"), REINHARDT_TEST_DATABASES=json.dumps(databases))
     finally:
         port.release()
-    assert "TASKS['default'] cannot be reached" in words
+    # On MariaDB and MySQL Django's own checks may meet it first.
+    assert "TASKS['default'] cannot be reached" in words or "A database cannot be reached" in words
+    assert "Traceback" not in words
 
 
 def test_missing_tables_are_said(tmp_path: Path, sqlite_database: str) -> None:

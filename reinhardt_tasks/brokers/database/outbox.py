@@ -20,6 +20,7 @@ from ...gates import Until, decode_limits, encode_limits
 from ...jobs import Job, as_enqueued
 from ...models import OutboxRow
 from ...registry import registry
+from ...texts import is_storable
 from ...timestamps import from_micros, to_micros
 from ..base import Broker
 from .session import migrate_hint
@@ -184,6 +185,9 @@ def job_from_text(text: str) -> Job:
     try:
         values = json.loads(text)
         run_after, until = values.pop("run_after"), values.pop("once_until", None)
+        if not is_storable(values["queue"]):
+            # Some clients of Redis would put another letter there, and so the task into a queue that nobody serves.
+            raise ValueError(f"no queue can be called {values['queue']!r}")
         return Job(
             run_after=None if run_after is None else from_micros(run_after),
             once_until=None if until is None else Until(until),
