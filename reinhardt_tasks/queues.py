@@ -21,6 +21,11 @@ def is_queue_name(value: Any) -> bool:
     return isinstance(value, str) and value != "" and is_storable(value)
 
 
+def no_queue_name(value: Any) -> str:
+    """Return what is said of a name that no queue can have."""
+    return _("A queue's name is a text without NUL and halves of surrogate pairs, not {name}.").format(name=repr(value))
+
+
 @dataclass(frozen=True)
 class QueueConfig:
     """A queue's name, and what holds for a task on it that does not say so itself. None leaves it to the backend.
@@ -38,7 +43,7 @@ class QueueConfig:
 
     def __post_init__(self) -> None:
         if not is_queue_name(self.name):
-            raise ValueError(_("A queue's name is a text, not {name}.").format(name=repr(self.name)))
+            raise ValueError(no_queue_name(self.name))
         if self.max_retries is not None and (
             isinstance(self.max_retries, bool) or not isinstance(self.max_retries, int) or self.max_retries < 0
         ):

@@ -34,7 +34,7 @@ from ..jobs import (
 )
 from ..limits import limits_of, once_of
 from ..options import BackendOptions, Problem, are_names, read_options
-from ..queues import is_queue_name
+from ..queues import is_queue_name, no_queue_name
 from ..registry import registry
 from ..results import TaskResult, enqueued_result, result_of
 from ..serialization import encode_call
@@ -94,9 +94,7 @@ class ReinhardtBackend(BaseTaskBackend):
                 f"{', '.join(map(repr, sorted(self.queues)))}{did_you_mean(task.queue_name, self.queues)}."
             )
         if not is_queue_name(task.queue_name):
-            raise InvalidTask(
-                f"A queue's name is a text without NUL and halves of surrogate pairs, not {task.queue_name!r}."
-            )
+            raise InvalidTask(no_queue_name(task.queue_name))
         super().validate_task(task)
         self._valid_task = task
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from ..brokers.base import WorkerInfo
 from ..jobs import new_id
 from ..options import BackendOptions
-from ..queues import is_queue_name
+from ..queues import is_queue_name, no_queue_name
 from ..texts import storable
 from .order import QueueOrder
 
@@ -57,7 +57,7 @@ class WorkerConfig:
                 raise ValueError(f"{name} must be {shortest} or more seconds, not {getattr(self, name)}.")
         for queue in self.queues or ():
             if not is_queue_name(queue):
-                raise ValueError(f"A queue's name is a text without NUL and halves of surrogate pairs, not {queue!r}.")
+                raise ValueError(no_queue_name(queue))
 
 
 def new_worker_id() -> str:

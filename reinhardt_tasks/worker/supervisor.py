@@ -263,7 +263,7 @@ class Supervisor:
         if time.monotonic() - child.born_at > SHORT_LIFE:
             self._crashes = 0
             return
-        self._crashes = min(self._crashes + 1, 16)
+        self._crashes += 1
         pause = pause_after(self._crashes, first=0.25, longest=LONGEST_PAUSE)
         self._born_next_at = time.monotonic() + pause
 

@@ -13,7 +13,8 @@ from ... import operations
 from ...brokers.base import Changes
 from ...exceptions import OperationRefused
 from ...operations import Action, Count, Query, Store
-from .base import INTERRUPTED, OK, UNDONE, Options, Subcommand, chosen_stores, whole
+from ..flags import whole
+from .base import INTERRUPTED, OK, UNDONE, Options, Subcommand, chosen_stores
 from .filters import add_filters, filters_in_words, query_of, refuse_both, refuse_unknown_name, resolved
 from .output import Output
 from .words import moment_to_come

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from abc import ABC, abstractmethod
 from typing import Any
 
@@ -49,11 +48,3 @@ def chosen_stores(options: Options) -> list[Store]:
     """Return the stores that --backend names, or all. Raise OperationRefused for a name that is none, or where none is."""
     # Where there is none at all, each alias can say why.
     return operations.stores(options["backend"]) or operations.stores(operations.aliases())
-
-
-def whole(text: str) -> int:
-    """Read a whole number from 1 on."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(_("must be 1 or more, not {text}").format(text=text))
-    return number

@@ -12,7 +12,8 @@ from ... import operations
 from ...cuts import beginning
 from ...jobs import TaskId, TaskStatus
 from ...operations import Store
-from .base import AWAY, OK, Options, Subcommand, chosen_stores, whole
+from ..flags import whole
+from .base import AWAY, OK, Options, Subcommand, chosen_stores
 from .filters import add_filters, hint_at_names, query_of
 from .output import Output
 from .tables import Table

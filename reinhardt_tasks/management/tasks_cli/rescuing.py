@@ -11,8 +11,9 @@ from django.utils.translation import gettext_lazy
 
 from ... import operations
 from ...operations import Store
+from ..flags import whole
 from .acting import Stride, work_off
-from .base import OK, UNDONE, Options, Subcommand, chosen_stores, whole
+from .base import OK, UNDONE, Options, Subcommand, chosen_stores
 from .filters import refuse_unknown_queue
 from .output import Output
 from .tables import Table

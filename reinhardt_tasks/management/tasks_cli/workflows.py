@@ -16,7 +16,8 @@ from ...operations.workflows import WORKFLOW_ACTIONS, WorkflowAction, find_workf
 from ...suggestions import did_you_mean
 from ...workflow_states import ChainStatus, StepStatus
 from ...workflows.runs import StepView, WorkflowRun, list_workflows, steps_of
-from .base import OK, UNDONE, Options, Subcommand, whole
+from ..flags import whole
+from .base import OK, UNDONE, Options, Subcommand
 from .groups import Group, add_yes
 from .looking import told_of_away
 from .output import Output
