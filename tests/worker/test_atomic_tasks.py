@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -142,16 +143,20 @@ def test_a_worker_that_lost_the_task_rolls_back(broker: Hurried, caplog: pytest.
     job = enqueued(broker, write, name)
     other = WorkerInfo(id=f"another-{new_id()}", lease=3600)
     rescued: list[Claim] = []
+    is_known = threading.Event()
 
     def take_over() -> None:
         broker.between = None
-        # As when its lease had run out: it is signed off behind its back.
-        broker.leave(worker.info)
-        rescued.extend(broker.rescue(10, other))
+        is_known.wait(SOON)
+        # As when its lease had run out: it is signed off behind its back. At one go, or its own rescue may come in between.
+        with broker.transaction():
+            broker.leave(worker.info)
+            rescued.extend(broker.rescue(10, other))
 
     broker.between = take_over
     caplog.set_level("INFO", "reinhardt_tasks")
     with working(broker, BackendOptions(lease=3600)) as worker:
+        is_known.set()
         wait_until(lambda: rescued and not worker._ledger.held, "the worker is done with it", timeout=SOON)
         assert not is_there(name)
         assert stored(broker, job).status is TaskStatus.RUNNING
