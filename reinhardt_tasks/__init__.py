@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from .backends import DatabaseBackend, DummyBackend, ImmediateBackend, RedisBackend, TaskBackend
     from .brokers.database.results import DatabaseResultBackend
     from .brokers.redis.results import RedisResultBackend
+    from .contexts import TaskContext, get_current_context
     from .exceptions import (
         BackendError,
         DuplicateTask,
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from .retries import RetryState, RetryStrategy
     from .schedules import At, CronSchedule, IntervalSchedule, Schedule, scheduled
     from .scheduling import Scheduler
-    from .tasks import Task, TaskContext, get_current_context, task
+    from .tasks import Task, task
     from .worker import Worker, WorkerConfig
     from .workflow_states import ChainStatus
     from .workflows.chains import TaskChain, TaskChainBuilder
@@ -76,6 +77,7 @@ _PLACES = {
         "WorkerLost",
         "WorkflowNotFound",
     ],
+    "contexts": ["TaskContext", "get_current_context"],
     "jobs": ["Progress", "TaskId", "TaskPriority", "TaskStatus"],
     "limits": ["Concurrency", "Debounce", "RateLimit", "Unique"],
     "log_lines": ["LogLine"],
@@ -85,7 +87,7 @@ _PLACES = {
     "retries": ["RetryState", "RetryStrategy"],
     "schedules": ["At", "CronSchedule", "IntervalSchedule", "Schedule", "scheduled"],
     "scheduling": ["Scheduler"],
-    "tasks": ["Task", "TaskContext", "get_current_context", "task"],
+    "tasks": ["Task", "task"],
     "workflow_states": ["ChainStatus"],
     "workflows": [
         "TaskChain",

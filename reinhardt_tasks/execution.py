@@ -25,6 +25,7 @@ from ._compat import CoreTask, TaskError, TaskException, TaskResultStatus
 from .arguments import converter_of
 from .awaiting import drop_cancellation, in_thread
 from .bare_outcomes import attempt_of, bare_outcome
+from .contexts import TaskContext, in_context
 from .exception_text import Clean, log_exception, with_raised_hidden
 from .exceptions import (
     InstanceMissing,
@@ -43,7 +44,6 @@ from .results import TaskResult, fill_result
 from .retries import RetryStrategy
 from .schedules.slots import scheduled_for
 from .serialization import decode_call, dumps
-from .tasks import TaskContext, in_context
 
 logger = logging.getLogger("reinhardt_tasks")
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import logging
 
-from .tasks import get_current_context
+from .contexts import get_current_context
 
 
 class TaskFilter(logging.Filter):

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from reinhardt_tasks._compat import BaseTaskBackend, task_backends
+from reinhardt_tasks.contexts import TaskContext
 from reinhardt_tasks.retries import RetryStrategy
-from reinhardt_tasks.tasks import TaskContext, task
+from reinhardt_tasks.tasks import task
 
 OURS = "reinhardt_tasks.backends.DummyBackend"
 #: Django's own dummy, or the backport's: a backend that knows nothing of us.

@@ -12,11 +12,12 @@ from collections.abc import Iterator
 import pytest
 
 from reinhardt_tasks.brokers.memory import MemoryBroker
+from reinhardt_tasks.contexts import get_current_context
 from reinhardt_tasks.exceptions import TaskCancelled
 from reinhardt_tasks.jobs import TaskStatus
 from reinhardt_tasks.logs import TaskFilter
 from reinhardt_tasks.options import BackendOptions
-from reinhardt_tasks.tasks import get_current_context, task
+from reinhardt_tasks.tasks import task
 from reinhardt_tasks.worker.logs import JsonFormatter
 
 from .worker.running import ended, enqueued, working

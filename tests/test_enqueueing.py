@@ -13,10 +13,11 @@ from django.db.utils import ConnectionDoesNotExist
 
 from reinhardt_tasks._compat import TaskResult as CoreTaskResult
 from reinhardt_tasks._compat import TaskResultStatus
+from reinhardt_tasks.calls import check_call
 from reinhardt_tasks.exceptions import SerializationFailed
 from reinhardt_tasks.jobs import TaskStatus
 from reinhardt_tasks.results import TaskResult
-from reinhardt_tasks.tasks import check_call, task
+from reinhardt_tasks.tasks import task
 
 from .doors_without_store import add, alias, aliases, double, enqueued, tell
 

@@ -14,7 +14,8 @@ PACKAGE = Path(reinhardt_tasks.__path__[0])
 
 FLOORS = [
     "_compat cuts exceptions speech suggestions texts timestamps tracebacks __version__",
-    "jobs gates limits arguments tasks registry retries results serialization followers execution schedules options queues "
+    "jobs gates limits arguments calls contexts task_options tasks registry retries results serialization followers execution "
+    "schedules options queues "
     "redaction signals logs log_lines log_capture carriers exception_text "
     "awaiting bare_outcomes workflow_states spans aliases priorities unknown_names",
     "brokers.base brokers.lookups brokers.wakes",

@@ -12,10 +12,10 @@ import pytest
 
 from reinhardt_tasks import Concurrency, Debounce, RateLimit, Unique, task
 from reinhardt_tasks._compat import InvalidTask
+from reinhardt_tasks.contexts import TaskContext
 from reinhardt_tasks.gates import LARGEST, LONGEST, SLOWEST, Limit, Until, decode_limits, encode_limits, short
 from reinhardt_tasks.limits import limits_of, once_of
 from reinhardt_tasks.queues import QueueConfig
-from reinhardt_tasks.tasks import TaskContext
 
 NAME = f"{__name__}.call_api"
 

@@ -7,8 +7,8 @@ import copy
 import pickle
 from typing import Any
 
+from reinhardt_tasks.contexts import TaskContext
 from reinhardt_tasks.jobs import Progress
-from reinhardt_tasks.tasks import TaskContext
 
 from .doors_without_store import aliases, double
 

@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from .._compat import CoreTask, InvalidTask
+from ..calls import check_call
 from ..exceptions import InvalidSchedule, TaskNotFound
 from ..models import ScheduleRow
 from ..operations import aliases
@@ -21,7 +22,6 @@ from ..registry import registry
 from ..schedules import CronSchedule
 from ..schedules.moments import seconds_of
 from ..scheduling import people
-from ..tasks import check_call
 from .fields import JSONTextField, MomentField
 
 _KINDS = [

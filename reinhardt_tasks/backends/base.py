@@ -15,6 +15,7 @@ from .. import carriers, followers, signals
 from .._compat import DEFAULT_TASK_QUEUE_NAME, BaseTaskBackend, CoreTask, InvalidTask, TaskResultDoesNotExist
 from ..arguments import stored_call
 from ..brokers.base import Broker, Queues
+from ..calls import Call, check_call
 from ..exceptions import BackendError, TaskNotFound
 from ..execution import task_of
 from ..jobs import (
@@ -40,7 +41,7 @@ from ..results import TaskResult, enqueued_result, result_of
 from ..serialization import encode_call
 from ..speech import gettext as _
 from ..suggestions import did_you_mean
-from ..tasks import Call, Task, check_call
+from ..tasks import Task
 from . import dequeued
 
 #: What speaks of a job by its id.

@@ -9,10 +9,10 @@ from typing import Any
 from .. import signals
 from .._compat import CoreTask, TaskResultDoesNotExist
 from ..brokers.base import Queues
+from ..calls import Call
 from ..execution import task_of
 from ..jobs import Job, TaskId, TaskStatus
 from ..results import TaskResult, enqueued_result, result_of
-from ..tasks import Call
 from .base import ReinhardtBackend
 
 

@@ -16,6 +16,7 @@ from asgiref.sync import sync_to_async
 from .. import carriers, signals
 from .._compat import CoreTask
 from ..brokers.base import Queues
+from ..calls import Call
 from ..execution import Execution, task_of
 from ..jobs import (
     Cancelled,
@@ -32,7 +33,6 @@ from ..jobs import (
 )
 from ..options import BackendOptions, a_number, option
 from ..results import TaskResult, enqueued_result
-from ..tasks import Call
 from .base import ReinhardtBackend
 
 #: Finished tasks that are remembered for `get_status`; the oldest go first.

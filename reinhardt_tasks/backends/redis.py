@@ -14,12 +14,12 @@ from django.db import connections, transaction
 from .. import carriers, signals
 from .._compat import CoreTask, TaskResultDoesNotExist
 from ..brokers.base import Broker
+from ..calls import Call
 from ..exceptions import QueueError
 from ..execution import task_of
 from ..jobs import Job, as_enqueued
 from ..options import BackendOptions, a_flag, a_number, a_text, a_text_or_none, option
 from ..results import TaskResult, enqueued_result, result_of
-from ..tasks import Call
 from .base import ReinhardtBackend, newly_stored
 from .places import Place, a_mapping, nodes, place_of
 from .stand_ins import stand_in_of

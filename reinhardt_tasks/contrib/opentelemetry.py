@@ -28,9 +28,9 @@ except ModuleNotFoundError as exc:
 from .. import __version__, signals
 from .._compat import CoreTask
 from ..carriers import Carrier, add_carrier, remove_carrier
+from ..contexts import get_current_context
 from ..exception_text import class_path
 from ..redaction import call_cleaner, hides
-from ..tasks import get_current_context
 
 SYSTEM = "reinhardt_tasks"
 

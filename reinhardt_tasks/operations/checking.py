@@ -11,11 +11,11 @@ from django.utils.translation import gettext as _
 from .._compat import CoreTask
 from ..arguments import converter_of
 from ..brokers.lookups import Query
+from ..calls import check_call
 from ..exceptions import SerializationFailed, TaskNotFound
 from ..jobs import Job, TaskStatus
 from ..registry import registry
 from ..serialization import decode_call
-from ..tasks import check_call
 from ..workflow_states import filled_later
 from .stores import Store
 

@@ -10,13 +10,13 @@ from django.utils.translation import gettext as _
 
 from .._compat import CoreTask
 from ..arguments import converter_of, passed_call
+from ..calls import check_call
 from ..exceptions import OperationRefused, SerializationFailed, TaskNotFound
 from ..followers import FOLLOWERS
 from ..jobs import Job, TaskStatus, new_id
 from ..redaction import ShownCall, restored_call, shown_call
 from ..registry import registry
 from ..serialization import decode_call, encode_call
-from ..tasks import check_call
 from ..unknown_names import without_mark
 from ..workflow_states import filled_later
 from .stores import Store

@@ -11,11 +11,11 @@ from typing import Any, TypeVar
 
 from .._compat import TASK_MAX_PRIORITY, TASK_MIN_PRIORITY, CoreTask
 from ..arguments import converter_of, stored_call
+from ..calls import check_call
 from ..exceptions import InvalidSchedule
 from ..jobs import TaskPriority
 from ..serialization import encode_call
 from ..speech import gettext as _
-from ..tasks import check_call
 from ..texts import is_storable
 from .base import Schedule, as_schedule
 from .moments import aware, in_utc, seconds_of

@@ -8,10 +8,10 @@ import sys
 from collections.abc import Collection
 from datetime import UTC, datetime
 
+from ..contexts import get_current_context
 from ..exception_text import traceback_text
 from ..logs import TaskFilter
 from ..redaction import call_cleaner, cleaned_value, hides
-from ..tasks import get_current_context
 
 _LEVELS = {0: logging.WARNING, 1: logging.INFO, 2: logging.DEBUG, 3: logging.DEBUG}
 #: Django's task signals are logged under these; at verbosity 3 they are shown beside our own lines.

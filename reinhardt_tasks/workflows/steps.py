@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from .._compat import CoreTask
+from ..calls import check_call
 from ..exceptions import InvalidWorkflow
 from ..serialization import dumps
 from ..suggestions import did_you_mean
-from ..tasks import check_call
 from .placeholders import Placeholder, ResultOf, previous_result, without_placeholders
 from .plans import Ground, Laid, Node
 from .sources import OfEach, OfEither, OfStep, Source

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from reinhardt_tasks.contexts import TaskContext
 from reinhardt_tasks.exceptions import QueueError
 from reinhardt_tasks.jobs import Claim, Succeeded
-from reinhardt_tasks.tasks import TaskContext, task
+from reinhardt_tasks.tasks import task
 
 from .chores import claim_of, run
 

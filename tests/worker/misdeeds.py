@@ -11,10 +11,11 @@ from typing import Any
 
 from reinhardt_tasks._compat import task_finished, task_started
 from reinhardt_tasks.carriers import Carrier, add_carrier, remove_carrier
+from reinhardt_tasks.contexts import TaskContext
 from reinhardt_tasks.followers import FOLLOWERS
 from reinhardt_tasks.jobs import Claim, Outcome
 from reinhardt_tasks.signals import task_retried
-from reinhardt_tasks.tasks import TaskContext, task
+from reinhardt_tasks.tasks import task
 
 from .running import Door
 

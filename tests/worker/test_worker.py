@@ -17,11 +17,12 @@ import pytest
 
 from reinhardt_tasks._compat import task_finished
 from reinhardt_tasks.brokers.memory import MemoryBroker
+from reinhardt_tasks.contexts import TaskContext
 from reinhardt_tasks.exceptions import Retry
 from reinhardt_tasks.jobs import TaskStatus
 from reinhardt_tasks.options import BackendOptions
 from reinhardt_tasks.retries import RetryStrategy
-from reinhardt_tasks.tasks import TaskContext, task
+from reinhardt_tasks.tasks import task
 from reinhardt_tasks.worker import Worker, WorkerConfig
 from reinhardt_tasks.worker import worker as worker_module
 from tests.servers import wait_until

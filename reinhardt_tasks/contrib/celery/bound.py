@@ -13,7 +13,7 @@ from ...exceptions import MaxRetriesExceeded, Retry
 from .results import AsyncResult
 
 if TYPE_CHECKING:
-    from ...tasks import TaskContext
+    from ...contexts import TaskContext
     from .tasks import SharedTask
 
 _ELSEWHERE = {

@@ -11,7 +11,7 @@ from django.utils import timezone
 from ...jobs import TaskPriority
 from ...retries import RetryStrategy
 from ...suggestions import did_you_mean
-from ...tasks import as_classes
+from ...task_options import as_classes
 
 #: Celery's defaults.
 MAX_RETRIES, RETRY_DELAY, LONGEST_BACKOFF = 3, 180.0, 600.0

@@ -11,9 +11,10 @@ from typing import Any
 
 from django.db import connections
 
+from reinhardt_tasks.contexts import TaskContext
 from reinhardt_tasks.exceptions import WorkerLost
 from reinhardt_tasks.retries import RetryStrategy
-from reinhardt_tasks.tasks import TaskContext, task
+from reinhardt_tasks.tasks import task
 
 #: Names the file to which every run adds its lines.
 LEDGER = "REINHARDT_TEST_LEDGER"
