@@ -50,6 +50,7 @@ logger = logging.getLogger("reinhardt_tasks")
 #: Seconds until a job whose name is not known here is offered again.
 UNKNOWN_TASK_DELAY = 10.0
 
+_NOTHING = nullcontext()
 _PLAIN = (str, int, float, bool, type(None))
 
 Annotate = Callable[[Claim, dict[str, Any], "Progress | None"], Any]
@@ -106,8 +107,8 @@ class Execution:
         self._context: TaskContext | None = None
         self._given: CoreTask | None = None
         self._found: CoreTask | None = None
-        self._surroundings: AbstractContextManager[Any] = nullcontext()
-        self._lines: KeptLines | nullcontext[None] = nullcontext()
+        self._surroundings: AbstractContextManager[Any] = _NOTHING
+        self._lines: KeptLines | nullcontext[None] = _NOTHING
         #: Where its name is met here for the first time and is not known: now.
         self._unknown_since: datetime | None = None
 

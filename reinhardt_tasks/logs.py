@@ -24,17 +24,25 @@ class TaskFilter(logging.Filter):
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
-        context = get_current_context()
-        facts = {"task_id": "", "task_name": "", "task_attempt": 0, "task_queue": ""}
-        if context is not None:
-            result = context.task_result
-            facts = {
-                "task_id": result.id,
-                "task_name": result.task.module_path,
-                "task_attempt": context.attempt,
-                "task_queue": result.task.queue_name,
-            }
-        for name, value in facts.items():
-            if not hasattr(record, name):
-                setattr(record, name, value)
+        # A worker's own lines, one for each task, have them all.
+        if not _NOBODYS.keys() <= vars(record).keys():
+            for name, value in _facts().items():
+                if not hasattr(record, name):
+                    setattr(record, name, value)
         return True
+
+
+_NOBODYS: dict[str, str | int] = {"task_id": "", "task_name": "", "task_attempt": 0, "task_queue": ""}
+
+
+def _facts() -> dict[str, str | int]:
+    context = get_current_context()
+    if context is None:
+        return _NOBODYS
+    result = context.task_result
+    return {
+        "task_id": result.id,
+        "task_name": result.task.module_path,
+        "task_attempt": context.attempt,
+        "task_queue": result.task.queue_name,
+    }

@@ -85,6 +85,8 @@ def encode_progress(progress: Progress | None) -> str | None:
 
 def decode_progress(text: str | None) -> Progress | None:
     """Return the progress that `encode_progress` stored; None where there is none, or the text is damaged."""
+    if not text:
+        return None
     match decode_or(text, list, []):
         case [done, total]:
             return Progress(done, total)
@@ -120,6 +122,8 @@ def encode_history(attempts: Sequence[Attempt]) -> str:
 
 def decode_history(text: str | None) -> tuple[Attempt, ...]:
     """Return the attempts that `encode_history` stored; none where the text is damaged."""
+    if not text:
+        return ()
     return tuple(
         Attempt(
             worker=str(item.get("worker", "")),

@@ -248,7 +248,7 @@ def test_a_worker_shows_what_a_task_logged_without_it(
     database_store: Store, style: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shown = io.StringIO()
-    for logger in (logging.root, logging.getLogger("reinhardt_tasks")):
+    for logger in map(logging.getLogger, ("", "reinhardt_tasks", "django.tasks", "django_tasks")):
         monkeypatch.setattr(logger, "handlers", [])
         monkeypatch.setattr(logger, "level", logger.level)
         monkeypatch.setattr(logger, "propagate", logger.propagate)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from ..brokers.base import Broker, WorkerInfo
 from ..exceptions import PartlySettled, QueueError
@@ -43,8 +43,8 @@ class Ledger:
         """Return what is held here as far as is known here: job id → token."""
         return {job_id: claim.token for job_id, claim in list(self.held.items())}
 
-    def hold(self, claims: Iterable[Claim]) -> None:
-        self.held.update({claim.job.id: claim for claim in claims})
+    def hold(self, claim: Claim) -> None:
+        self.held[claim.job.id] = claim
 
     def drop(self, job_id: str) -> None:
         """Hold no more what somebody else settles."""
@@ -71,7 +71,8 @@ class Ledger:
     def give_back(self, claims: Sequence[Claim], delay: float) -> None:
         """Give back at once what does not begin here."""
         back: list[Outcome] = [Released(claim=claim, delay=delay) for claim in claims]
-        self.hold(claims)
+        for claim in claims:
+            self.hold(claim)
         try:
             self.settle(back)
         except QueueError as exc:

@@ -86,11 +86,27 @@ def set_up_logging(style: str, verbosity: int, hidden: Collection[str] = ()) -> 
         if verbosity >= 3:
             theirs.addHandler(handler)
             theirs.setLevel(logging.DEBUG)
-        elif not theirs.hasHandlers():
+            continue
+        if not theirs.hasHandlers():
             # Or Python's last resort would print each failure a second time, and not as JSON.
             theirs.addHandler(logging.NullHandler())
+        if theirs.level == logging.NOTSET and not _shows(theirs, logging.INFO):
+            # Two lines for each task, made to be dropped by every handler, are a sixth of a busy worker's time.
+            theirs.setLevel(logging.WARNING)
     if not logging.root.handlers:
         _let_tasks_speak(style, verbosity)
+
+
+def _shows(logger: logging.Logger, level: int) -> bool:
+    """Return whether some handler would write a line of this level: Django's own for the console has a filter for DEBUG."""
+    line = logger.makeRecord(logger.name, level, __file__, 0, "", (), None)
+    above: logging.Logger | None = logger
+    while above is not None:
+        for handler in above.handlers:
+            if not isinstance(handler, logging.NullHandler) and handler.level <= level and handler.filter(line):
+                return True
+        above = above.parent if above.propagate else None
+    return False
 
 
 def _let_tasks_speak(style: str, verbosity: int) -> None:

@@ -325,7 +325,7 @@ class Worker:
         ordinary: list[Execution] = []
         coroutines: list[Execution] = []
         for claim in self._admitted(self._fitting(claims, free)):
-            self._ledger.hold([claim])
+            self._ledger.hold(claim)
             execution = Execution(claim, self.options, self._sender, self.broker.annotate)
             execution.keeps_log = True
             (coroutines if kind_of(claim) else ordinary).append(execution)
@@ -420,8 +420,8 @@ class Worker:
                     self._hopes.rise()
             else:
                 self._ledger.ended.append(outcome)
-            # It may have lain down for long before there was anything to record.
-            if self._is_pressing() or self._wakes_at - time.monotonic() > LINGER:
+            # A loop that turns looks by itself before it lies down; one that lies may do so for long.
+            if self._wakes_at and (self._is_pressing() or self._wakes_at - time.monotonic() > LINGER):
                 self._news.notify()
 
     def _is_pressing(self) -> bool:
@@ -439,11 +439,16 @@ class Worker:
                 nap = self._nap()
                 if nap <= 0:
                     return
-                self._wakes_at = time.monotonic() + nap
-                is_woken = self._news.wait(nap)
-                self._wakes_at = 0.0
-                if not is_woken:
+                if not self._lie_down(nap):
                     return
+
+    def _lie_down(self, nap: float) -> bool:
+        """Wait for news, `nap` seconds at most; return whether there are some. Called with the lock."""
+        self._wakes_at = time.monotonic() + nap
+        try:
+            return self._news.wait(nap)
+        finally:
+            self._wakes_at = 0.0
 
     def _nap(self) -> float:
         now = time.monotonic()
@@ -506,7 +511,7 @@ class Worker:
             self._turn()
             with self._news:
                 if self._ledger.held and (not self._ledger.ended or self._ledger.outages.is_resting):
-                    self._news.wait(0.05)
+                    self._lie_down(0.05)
         self._endings.tell()
         self._left_running = self._left_running or bool(self._running)
         self._give_back(list(self._running.values()))

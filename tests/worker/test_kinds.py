@@ -208,7 +208,8 @@ def test_what_has_ended_takes_no_room_in_the_exchange_that_settles_it(broker: Me
     worker._exchange = lambda outcomes, room, free: rooms.append(free)  # type: ignore[method-assign]
     broker.enqueue([job_for(run_at_once) for _ in range(2)])
     claims = broker.claim(None, 2, worker.info)
-    worker._ledger.hold(claims)
+    for claim in claims:
+        worker._ledger.hold(claim)
     worker._ledger.ended = [Succeeded(claim=claim) for claim in claims]
     worker._settle_and_claim()
     assert [room.functions for room in rooms] == [2]
