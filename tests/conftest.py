@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import gc
 import os
+import pkgutil
 import random
 from collections.abc import Callable, Generator, Iterator
+from importlib import import_module
 from typing import Any
 
 import pytest
+
+import reinhardt_tasks
 
 pytest.register_assert_rewrite("tests.brokers.contract", "tests.brokers.promises")
 
@@ -38,10 +42,20 @@ def pytest_collection() -> Generator[None, Any, Any]:
     """
     gc.disable()
     try:
-        return (yield)
+        answer = yield
+        _import_the_rest()
+        return answer
     finally:
         gc.freeze()
         gc.enable()
+
+
+def _import_the_rest() -> None:
+    """Import what tests would import as they run: pytest parses all modules of a distribution that has a plugin."""
+    for each in pkgutil.walk_packages(reinhardt_tasks.__path__, "reinhardt_tasks."):
+        # What is beside Django there may be missing.
+        if not each.name.startswith("reinhardt_tasks.contrib."):
+            import_module(each.name)
 
 
 def pytest_unconfigure() -> None:
