@@ -17,7 +17,7 @@ from ..jobs import Claim, Failed, Outcome, TaskStatus
 from ..log_capture import listening
 from ..redaction import redacted_call
 from ..results import TaskResult, result_of
-from ..worker.slots import run_atomically
+from ..worker.atomic import run_atomically
 from .broker import CapturedBroker
 from .faults import Fault, Kind, fault_for, lose
 from .transactions import run_callbacks, savepoints

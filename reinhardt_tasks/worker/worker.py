@@ -16,6 +16,7 @@ from ..log_capture import listening
 from ..options import BackendOptions
 from .child import SupervisedHeartbeat
 from .config import WorkerConfig, worker_info
+from .crew import Crew
 from .deadlines import Deadlines
 from .endings import Endings
 from .health import QUIET, READY, STOPPING, Vitals
@@ -29,7 +30,6 @@ from .memory import is_beyond, tree_bytes, weighed
 from .order import QueueOrder
 from .prefetch import LATE, Prefetch
 from .quarantine import Quarantine
-from .slots import Loop, Threads
 from .stacks import log_stacks
 from .strangers import Strangers
 from .tally import Tally
@@ -92,8 +92,7 @@ class Worker:
         #: Runs that have ended here; what was given back unbegun is none.
         self._ran = 0
         self._hopes = Hopes()
-        self._threads = Threads(self.config.concurrency, broker, self._ended)
-        self._loop: Loop | None = None
+        self._crew = Crew(self.config, broker, self._ended)
         self._listener = Listener(broker, self.config.queues, self._heard)
         self._supervision = heartbeat
         self._heartbeat: Heartbeat | SupervisedHeartbeat
@@ -187,17 +186,16 @@ class Worker:
     def vitals(self) -> Vitals:
         """Return what those who watch over workers are told of this one."""
         state = STOPPING if self.is_stopping else QUIET if self._is_quiet else READY
-        running = max(0, len(self._running) - self._threads.waiting())
+        running = max(0, len(self._running) - self._crew.threads.waiting())
         return Vitals(state=state, turns=self.turns, running=running, beat_at=self.beat_at)
 
     def load(self) -> dict[str, float]:
         """Return how much there is room for, and how much of it is taken."""
-        coroutines = len(self._loop.running()) if self._loop is not None else 0
         return {
             "thread_slots": self.config.concurrency,
             "coroutine_slots": self.config.async_concurrency,
-            "thread_busy": len(self._threads.running()),
-            "coroutine_busy": coroutines,
+            "thread_busy": len(self._crew.threads.running()),
+            "coroutine_busy": len(self._crew.coroutines()),
             "held": len(self._ledger.held),
             **({} if (memory := tree_bytes(self.info.pid)) is None else {"memory": memory}),
         }
@@ -227,7 +225,7 @@ class Worker:
 
     def dump_stacks(self) -> None:
         """Log the stack of each thread, and which task it runs."""
-        log_stacks(self._threads, self._loop)
+        log_stacks(self._crew)
 
     def _turn(self) -> None:
         self.turns += 1
@@ -337,13 +335,9 @@ class Worker:
                 execution.on_begin = self._began
             if self._tally is not None:
                 self._tally.watch(execution)
-        if coroutines:
-            self._loop = self._loop or Loop(self.config.async_concurrency, self._ended)
-            with self._news:
-                self._coroutines.update(coroutines)
-            self._loop.put(coroutines)
-        if ordinary:
-            self._threads.put(ordinary)
+        with self._news:
+            self._coroutines.update(coroutines)
+        self._crew.put(ordinary, coroutines)
 
     def _fitting(self, claims: list[Claim], free: Room) -> list[Claim]:
         """Return the claims for which there is room; those whose code is of the other kind since may have to go back."""
@@ -386,16 +380,15 @@ class Worker:
 
     def _give_back_late(self) -> None:
         """Let others have what was claimed ahead, and waits behind tasks that are longer than those before them were."""
-        since = self._threads.waits_since()
+        since = self._crew.threads.waits_since()
         if since is not None and (waited := time.monotonic() - since) >= LATE:
             self._prefetch.was_too_much(waited)
-            self._give_back(self._threads.take_back())
+            self._give_back(self._crew.threads.take_back())
 
     def _halt(self, execution: Execution, reason: BaseException) -> None:
-        if self._threads.stop(execution, reason) or (self._loop is not None and self._loop.stop(execution, reason)):
-            return
-        # It has not begun, and will not.
-        execution.stopped_by = execution.stopped_by or reason
+        if not self._crew.stop(execution, reason):
+            # It has not begun, and will not.
+            execution.stopped_by = execution.stopped_by or reason
 
     def _ended(self, execution: Execution, outcome: Outcome | None, seconds: float) -> None:
         """Called in the task's thread, or the loop's."""
@@ -428,7 +421,7 @@ class Worker:
         """Return whether the loop has a reason to turn now. Called with the lock."""
         may_claim = self._hopes.fit(self._room())
         if ended := self._ledger.ended:
-            return not self._running or len(ended) >= FULL or may_claim and not self._threads.waiting()
+            return not self._running or len(ended) >= FULL or may_claim and not self._crew.threads.waiting()
         return may_claim
 
     def _sleep(self) -> None:
@@ -459,7 +452,7 @@ class Worker:
             return max(0.001, min(LONGEST_NAP, self._ledger.outages.retry_at - now))
         if (ended := self._endings.untold_since()) is not None:
             naps.append(ended + LINGER - now)
-        if (since := self._threads.waits_since()) is not None:
+        if (since := self._crew.threads.waits_since()) is not None:
             naps.append(since + LATE - now)
         if (deadline := self._deadlines.next()) is not None:
             naps.append(deadline - now)
@@ -506,7 +499,7 @@ class Worker:
     def _shut_down(self) -> None:
         deadline = time.monotonic() + self.config.shutdown_timeout
         self._stops = max(1, self._stops)
-        self._give_back(self._threads.take_back() + (self._loop.take_back() if self._loop is not None else []))
+        self._give_back(self._crew.take_back())
         while self._ledger.held and time.monotonic() < deadline and self._stops < 2:
             self._turn()
             with self._news:
@@ -519,9 +512,7 @@ class Worker:
         self._listener.close()
         self._heartbeat.close()
         self._maintenance.close()
-        self._threads.close()
-        if self._loop is not None:
-            self._loop.close()
+        self._crew.close()
         try:
             self.broker.leave(self.info)
         except QueueError as exc:

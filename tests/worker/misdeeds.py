@@ -225,7 +225,9 @@ def reading_what_it_logged(problem: BaseException, monkeypatch: Any) -> Abstract
 def tidying_up(problem: BaseException, monkeypatch: Any) -> AbstractContextManager[None]:
     from reinhardt_tasks.worker.connections import tidy_connections
 
-    monkeypatch.setattr("reinhardt_tasks.worker.slots.tidy_connections", Once(problem, tidy_connections))
+    once = Once(problem, tidy_connections)
+    for place in ("threads", "loop"):
+        monkeypatch.setattr(f"reinhardt_tasks.worker.{place}.tidy_connections", once)
     return nullcontext()
 
 

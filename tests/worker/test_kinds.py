@@ -188,8 +188,7 @@ def test_a_job_under_the_wrong_kind_stays_where_there_is_room_that_was_not_asked
     (job,) = broker.enqueue([replace(job_for(run_at_once_in_loop), is_async=False)])
     worker._settle_and_claim()
     assert (stored(broker, job).status, stored(broker, job).token) == (TaskStatus.RUNNING, 1)
-    assert worker._loop is not None
-    worker._loop.close()
+    worker._crew.close()
 
 
 def test_a_burst_is_not_over_while_what_it_gave_back_is_ready_as_the_other_kind(broker: MemoryBroker) -> None:
@@ -281,7 +280,7 @@ def test_a_worker_sleeps_no_longer_than_until_it_has_to_listen(broker: MemoryBro
     assert worker._nap() <= PATIENCE
     worker._listener.listen((True,))
     assert worker._nap() > PATIENCE
-    worker._threads.close()
+    worker._crew.close()
 
 
 def test_where_there_is_nothing_somebody_listens_at_once() -> None:

@@ -218,7 +218,7 @@ def stopped(broker: MemoryBroker, stage: Stage, task_: Any, cancel: Callable[[li
         stage.go.set()
         (done,) = ended(broker, job)
         goes_on(broker, is_async)
-        assert worker._loop is None or worker._loop.running() == []
+        assert worker._crew.coroutines() == []
     return done
 
 

@@ -130,9 +130,9 @@ def test_a_suspect_that_was_given_back_unbegun_is_not_waited_for() -> None:
     suspect = lost_before(broker, 2)
     worker = Worker(broker, OPTIONS, Door, WorkerConfig(concurrency=1, burst=True))
     # Its thread is slow to rise, as on a machine that has much else to do.
-    with worker._threads._news:
+    with worker._crew.threads._news:
         worker._settle_and_claim()
-        worker._give_back(worker._threads.take_back())
+        worker._give_back(worker._crew.threads.take_back())
     thread = threading.Thread(target=worker.run, daemon=True)
     thread.start()
     try:
