@@ -17,20 +17,9 @@ from .. import carriers, signals
 from .._compat import CoreTask
 from ..brokers.base import Queues
 from ..calls import Call
+from ..ended_jobs import ended_by, noted
 from ..execution import Execution, task_of
-from ..jobs import (
-    Cancelled,
-    Claim,
-    Failed,
-    Job,
-    Outcome,
-    Progress,
-    Retrying,
-    Succeeded,
-    TaskId,
-    TaskStatus,
-    as_enqueued,
-)
+from ..jobs import Claim, Job, Outcome, Progress, Retrying, TaskId, TaskStatus, as_enqueued
 from ..options import BackendOptions, a_number, option
 from ..results import TaskResult, enqueued_result
 from .base import ReinhardtBackend
@@ -151,14 +140,7 @@ class ImmediateBackend(ReinhardtBackend):
 
 def _settled(job: Job, outcome: Outcome) -> Job:
     now = datetime.now(UTC)
-    match outcome:
-        case Succeeded(result=result):
-            return replace(job, status=TaskStatus.SUCCESS, finished_at=now, result=result)
-        case Failed(attempt=attempt):
-            return replace(job, status=TaskStatus.FAILURE, finished_at=now, history=(*job.history, attempt))
-        case Cancelled(attempt=attempt):
-            return replace(job, status=TaskStatus.CANCELLED, finished_at=now, history=(*job.history, attempt))
-        case Retrying(attempt=attempt):
-            return replace(job, status=TaskStatus.RETRY, history=(*job.history, attempt))
-        case _:
-            raise AssertionError(f"An immediate task cannot be put back: {outcome!r}")
+    if (ended := ended_by(job, outcome, now)) is not None:
+        return ended
+    assert isinstance(outcome, Retrying), f"An immediate task cannot be put back: {outcome!r}"
+    return replace(noted(job, outcome, now), status=TaskStatus.RETRY)

@@ -9,9 +9,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from ..ended_jobs import ended_by
 from ..exceptions import QueueError
-from ..jobs import Cancelled, Claim, Failed, Job, Outcome, Progress, Released, Succeeded, TaskStatus
-from ..log_lines import joined_log
+from ..jobs import Claim, Job, Outcome, Progress, TaskStatus
 from .base import (
     BOTH,
     Advice,
@@ -206,33 +206,11 @@ class ArchivingBroker(Broker):
         except QueueError:
             # A part of it may take outcomes all the same.
             stored = {}
-        ended = []
+        ended, now = [], datetime.now(UTC)
         for outcome in outcomes:
             # What was annotated while it ran, and whether somebody has cancelled it, is not in the claim.
             job = stored.get(outcome.claim.job.id, outcome.claim.job)
-            if job.token == outcome.claim.token and (end := _ended(job, outcome)) is not None:
+            if job.token == outcome.claim.token and (end := ended_by(job, outcome, now)) is not None:
                 ended.append(end)
         if ended:
             self._archive(ended)
-
-
-def _ended(job: Job, outcome: Outcome) -> Job | None:
-    """Return the job as it is after this outcome, or None where it goes on."""
-    if isinstance(outcome, Released):
-        return None
-    attempts = () if isinstance(outcome, Succeeded) else (outcome.attempt,)
-    ended = replace(
-        job,
-        finished_at=datetime.now(UTC),
-        history=(*job.history, *attempts),
-        log=joined_log(job.log, outcome.log),
-    )
-    match outcome:
-        case Failed():
-            return replace(ended, status=TaskStatus.FAILURE)
-        case _ if job.cancel_requested or isinstance(outcome, Cancelled):
-            return replace(ended, status=TaskStatus.CANCELLED)
-        case Succeeded(result=result):
-            return replace(ended, status=TaskStatus.SUCCESS, result=result)
-        case _:
-            return None

@@ -11,23 +11,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from ..ended_jobs import ended_by, noted
 from ..gates import Until
-from ..jobs import (
-    Attempt,
-    Cancelled,
-    Claim,
-    Failed,
-    Job,
-    Outcome,
-    Progress,
-    Released,
-    Retrying,
-    Succeeded,
-    TaskStatus,
-    as_enqueued,
-    debounced_to,
-)
-from ..log_lines import joined_log
+from ..jobs import Claim, Job, Outcome, Progress, Released, Retrying, TaskStatus, as_enqueued, debounced_to
 from ..timestamps import from_micros
 from .base import (
     BOTH,
@@ -384,27 +370,16 @@ class MemoryBroker(Broker):
         if not self._is_ours(outcome.claim):
             return False
         job, now = self._jobs[outcome.claim.job.id], self._now()
-        if not isinstance(outcome, Released):
-            job = replace(job, log=joined_log(job.log, outcome.log))
-        match outcome:
-            case Succeeded(result=result):
-                cancelled = job.cancel_requested
-                status = TaskStatus.CANCELLED if cancelled else TaskStatus.SUCCESS
-                self._place(replace(job, status=status, finished_at=now, result=None if cancelled else result))
-            case Failed(attempt=attempt):
-                self._place(replace(_tried(job, attempt, now), status=TaskStatus.FAILURE, finished_at=now))
-            case Cancelled(attempt=attempt):
-                self._place(replace(_tried(job, attempt, now), status=TaskStatus.CANCELLED, finished_at=now))
-            case Retrying(attempt=attempt, delay=delay):
-                self._put_back(_tried(job, attempt, now), TaskStatus.RETRY, delay, now)
-            case Released(delay=delay):
-                self._put_back(job, TaskStatus.SCHEDULED, delay, now)
+        if (ended := ended_by(job, outcome, now)) is not None:
+            self._place(ended)
+        elif isinstance(outcome, Retrying):
+            self._put_back(noted(job, outcome, now), TaskStatus.RETRY, outcome.delay, now)
+        elif isinstance(outcome, Released):
+            self._put_back(job, TaskStatus.SCHEDULED, outcome.delay, now)
         return True
 
     def _put_back(self, job: Job, later: TaskStatus, delay: float, now: datetime) -> None:
-        if job.cancel_requested:
-            self._place(replace(job, status=TaskStatus.CANCELLED, finished_at=now))
-        elif delay > 0:
+        if delay > 0:
             self._place(replace(job, status=later, due_at=now + timedelta(seconds=delay)))
         elif later is TaskStatus.RETRY:
             self._place(replace(job, status=TaskStatus.PENDING, due_at=now))
@@ -464,7 +439,3 @@ class MemoryBroker(Broker):
 def _rank(job: Job) -> tuple[int, datetime, str]:
     assert job.due_at is not None
     return (-job.priority, job.due_at, job.id)
-
-
-def _tried(job: Job, attempt: Attempt, now: datetime) -> Job:
-    return replace(job, history=(*job.history, replace(attempt, finished_at=attempt.finished_at or now)))

@@ -14,7 +14,7 @@ from reinhardt_tasks.brokers.base import Broker
 from reinhardt_tasks.brokers.database import DatabaseBroker
 from reinhardt_tasks.brokers.database.archive import archive
 from reinhardt_tasks.brokers.redis import Connections, RedisBroker, Target
-from reinhardt_tasks.jobs import Failed, Job, Succeeded, new_id
+from reinhardt_tasks.jobs import Failed, Job, Released, Succeeded, TaskStatus, new_id
 from tests.databases import emptied
 
 from .contract import BrokerContract
@@ -74,6 +74,16 @@ class TestArchivingRedis(BrokerContract):
         assert broker.settle([Succeeded(claim=claims[failed.id])]) == [claims[failed.id]]
         assert broker.settle([Succeeded(claim=again, log=log_of(again, "after"))]) == []
         assert messages_of(broker, again) == messages_of(broker.archived, again) == [(1, "before"), (2, "after")]
+
+    def test_what_is_given_back_after_it_was_cancelled_has_ended_in_the_archive_too(self, broker: Any) -> None:
+        (job,) = broker.enqueue([new_job()])
+        (claim,) = broker.claim(None, 1, new_worker())
+        broker.cancel([job.id])
+        broker.settle([Released(claim=claim)])
+        broker.broker.prune(datetime.now(UTC) + timedelta(hours=1), 10)
+        ended = stored_job(broker, job)
+        assert (ended.status, ended.history) == (TaskStatus.CANCELLED, ())
+        assert ended.finished_at is not None
 
     def test_arguments_are_rewritten_wherever_a_job_lies(self, broker: Any) -> None:
         worker, (job,) = new_worker(), broker.enqueue([new_job()])
