@@ -31,6 +31,7 @@ from ..carriers import Carrier, add_carrier, remove_carrier
 from ..contexts import get_current_context
 from ..exception_text import class_path
 from ..redaction import call_cleaner, hides
+from ..tracebacks import exception_line
 
 SYSTEM = "reinhardt_tasks"
 
@@ -155,7 +156,7 @@ def _tell_end(task_result: Any, **facts: Any) -> None:
     # The error as it is recorded: where a task was stopped, what it raised is not why.
     error = task_result.errors[-1]
     traceback = call_cleaner(task_result.task, task_result.args, task_result.kwargs)(error.traceback)
-    words = traceback.rstrip().rpartition("\n")[2]
+    words = exception_line(traceback)
     span.add_event(
         "exception",
         {

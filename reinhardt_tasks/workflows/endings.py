@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ..jobs import Attempt, Job
+from ..tracebacks import exception_line
 from ..workflow_states import StepStatus
 
 
@@ -43,9 +44,8 @@ def error_text(attempt: Attempt) -> str:
 
 
 def message_of(traceback: str) -> str:
-    """Return the message of what was raised, as far as it is on the last line."""
-    lines = traceback.strip().splitlines()
-    return lines[-1].partition(": ")[2] if lines else ""
+    """Return the message of what was raised last: its first line."""
+    return exception_line(traceback).partition(": ")[2]
 
 
 def text_of(exception: str, message: str) -> str:

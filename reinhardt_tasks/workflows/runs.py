@@ -335,7 +335,7 @@ def _clean_errors(rows: Sequence[StepRow]) -> None:
         clean = cleaner(Job(id=_job_id(row), name=row.task, payload=payload, backend=row.alias))
         error = json.loads(row.error or "{}")
         traceback = clean(error.get("traceback", ""))
-        # Of the cleaned one: the last line of a value alone would not be known again.
+        # Of the cleaned one: the first line of a value alone would not be known again.
         row.error = json.dumps(error | {"message": message_of(traceback), "traceback": traceback})
 
 

@@ -53,6 +53,11 @@ def fail() -> None:
     raise ValueError("no such thing")
 
 
+@task(max_attempts=1)
+def fail_in_lines() -> None:
+    raise ValueError("import failed:\nline 3 is no date")
+
+
 @task
 def pass_on() -> None:
     add.enqueue(1)
@@ -179,6 +184,14 @@ def test_a_failure_is_recorded(spans: InMemorySpanExporter, backend: Any) -> Non
     assert event.attributes["exception.type"] == "builtins.ValueError"
     assert event.attributes["exception.message"] == "no such thing"
     assert "in fail\n" in event.attributes["exception.stacktrace"]
+
+
+def test_of_a_message_of_several_lines_the_first_is_told(spans: InMemorySpanExporter, backend: Any) -> None:
+    fail_in_lines.enqueue()
+    work_off(backend)
+    ran = one(spans, f"run {HERE}.fail_in_lines")
+    assert ran.status.description == "ValueError: import failed:"
+    assert ran.events[0].attributes["exception.message"] == "import failed:"
 
 
 def test_an_enqueue_that_is_refused_is_recorded(spans: InMemorySpanExporter, backend: Any) -> None:

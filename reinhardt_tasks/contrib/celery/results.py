@@ -9,6 +9,7 @@ from ..._compat import DEFAULT_TASK_BACKEND_ALIAS, TaskResultDoesNotExist, task_
 from ...exceptions import ExecutionFailed, TaskCancelled
 from ...jobs import TaskStatus
 from ...results import TaskResult
+from ...tracebacks import exception_line
 
 _STATES = {
     TaskStatus.PENDING: "PENDING",
@@ -104,5 +105,5 @@ class AsyncResult:
 def _error_of(result: TaskResult[Any]) -> Exception:
     if result.state is TaskStatus.CANCELLED:
         return TaskCancelled(f"Task {result.id} ({result.task.module_path}) was cancelled.")
-    words = result.errors[-1].traceback.strip().rsplit("\n", 1)[-1] if result.errors else "it failed"
+    words = exception_line(result.errors[-1].traceback) if result.errors else "it failed"
     return ExecutionFailed(f"Task {result.id} ({result.task.module_path}): {words}")
