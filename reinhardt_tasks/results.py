@@ -24,6 +24,7 @@ from .log_lines import LogLine, decode_log
 from .redaction import redacted_call
 from .serialization import decode_call
 from .unknown_names import without_mark
+from .waiting import pauses
 
 if TYPE_CHECKING:
     from ._compat import CoreTask
@@ -144,18 +145,9 @@ class TaskResult(CoreTaskResult, Generic[R]):  # type: ignore[misc, unused-ignor
 
     def _pauses(self, timeout: float | timedelta | None) -> Iterator[float]:
         if self.is_finished:
-            return
-        allowed = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
-        deadline = None if allowed is None else time.monotonic() + allowed
-        pause = _FIRST_PAUSE
-        while True:
-            left = None if deadline is None else deadline - time.monotonic()
-            if left is not None and left <= 0 and pause > _FIRST_PAUSE:
-                raise TimeoutError(
-                    f"Task {self.id} ({self.task.module_path}) is still {self.state} after {allowed:g} s."
-                )
-            yield pause if left is None else max(0.0, min(pause, left))
-            pause = min(pause * 1.5, _LONGEST_PAUSE)
+            return iter(())
+        task = f"Task {self.id} ({self.task.module_path})"
+        return pauses(timeout, _FIRST_PAUSE, _LONGEST_PAUSE, lambda: f"{task} is still {self.state}")
 
 
 def result_of(job: Job, task: CoreTask) -> TaskResult[Any]:

@@ -290,8 +290,15 @@ def test_wait_looks_often_at_first_and_then_more_seldom(clock: Clock) -> None:
     with pytest.raises(TimeoutError):
         result_of(job(), Backend(job()).task).wait(60)
     assert clock.slept[0] <= 0.01
-    assert clock.slept[:-1] == sorted(clock.slept[:-1])
+    *growing, _rest, nothing = clock.slept
+    assert growing == sorted(growing) and nothing == 0.0
     assert max(clock.slept) == 0.25
+
+
+def test_wait_looks_once_more_when_the_time_is_up(clock: Clock) -> None:
+    backend = Backend(job(), job(), job(status=TaskStatus.SUCCESS, result="3"))
+    assert result_of(job(), backend.task).wait(0.01).return_value == 3
+    assert sum(clock.slept) == pytest.approx(0.01)
 
 
 def test_wait_without_time_looks_once(clock: Clock) -> None:

@@ -21,6 +21,7 @@ from ..jobs import Job, TaskStatus
 from ..models import StepRow, WorkflowRow
 from ..redaction import cleaner, may_hide
 from ..suggestions import did_you_mean
+from ..waiting import pauses
 from ..workflow_states import ChainStatus, StepStatus
 from . import interventions, tending
 from .endings import message_of
@@ -188,14 +189,9 @@ class WorkflowRun:
             )
 
     def _pauses(self, timeout: float | timedelta | None) -> Iterator[float]:
-        allowed = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
-        deadline = None if allowed is None else time.monotonic() + allowed
-        pause = _FIRST_PAUSE
-        while True:
-            if deadline is not None and time.monotonic() > deadline:
-                raise TimeoutError(f"Workflow {self.id} ({self.name}) is still {self.status} after {allowed:g} s.")
-            yield pause
-            pause = min(pause * 1.5, _LONGEST_PAUSE)
+        return pauses(
+            timeout, _FIRST_PAUSE, _LONGEST_PAUSE, lambda: f"Workflow {self.id} ({self.name}) is still {self.status}"
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

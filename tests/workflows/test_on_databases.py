@@ -372,6 +372,15 @@ def test_workflows_are_listed_newest_first_in_pages(database_alias: str) -> None
 
 
 @pytest.mark.parametrize("database_alias", ["sqlite"], indirect=True)
+def test_waiting_without_time_looks_once(database_alias: str) -> None:
+    run = TaskChain("soon", [step(say, 1)]).start()
+    with pytest.raises(TimeoutError, match=r"\(soon\) is still PENDING after 0 s"):
+        run.wait(timeout=0)
+    worked_off(get_workflow(run.id))
+    assert run.wait(timeout=0).status is ChainStatus.COMPLETED
+
+
+@pytest.mark.parametrize("database_alias", ["sqlite"], indirect=True)
 def test_coroutines_start_and_wait(database_alias: str) -> None:
     from asgiref.sync import async_to_sync
 
