@@ -6,7 +6,7 @@ No task is run or asked here, no signal is sent and no store is called.
 from __future__ import annotations
 
 import logging
-import traceback
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from ._compat import CoreTask
@@ -50,14 +50,8 @@ def lost_outcome(claim: Claim, options: BackendOptions) -> Outcome:
     """Return what becomes of a rescued job: it runs again, or fails once it has taken down too many workers."""
     job = claim.job
     error = WorkerLost(f"Worker {job.worker} died, or lost its lease, while it ran this task.")
-    attempt = Attempt(
-        worker=job.worker or "",
-        started_at=job.started_at,
-        finished_at=datetime.now(UTC),
-        exception=class_path(WorkerLost),
-        traceback="".join(traceback.format_exception_only(error)),
-        lost=True,
-    )
+    # Of the worker that had it, not of the one that tells.
+    attempt = replace(attempt_of(claim, error), worker=job.worker or "", lost=True)
     if job.cancel_requested:
         return Cancelled(claim=claim, attempt=attempt)
     if job.losses + 1 >= options.max_lost:

@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from .cuts import beginning, end
+from .exception_text import class_path
 from .exceptions import TaskCancelled, TaskTimeout
 from .log_lines import ATTEMPT_LETTERS, AttemptLog, LogLine, encode_log
 from .texts import storable
@@ -175,5 +176,5 @@ def _line_of(record: logging.LogRecord, attempt: int) -> LogLine:
 
 def _in_place_of(exc: BaseException, attempt: int) -> LogLine:
     """Return a line that says why there is no other."""
-    words = f"(This line could not be kept: {type(exc).__module__}.{type(exc).__qualname__})"
+    words = f"(This line could not be kept: {class_path(type(exc))})"
     return LogLine(datetime.now(UTC), "WARNING", "reinhardt_tasks", words, attempt)

@@ -25,6 +25,7 @@ from reinhardt_tasks.redaction import (
 from reinhardt_tasks.registry import registry
 from reinhardt_tasks.results import fill_result
 from reinhardt_tasks.serialization import REFUSED
+from reinhardt_tasks.tracebacks import exception_line
 from reinhardt_tasks.worker.outages import REFUSAL_LETTERS, _refusal
 from tests.operations import chores
 
@@ -160,8 +161,9 @@ def test_what_is_cut_of_a_stores_refusal_is_taken_out_too() -> None:
     outcome = Succeeded(claim=Claim(job=job, token=1, worker="w"))
     refused = _refusal(outcome, ValueError(f"no room for {'sword-fish' * 1000}"))
     assert isinstance(refused, Failed)
-    assert len(refused.attempt.traceback) == REFUSAL_LETTERS
-    assert without_secrets(job, refused.attempt.traceback).endswith(f"no room for {REDACTED}…")
+    words = exception_line(refused.attempt.traceback).partition(": ")[2]
+    assert len(words) == REFUSAL_LETTERS
+    assert without_secrets(job, refused.attempt.traceback).endswith(f"no room for {REDACTED}…\n")
 
 
 def test_an_edit_keeps_what_was_not_seen() -> None:

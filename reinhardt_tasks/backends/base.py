@@ -14,12 +14,12 @@ from django.core.exceptions import ImproperlyConfigured
 from .. import carriers, followers, signals
 from .._compat import DEFAULT_TASK_QUEUE_NAME, BaseTaskBackend, CoreTask, InvalidTask, TaskResultDoesNotExist
 from ..arguments import stored_call
+from ..bare_outcomes import attempt_of
 from ..brokers.base import Broker, Queues
 from ..calls import Call, check_call
-from ..exceptions import BackendError, TaskNotFound
+from ..exceptions import BackendError, ExecutionFailed, TaskNotFound
 from ..execution import task_of
 from ..jobs import (
-    Attempt,
     Cancelled,
     Claim,
     Failed,
@@ -290,13 +290,7 @@ def newly_stored(sent: Sequence[Job], answers: Sequence[Stored]) -> list[Stored]
 
 
 def _outcome(claim: Claim, status: TaskStatus) -> Outcome:
-    attempt = Attempt(
-        worker=claim.worker,
-        started_at=claim.job.started_at,
-        finished_at=None,
-        exception="reinhardt_tasks.exceptions.ExecutionFailed",
-        traceback=f"The caller of dequeue() set the state {status}.\n",
-    )
+    attempt = attempt_of(claim, ExecutionFailed(f"The caller of dequeue() set the state {status}."))
     match status:
         case TaskStatus.SUCCESS:
             return Succeeded(claim=claim)

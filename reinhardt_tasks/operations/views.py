@@ -12,6 +12,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from ..exception_text import class_path
 from ..exceptions import SerializationFailed, TaskCancelled
 from ..gates import Limit
 from ..jobs import Job, Progress, TaskStatus
@@ -464,7 +465,7 @@ def _end_of(attempt: AttemptView) -> str:
 
 
 #: What an attempt keeps that somebody has cancelled while it ran.
-_CANCELLED = f"{TaskCancelled.__module__}.{TaskCancelled.__qualname__}"
+_CANCELLED = class_path(TaskCancelled)
 
 #: Functions, since the language is that of whoever looks.
 _ENDS = {

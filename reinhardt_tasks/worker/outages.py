@@ -8,11 +8,12 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial, reduce
 
+from ..bare_outcomes import attempt_of
 from ..brokers.base import Broker, WorkerInfo
 from ..cuts import beginning
 from ..exception_text import Clean, log_exception
-from ..exceptions import QueueError
-from ..jobs import Attempt, Claim, Failed, Outcome
+from ..exceptions import BackendError, QueueError
+from ..jobs import Claim, Failed, Outcome
 from ..redaction import cleaner, may_hide
 from ..retries import pause_after
 
@@ -201,13 +202,6 @@ def _key(outcome: Outcome) -> tuple[str, int]:
 
 
 def _refusal(outcome: Outcome, exc: Exception) -> Outcome:
-    attempt = Attempt(
-        worker=outcome.claim.worker,
-        started_at=outcome.claim.job.started_at,
-        finished_at=None,
-        exception="reinhardt_tasks.exceptions.BackendError",
-        traceback=beginning(
-            f"The store refused the outcome of this task ({type(outcome).__name__}): {exc}", REFUSAL_LETTERS
-        ),
-    )
+    words = f"The store refused the outcome of this task ({type(outcome).__name__}): {exc}"
+    attempt = attempt_of(outcome.claim, BackendError(beginning(words, REFUSAL_LETTERS)))
     return Failed(claim=outcome.claim, attempt=attempt)

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 
+from ..exception_text import class_path
 from ..jobs import Attempt, Job
 from ..tracebacks import exception_line
 from ..workflow_states import StepStatus
@@ -48,6 +49,7 @@ def message_of(traceback: str) -> str:
     return exception_line(traceback).partition(": ")[2]
 
 
-def text_of(exception: str, message: str) -> str:
+def text_of(exc: Exception) -> str:
     """Return what is kept of a failure that no attempt has seen."""
+    exception, message = class_path(type(exc)), str(exc)
     return json.dumps({"exception": exception, "message": message, "traceback": f"{exception}: {message}\n"})

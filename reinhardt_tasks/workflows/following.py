@@ -11,9 +11,10 @@ from typing import Any
 from django.db import connections
 
 from ..aliases import backend_or_none
-from ..exception_text import class_path, log_exception
+from ..bare_outcomes import attempt_of
+from ..exception_text import log_exception
 from ..exceptions import QueueError, TaskCancelled
-from ..jobs import Attempt, Cancelled, Claim, Failed, Outcome, Succeeded, TaskStatus
+from ..jobs import Cancelled, Claim, Failed, Outcome, Succeeded, TaskStatus
 from ..models import StepRow, WorkflowRow
 from ..redaction import cleaner, may_hide
 from ..workflow_states import ACTIVE, ChainStatus, StepStatus
@@ -145,11 +146,4 @@ def _outcome(claim: Claim, ending: Ending) -> Outcome:
 
 
 def _cancelled(claim: Claim, why: str) -> Cancelled:
-    attempt = Attempt(
-        worker=claim.worker,
-        started_at=claim.job.started_at,
-        finished_at=datetime.now(UTC),
-        exception=class_path(TaskCancelled),
-        traceback=f"{class_path(TaskCancelled)}: {why}\n",
-    )
-    return Cancelled(claim=claim, attempt=attempt)
+    return Cancelled(claim=claim, attempt=attempt_of(claim, TaskCancelled(why)))

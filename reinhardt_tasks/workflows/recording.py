@@ -160,7 +160,7 @@ def _send(using: str, workflow: str, rows: Sequence[StepRow], post: Post, now: d
 
 def _fail(using: str, row: StepRow, problem: str, now: datetime) -> None:
     """Record that a step has no members to run, and cannot have any: its workflow stops."""
-    error = text_of(f"{InvalidWorkflow.__module__}.{InvalidWorkflow.__qualname__}", problem)
+    error = text_of(InvalidWorkflow(problem))
     _update(using, [row.pk], status=StepStatus.FAILURE.value, error=error, finished_at=now, look_at=None)
     logger.warning("Workflow id=%s: %s", row.workflow_id, problem)
     finish(using, str(row.workflow_id), ChainStatus.FAILED, now)

@@ -18,7 +18,7 @@ from typing import Any
 from django.db import connections, transaction
 
 from ..aliases import backend_or_none
-from ..exceptions import QueueError
+from ..exceptions import QueueError, TaskCancelled, TaskNotFound
 from ..jobs import Job, TaskStatus
 from ..models import StepRow, WorkflowRow
 from ..workflow_states import ACTIVE, ChainStatus, StepStatus
@@ -199,7 +199,7 @@ def _close(rows: Sequence[StepRow]) -> None:
             )
             open_steps.update(
                 status=StepStatus.CANCELLED.value,
-                error=text_of("reinhardt_tasks.exceptions.TaskCancelled", "Its workflow had ended before it began."),
+                error=text_of(TaskCancelled("Its workflow had ended before it began.")),
                 finished_at=datetime.now(UTC),
                 look_at=None,
             )
@@ -220,8 +220,7 @@ def _id(row: StepRow) -> str:
 
 
 def _taken_away() -> Ending:
-    text = text_of("reinhardt_tasks.exceptions.TaskNotFound", "Its task was deleted before it ended.")
-    return Ending(status=StepStatus.CANCELLED, error=text)
+    return Ending(status=StepStatus.CANCELLED, error=text_of(TaskNotFound("Its task was deleted before it ended.")))
 
 
 def _reconsider(row: StepRow) -> None:

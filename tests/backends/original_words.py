@@ -11,6 +11,7 @@ from reinhardt_tasks.backends.base import ReinhardtBackend
 from reinhardt_tasks.brokers.base import WorkerRecord
 from reinhardt_tasks.exceptions import BackendError, QueueError, TaskNotFound
 from reinhardt_tasks.jobs import TaskId, TaskPriority, TaskStatus
+from reinhardt_tasks.tracebacks import exception_line
 
 from .chores import add
 
@@ -73,6 +74,14 @@ class OriginalWords:
         assert result.state is status
         assert result.is_finished
         assert len(result.errors) == (status is not TaskStatus.SUCCESS)
+
+    def test_a_failure_that_a_caller_tells_is_an_attempt_like_any_other(self, backend: ReinhardtBackend) -> None:
+        result = self._dequeued(backend)
+        backend.update_status(result.id, TaskStatus.FAILURE)
+        (attempt,) = backend.broker.get([result.id])[result.id].history
+        assert attempt.finished_at is not None
+        told = exception_line(attempt.traceback)
+        assert told == f"{attempt.exception}: The caller of dequeue() set the state FAILURE."
 
     def test_a_state_may_be_given_as_its_name(self, backend: ReinhardtBackend) -> None:
         result = self._dequeued(backend)
