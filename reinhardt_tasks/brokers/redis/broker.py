@@ -34,9 +34,10 @@ from ..base import (
 )
 from ..lookups import Failures, Page, Query, Tallies
 from ..wakes import Wakes
-from . import faults, lookups, outcomes
+from . import faults, lookups
 from .advice import advice_on
 from .connections import Connections
+from .outcomes import values_of
 from .records import encode_metadata, job_of, job_values, moment_of, past_values
 from .scripts import script
 from .seals import Seal
@@ -165,20 +166,20 @@ class RedisBroker(Broker):
     def claim(self, queues: Queues, limit: int | Room, worker: WorkerInfo) -> list[Claim]:
         return self.exchange([], queues, limit, worker)[1]
 
-    def settle(self, given: Sequence[Outcome]) -> list[Claim]:
-        if not given:
+    def settle(self, outcomes: Sequence[Outcome]) -> list[Claim]:
+        if not outcomes:
             return []
-        lost, _ = self._exchange(given, (), Room.of(0), WorkerInfo(id=given[0].claim.worker))
+        lost, _ = self._exchange(outcomes, (), Room.of(0), WorkerInfo(id=outcomes[0].claim.worker))
         return lost
 
     def exchange(
-        self, given: Sequence[Outcome], queues: Queues, limit: int | Room, worker: WorkerInfo
+        self, outcomes: Sequence[Outcome], queues: Queues, limit: int | Room, worker: WorkerInfo
     ) -> tuple[list[Claim], list[Claim]]:
         room = Room.of(limit)
         if not room.kinds:
-            return self.settle(given), []
+            return self.settle(outcomes), []
         self._sign_in(worker)
-        return self._exchange(given, queues, room, worker)
+        return self._exchange(outcomes, queues, room, worker)
 
     def heartbeat(self, worker: WorkerInfo) -> Pulse:
         facts: dict[str, str | float] = {
@@ -364,14 +365,14 @@ class RedisBroker(Broker):
         return faults.guarded(self, lambda: script(name)(self.connections.taker.execute_command, self.base, args))
 
     def _exchange(
-        self, given: Sequence[Outcome], queues: Queues, room: Room, worker: WorkerInfo
+        self, outcomes: Sequence[Outcome], queues: Queues, room: Room, worker: WorkerInfo
     ) -> tuple[list[Claim], list[Claim]]:
-        settled = [value for outcome in given for value in outcomes.values_of(outcome)]
+        settled = [value for outcome in outcomes for value in values_of(outcome)]
         rooms = [room.for_kind(False), room.for_kind(True), room.total]
-        head = [worker.id, int(worker.lease * 1_000_000), self._ttl, len(given), *rooms]
+        head = [worker.id, int(worker.lease * 1_000_000), self._ttl, len(outcomes), *rooms]
         named = [-1] if queues is None else [len(queues), *queues]
         lost, claimed = self._take("exchange", [*head, *named, *settled])
-        return [given[int(index)].claim for index in lost], self._claims(claimed, worker)
+        return [outcomes[int(index)].claim for index in lost], self._claims(claimed, worker)
 
     def _claims(self, found: Sequence[Any], worker: WorkerInfo) -> list[Claim]:
         jobs = [job_of(id_, pairs, self.alias, self._seal) for id_, pairs in found]
