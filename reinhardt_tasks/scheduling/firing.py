@@ -142,10 +142,7 @@ def give_up(session: Session, pk: int, now: datetime, exc: Exception) -> None:
 
 def _locked(session: Session, ids: Sequence[int], now: datetime) -> list[ScheduleRow]:
     rows = ScheduleRow.objects.using(session.alias).filter(pk__in=ids, next_at__lte=now).order_by("next_at")
-    features = connections[session.alias].features
-    if features.has_select_for_update:
-        rows = rows.select_for_update(skip_locked=features.has_select_for_update_skip_locked)
-    return list(rows)
+    return list(rows.select_for_update(skip_locked=True))
 
 
 class _Seeing:

@@ -9,8 +9,6 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from django.db import connections
-
 from .._compat import InvalidTaskBackend, task_backends
 from ..brokers.database.outbox import job_from_text
 from ..brokers.database.session import Session
@@ -80,11 +78,8 @@ def release(session: Session, now: datetime) -> list[SlotRow]:
 
 def _release(session: Session, ended: dict[int, Any], now: datetime) -> list[SlotRow]:
     rows = ScheduleRow.objects.using(session.alias).filter(pk__in=ended, waiting_since__isnull=False).order_by("pk")
-    features = connections[session.alias].features
-    if features.has_select_for_update:
-        rows = rows.select_for_update(skip_locked=features.has_select_for_update_skip_locked)
     released = []
-    for row in rows:
+    for row in rows.select_for_update(skip_locked=True):
         if row.last_task == ended[row.pk] and (slot := _let_go(session, row, now)) is not None:
             released.append(slot)
     return released

@@ -16,7 +16,6 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
-from django.db import connections
 from django.utils import translation
 from django.utils.translation import gettext as _
 
@@ -91,9 +90,7 @@ def synchronise(
         # The log is English, whatever language is active.
         with translation.override("en"):
             notes = [f"Schedule {row.name} is new: {schedule_in_words(row)}." for row in new]
-        rows = table.order_by("pk")
-        if connections[session.alias].features.has_select_for_update:
-            rows = rows.select_for_update()
+        rows = table.order_by("pk").select_for_update()
         for row in rows.filter(name__in=by_name):
             if _is_newer(row, version):
                 notes.append(f"Schedule {row.name} is left to version {row.version}, which is newer than {version}.")

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import Any
 
-from django.db import connections, transaction
+from django.db import transaction
 
 from ..aliases import backend_or_none
 from ..exceptions import QueueError, TaskCancelled, TaskNotFound
@@ -85,10 +85,9 @@ def _due(patience: timedelta) -> list[StepRow]:
     if not is_any_before(using, StepRow, "look_at", now - patience):
         return []
     rows = StepRow.objects.using(using).filter(look_at__lte=now - patience).order_by("look_at")
-    skips = connections[using].features.has_select_for_update_skip_locked
 
     def take(cursor: Any) -> list[StepRow]:
-        some = list(rows.select_for_update(skip_locked=skips)[:BATCH])
+        some = list(rows.select_for_update(skip_locked=True)[:BATCH])
         for row in some:
             age = now - (row.ready_at or now)
             # The older it is, the more rarely: a queue may be long. Whoever dies now leaves it to the next look.

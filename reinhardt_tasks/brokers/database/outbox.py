@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.db import Error, connections, router, transaction
+from django.db import Error, router, transaction
 
 from ...exceptions import JobsRefused, QueueError
 from ...gates import Until, decode_limits, encode_limits
@@ -104,16 +104,10 @@ class Outbox:
 
         What cannot be sent is set aside. Return how many rows were looked at, and how many of them sent.
         """
-        features = connections[self.database].features
-        lock = {"skip_locked": True} if features.has_select_for_update_skip_locked else {}
         with transaction.atomic(using=self.database):
             # SQLite has no locks on rows, and a transaction that only writes at its end would be late: there a row may be
             # sent by two at once, which is harmless.
-            some = list(
-                (rows.select_for_update(**lock) if features.has_select_for_update else rows).order_by("created_at")[
-                    :BATCH
-                ]
-            )
+            some = list(rows.select_for_update(skip_locked=True).order_by("created_at")[:BATCH])
             # Not in the statement: MariaDB and MySQL lock gaps for a range, and relays that compete would meet in a deadlock.
             some = [row for row in some if row.created_at < until]
             faults = self._enqueue(some)
