@@ -24,7 +24,7 @@ from ..schedules.declarations import ALLOW, QUEUE, Declaration
 from .addresses import Address, address_of, slot_job
 from .overlaps import last_ones_going
 from .planning import Plan, plan
-from .rows import declaration_of_row, set_next
+from .rows import declaration_of_row, set_next, stop
 
 logger = logging.getLogger("reinhardt_tasks")
 
@@ -224,7 +224,7 @@ class _Seeing:
         row.last_error, row.failed_at = reason, self._now
         if since is None or self._now - since >= GRACE:
             row.enabled = False
-            row.next_slot = row.next_at = None
+            stop(row)
             logger.error("Schedule %s cannot be fired and is switched off: %s", row.name, reason)
         else:
             self._batch.left.add(row.pk)

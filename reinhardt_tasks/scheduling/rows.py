@@ -123,10 +123,26 @@ def expression_of_row(row: ScheduleRow) -> str:
     return schedule.expression if schedule.tz is None else f"{schedule.expression} ({schedule.tz})"
 
 
+def fill(row: ScheduleRow, declaration: Declaration) -> None:
+    """Write a declaration into its row."""
+    for column, value in columns_of(declaration).items():
+        setattr(row, column, value)
+
+
+def times_of(row: ScheduleRow) -> dict[str, Any]:
+    """Return what a row says of when it is due."""
+    return {column: getattr(row, column) for column in TIMES}
+
+
 def set_next(row: ScheduleRow, declaration: Declaration, slot: datetime | None) -> None:
     """Make `slot` the row's next one."""
     row.next_slot = slot
     row.next_at = None if slot is None else due_at(declaration.name, slot, declaration.jitter)
+
+
+def stop(row: ScheduleRow) -> None:
+    """Leave the row without a next slot."""
+    row.next_slot = row.next_at = None
 
 
 def begin_at(row: ScheduleRow, declaration: Declaration, now: datetime) -> None:

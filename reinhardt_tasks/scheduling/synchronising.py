@@ -26,7 +26,7 @@ from ..models import ScheduleRow
 from ..schedules import Declaration, ScheduleRegistry, declared, declared_in_settings
 from ..schedules.declarations import PEOPLE
 from .databases import schedules_database, schedules_version
-from .rows import COLUMNS, TIMES, begin_at, columns_of, schedule_in_words, set_next
+from .rows import COLUMNS, begin_at, columns_of, fill, schedule_in_words, set_next, stop, times_of
 
 logger = logging.getLogger("reinhardt_tasks")
 
@@ -106,7 +106,7 @@ def synchronise(
                 continue
             row.version = version
             row.retired_at = now
-            row.next_slot = row.next_at = None
+            stop(row)
             row.save(using=session.alias)
             notes.append(f"Schedule {row.name} is not declared any more, and retired.")
         return notes
@@ -121,8 +121,7 @@ def _is_newer(row: ScheduleRow, version: int | None) -> bool:
 
 def _new_row(declaration: Declaration, now: datetime, version: int | None) -> ScheduleRow:
     row = ScheduleRow(name=declaration.name, enabled=declaration.enabled, declared=_told(declaration), version=version)
-    for column, value in columns_of(declaration).items():
-        setattr(row, column, value)
+    fill(row, declaration)
     _safely(begin_at, row, declaration, now)
     return row
 
@@ -130,13 +129,12 @@ def _new_row(declaration: Declaration, now: datetime, version: int | None) -> Sc
 def _take_over(row: ScheduleRow, declaration: Declaration, now: datetime) -> str | None:
     """Change a row to what is declared; return a sentence, or None where nothing is to be changed."""
     told, note = _told(declaration), None
-    was_off, before = not row.enabled, {column: getattr(row, column) for column in TIMES}
+    was_off, before = not row.enabled, times_of(row)
     if row.declared != told:
         note = f"Schedule {row.name} has changed."
         if row.declared is not None and json.loads(row.declared)["enabled"] != declaration.enabled:
             row.enabled = declaration.enabled
-        for column, value in columns_of(declaration).items():
-            setattr(row, column, value)
+        fill(row, declaration)
         row.declared = told
     if not row.enabled and row.failed_at is not None and declaration.enabled:
         # The fault may have been mended together with the code that declares it.
@@ -148,10 +146,10 @@ def _take_over(row: ScheduleRow, declaration: Declaration, now: datetime) -> str
         row.retired_at = None
         _safely(begin_at, row, declaration, now)
     elif not row.enabled:
-        row.next_slot = row.next_at = None
+        stop(row)
     elif was_off:
         _safely(begin_at, row, declaration, now)
-    elif {column: getattr(row, column) for column in TIMES} != before:
+    elif times_of(row) != before:
         _safely(change_times, row, declaration, now)
     return note
 
@@ -162,7 +160,7 @@ def _safely(begin: Callable[..., None], row: ScheduleRow, declaration: Declarati
     except Exception as exc:
         # A schedule of the project's own, with a fault. It must not keep the others from being taken over.
         row.enabled = False
-        row.next_slot = row.next_at = None
+        stop(row)
         row.last_error, row.failed_at = f"{type(exc).__name__}: {exc}", now
         logger.exception("Schedule %s cannot say when it is due, and is switched off.", row.name)
 
