@@ -13,13 +13,13 @@ import string
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from difflib import get_close_matches
 from typing import Any
 
 from .arguments import stored_call
 from .gates import LARGEST, SLOWEST, Limit, Until, short
 from .redaction import REDACTED, hides, secret_places
 from .serialization import dumps
+from .suggestions import nearest
 from .texts import is_storable
 
 #: A format text over the call's arguments, or a function of them that returns a text.
@@ -298,5 +298,5 @@ def _seconds(name: str, value: Any) -> float:
 
 
 def _near(name: Any, known: Sequence[str]) -> str:
-    near = get_close_matches(str(name), known, n=1)
-    return f". Did you mean {near[0]!r}?" if near else f"; it has {', '.join(map(repr, known))}" if known else ""
+    near = nearest(name, known)
+    return f". Did you mean {near!r}?" if near else f"; it has {', '.join(map(repr, known))}" if known else ""

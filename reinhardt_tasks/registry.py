@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import builtins
-import difflib
 import inspect
 import threading
 from inspect import iscoroutinefunction
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from .exceptions import DuplicateTask, TaskNotFound
 from .speech import gettext as _
+from .suggestions import nearest
 
 if TYPE_CHECKING:
     from ._compat import CoreTask
@@ -70,10 +70,10 @@ class TaskRegistry:
             self._tasks.clear()
 
     def _unknown(self, name: str) -> str:
-        near = difflib.get_close_matches(name, self.list(), n=1)
+        near = nearest(name, self.list())
         sentences = [
             _("No task is registered as {name}.").format(name=repr(name)),
-            _("Did you mean {near}?").format(near=repr(near[0])) if near else "",
+            _("Did you mean {near}?").format(near=repr(near)) if near else "",
             _(
                 "A task is a function with @task in a module that is imported at start, as an installed app's `tasks` "
                 "module is."

@@ -11,10 +11,15 @@ from .speech import gettext as _
 _EXAMPLE = "TASKS = {'default': {'BACKEND': 'reinhardt_tasks.backends.DatabaseBackend'}}"
 
 
+def nearest(name: Any, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """Return the known name that is nearest, or None where none is near."""
+    return next(iter(difflib.get_close_matches(str(name), list(known), n=1, cutoff=cutoff)), None)
+
+
 def did_you_mean(name: Any, known: Iterable[str]) -> str:
     """Return " (did you mean 'x'?)" with the known name that is nearest, and nothing where none is near."""
-    near = difflib.get_close_matches(str(name), list(known), n=1)
-    return _(" (did you mean {name}?)").format(name=repr(near[0])) if near else ""
+    near = nearest(name, known)
+    return _(" (did you mean {name}?)").format(name=repr(near)) if near else ""
 
 
 def no_backend(alias: str, known: Sequence[str]) -> str:

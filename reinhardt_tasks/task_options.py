@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Callable
 from datetime import datetime
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ._compat import InvalidTask
 from .jobs import TaskPriority
 from .limits import check_key, read_concurrency, read_debounce, read_rate_limit, read_unique
+from .suggestions import nearest
 
 if TYPE_CHECKING:
     from .tasks import Task
@@ -96,8 +96,8 @@ def _check_redact(task: Task[Any, Any], place: str) -> None:
         return
     for name in task.redact:
         if name not in names:
-            near = difflib.get_close_matches(name, names, n=1)
-            hint = f"Did you mean {near[0]!r}?" if near else f"It has {', '.join(names) or 'none'}."
+            near = nearest(name, names)
+            hint = f"Did you mean {near!r}?" if near else f"It has {', '.join(names) or 'none'}."
             raise InvalidTask(f"Task {place}: redact names {name!r}, which is no parameter of it. {hint}")
 
 

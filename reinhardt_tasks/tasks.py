@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextvars import copy_context
@@ -29,7 +28,7 @@ from .limits import Concurrency, Debounce, RateLimit, Unique
 from .registry import registry
 from .retries import Backoff, RetryStrategy
 from .serialization import encode_call
-from .suggestions import no_backend
+from .suggestions import nearest, no_backend
 from .task_options import read_task_options
 
 if TYPE_CHECKING:
@@ -233,8 +232,8 @@ def task(function: Any = None, /, **options: Any) -> Any:
         raise TypeError("run_after cannot be set by @task: it is a moment of one call. Use .using(run_after=…).")
     known = {item.name for item in fields(Task)} - {"func", "run_after"}
     for name in options.keys() - known:
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else f" Known are {', '.join(sorted(known))}."
+        near = nearest(name, known)
+        hint = f" Did you mean {near!r}?" if near else f" Known are {', '.join(sorted(known))}."
         raise TypeError(f"@task has no option {name!r}.{hint}")
 
     def decorate(func: Callable[..., Any]) -> Task[Any, Any]:

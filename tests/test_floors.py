@@ -37,6 +37,7 @@ OUTSIDE = {
     "redis": {"brokers.redis"},
     "django_redis": {"brokers.redis"},
     "croniter": {"schedules"},
+    "difflib": {"suggestions", "testing"},
     "django.tasks": {"_compat"},
     "django_tasks": {"_compat"},
     "django.db.models": {

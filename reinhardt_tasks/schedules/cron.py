@@ -5,7 +5,6 @@ It is imported where it is first used: whoever has no such schedule does without
 
 from __future__ import annotations
 
-import difflib
 import threading
 import zoneinfo
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from django.conf import settings
 
 from ..exceptions import InvalidSchedule
 from ..speech import gettext as _
+from ..suggestions import nearest
 from .fields import fields_of
 from .localtimes import next_fixed, next_running
 from .moments import aware
@@ -168,6 +168,6 @@ def _zone(name: str) -> tzinfo:
                 "No time zone is known here, {name} neither: install the package tzdata with `pip install tzdata`."
             ).format(name=repr(name))
         )
-    near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
-    hint = _("Did you mean {near}?").format(near=repr(near[0])) if near else _("Names are like 'Europe/Berlin'.")
+    near = nearest(name, known, cutoff=0.5)
+    hint = _("Did you mean {near}?").format(near=repr(near)) if near else _("Names are like 'Europe/Berlin'.")
     raise InvalidSchedule(_("There is no time zone {name}. {hint}").format(name=repr(name), hint=hint))

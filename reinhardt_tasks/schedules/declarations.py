@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -16,6 +15,7 @@ from ..exceptions import InvalidSchedule
 from ..jobs import TaskPriority
 from ..serialization import encode_call
 from ..speech import gettext as _
+from ..suggestions import did_you_mean, nearest
 from ..texts import is_storable
 from .base import Schedule, as_schedule
 from .moments import aware, in_utc, seconds_of
@@ -234,9 +234,9 @@ def _from_settings(alias: str, name: Any, entry: Any) -> Declaration:
 def _check_names(given: Mapping[str, Any], what: str, known: Sequence[str] = OPTIONS) -> None:
     for key in given:
         if key not in known:
-            near = difflib.get_close_matches(str(key), known, n=1)
+            near = nearest(key, known)
             hint = (
-                _("Did you mean {near}?").format(near=repr(near[0]))
+                _("Did you mean {near}?").format(near=repr(near))
                 if near
                 else _("Known are {known}.").format(known=", ".join(known))
             )
@@ -245,11 +245,12 @@ def _check_names(given: Mapping[str, Any], what: str, known: Sequence[str] = OPT
 
 def _one_of(name: str, value: Any, known: Sequence[str]) -> None:
     if value not in known:
-        near = difflib.get_close_matches(str(value), known, n=1)
-        hint = _(" (did you mean {near}?)").format(near=repr(near[0])) if near else ""
         raise InvalidSchedule(
             _("{name} is one of {known}, not {value}{hint}.").format(
-                name=name, known=", ".join(map(repr, known)), value=repr(value), hint=hint
+                name=name,
+                known=", ".join(map(repr, known)),
+                value=repr(value),
+                hint=did_you_mean(value, known),
             )
         )
 

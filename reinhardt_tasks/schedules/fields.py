@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from dataclasses import dataclass
 
@@ -10,6 +9,7 @@ from django.utils.translation import gettext_noop
 
 from ..exceptions import InvalidSchedule
 from ..speech import gettext as _
+from ..suggestions import nearest
 
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
@@ -84,9 +84,9 @@ def fields_of(expression: str, *, seconds: bool) -> list[str]:
 def _word(expression: str, text: str) -> str:
     if text in WORDS:
         return WORDS[text]
-    near = difflib.get_close_matches(text, WORDS, n=1)
+    near = nearest(text, WORDS)
     hint = (
-        _("did you mean {near}?").format(near=repr(near[0]))
+        _("did you mean {near}?").format(near=repr(near))
         if near
         else _("known are {known}.").format(known=", ".join(WORDS))
     )
@@ -172,9 +172,9 @@ def _value_problem(kind: Field, text: str) -> str:
     what = repr(text) if text else _("nothing")
     least, most = kind.least, kind.most
     if kind.names and text.isalpha():
-        near = difflib.get_close_matches(text, kind.names, n=1)
+        near = nearest(text, kind.names)
         hint = (
-            _("did you mean {near}?").format(near=repr(near[0]))
+            _("did you mean {near}?").format(near=repr(near))
             if near
             else _("names are {known}.").format(known=", ".join(kind.names))
         )
