@@ -1,11 +1,11 @@
-"""One call of a task: whether its arguments fit the function, told before anything is stored."""
+"""One call of a task: whether its arguments fit the function, told before anything is stored, and what they are by name."""
 
 from __future__ import annotations
 
 import functools
 import inspect
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ._compat import CoreTask
@@ -32,11 +32,48 @@ def check_call(task: CoreTask, args: Sequence[Any], kwargs: Mapping[str, Any]) -
         raise TypeError(words.format(task=task.module_path, signature=signature, reason=exc) + more) from None
 
 
+def call_parameters(task: CoreTask) -> list[inspect.Parameter]:
+    """Return the parameters that a caller of the task fills."""
+    return list(_signature_for_callers(task.func, bool(task.takes_context)).parameters.values())
+
+
+def takes_any_name(parameters: Iterable[inspect.Parameter]) -> bool:
+    """Return whether there is a `**kwargs` among them."""
+    return any(each.kind is each.VAR_KEYWORD for each in parameters)
+
+
+def complete(task: CoreTask, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Call:
+    """Return the same call with the defaults of the function in it."""
+    arguments = _bound(task, args, kwargs)
+    return arguments.args, arguments.kwargs
+
+
+def bound(task: CoreTask, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a call's values by the names of the parameters, with the defaults; those of `**kwargs` by their own names."""
+    arguments = _bound(task, args, kwargs)
+    values = dict(arguments.arguments)
+    for each in arguments.signature.parameters.values():
+        if each.kind is each.VAR_KEYWORD:
+            values |= values.pop(each.name, {})
+    return values
+
+
+def _bound(task: CoreTask, args: Sequence[Any], kwargs: Mapping[str, Any]) -> inspect.BoundArguments:
+    arguments = _signature_for_callers(task.func, bool(task.takes_context)).bind(*args, **kwargs)
+    arguments.apply_defaults()
+    return arguments
+
+
 def _unknown(signature: inspect.Signature, kwargs: Mapping[str, Any]) -> list[str]:
-    parameters = signature.parameters.values()
-    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+    if takes_any_name(signature.parameters.values()):
         return []
     return [name for name in kwargs if name not in signature.parameters]
+
+
+@functools.cache
+def _signature_for_callers(func: Callable[..., Any], takes_context: bool) -> inspect.Signature:
+    """Return the signature of a task's function without the context, which the worker fills."""
+    return inspect.Signature(list(_signature(func).parameters.values())[takes_context:])
 
 
 @functools.cache

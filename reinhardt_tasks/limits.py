@@ -6,7 +6,6 @@ A key is made where a task is enqueued and stored with it, as are the numbers: n
 from __future__ import annotations
 
 import hashlib
-import inspect
 import math
 import re
 import string
@@ -16,6 +15,7 @@ from datetime import timedelta
 from typing import Any
 
 from .arguments import stored_call
+from .calls import bound, call_parameters, complete, takes_any_name
 from .gates import LARGEST, SLOWEST, Limit, Until, short
 from .redaction import REDACTED, hides, secret_places
 from .serialization import dumps
@@ -147,24 +147,23 @@ def read_debounce(value: Any) -> Debounce | None:
     return value if isinstance(value, Debounce) else Debounce(value)
 
 
-def check_key(key: Any, func: Callable[..., Any], *, takes_context: bool) -> None:
-    """Raise ValueError where a key cannot be made of the arguments of `func`."""
+def check_key(key: Any, task: Any) -> None:
+    """Raise ValueError where a key cannot be made of the arguments of `task`."""
     if key is None or callable(key):
         return
     if not isinstance(key, str) or not key:
         raise ValueError(
             f"key is a text such as 'user:{{user_id}}', or a function of the call's arguments, not {key!r}"
         )
-    parameters = list(inspect.signature(func).parameters.values())[1 if takes_context else 0 :]
+    parameters = call_parameters(task)
     names = [each.name for each in parameters]
-    is_any = any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters)
     try:
         fields = [name for _, name, _, _ in string.Formatter().parse(key) if name is not None]
     except ValueError as exc:
         raise ValueError(f"key {key!r} is no format text: {exc}") from exc
     for field in fields:
         name = re.split(r"[.\[]", field, maxsplit=1)[0]
-        if name not in names and not is_any:
+        if name not in names and not takes_any_name(parameters):
             raise ValueError(f"key {key!r} names {name!r}, which is no argument of the task{_near(name, names)}")
 
 
@@ -193,7 +192,7 @@ def key_of(key: Key | None, task: Any, args: Sequence[Any], kwargs: Mapping[str,
 
 
 def _made(key: Key, task: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-    return key(*args, **kwargs) if callable(key) else key.format(**_bound(task, args, kwargs))
+    return key(*args, **kwargs) if callable(key) else key.format(**bound(task, args, kwargs))
 
 
 def _tells(key: Key, task: Any, args: Sequence[Any], kwargs: Mapping[str, Any], made: str) -> bool:
@@ -203,7 +202,7 @@ def _tells(key: Key, task: Any, args: Sequence[Any], kwargs: Mapping[str, Any], 
     """
     if not callable(key):
         # As they are given, or left to their defaults: one key.
-        args, kwargs = _complete(task, args, kwargs)
+        args, kwargs = complete(task, args, kwargs)
     secret = secret_places(task, args, kwargs)
     others = [REDACTED if position in secret else value for position, value in enumerate(args)]
     try:
@@ -219,9 +218,9 @@ def _hash(key: str) -> str:
 
 def call_text(task: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
     """Return a task's name with the call's arguments, the same text however they were passed."""
-    bound = _bound(task, *stored_call(task, *_complete(task, args, kwargs)))
+    values = bound(task, *stored_call(task, *complete(task, args, kwargs)))
     # In one order, at all depths: JSON keeps that in which a dictionary was written.
-    text = dumps(_sorted(bound), f"The arguments of {task.module_path}")
+    text = dumps(_sorted(values), f"The arguments of {task.module_path}")
     return f"{task.module_path}:{hashlib.sha256(text.encode()).hexdigest()}"
 
 
@@ -254,27 +253,6 @@ def limits_of(task: Any, queue: Any, args: Sequence[Any], kwargs: Mapping[str, A
     if queue is not None and (rule := read_rate_limit(queue.rate_limit)) is not None:
         found.append(Limit(key=short(f"queue-rate:{queue.name}"), size=rule.burst, every=rule.every))
     return tuple(found)
-
-
-def _complete(task: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[Sequence[Any], Mapping[str, Any]]:
-    """Return the same call with the defaults of the function in it."""
-    leading = (None,) if task.takes_context else ()
-    bound = inspect.signature(task.func).bind(*leading, *args, **kwargs)
-    bound.apply_defaults()
-    return bound.args[len(leading) :], bound.kwargs
-
-
-def _bound(task: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    signature = inspect.signature(task.func)
-    leading = (None,) if task.takes_context else ()
-    bound = signature.bind(*leading, *args, **kwargs)
-    bound.apply_defaults()
-    values = dict(list(bound.arguments.items())[len(leading) :])
-    # `**kwargs` of a function are arguments by their own names.
-    for each in signature.parameters.values():
-        if each.kind is inspect.Parameter.VAR_KEYWORD:
-            values |= values.pop(each.name, {})
-    return values
 
 
 def _sorted(value: Any) -> Any:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ._compat import CoreTask
+from .calls import call_parameters
 from .cuts import CUT
 from .exceptions import SerializationFailed, TaskNotFound
 from .jobs import Job
@@ -214,12 +214,6 @@ def restored_call(
         if value == REDACTED and name in secret:
             new_kwargs[name] = stored[1][name]
     return new_args, new_kwargs
-
-
-def call_parameters(task: CoreTask) -> list[inspect.Parameter]:
-    """Return the parameters that a caller of the task fills."""
-    parameters = list(inspect.signature(task.func).parameters.values())
-    return parameters[1:] if task.takes_context else parameters
 
 
 def _places(args: Sequence[Any], kwargs: Mapping[str, Any]) -> Iterator[int | str]:

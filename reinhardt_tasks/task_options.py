@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from ._compat import InvalidTask
+from .calls import call_parameters, takes_any_name
 from .jobs import TaskPriority
 from .limits import check_key, read_concurrency, read_debounce, read_rate_limit, read_unique
 from .suggestions import nearest
@@ -49,7 +50,7 @@ def _read_limit(task: Task[Any, Any], name: str, read: Callable[[Any], Any], val
     try:
         limit = read(value)
         if limit is not None:
-            check_key(limit.key, task.func, takes_context=task.takes_context)
+            check_key(limit.key, task)
     except (ValueError, TypeError) as exc:
         raise InvalidTask(f"Task {_place(task.func)}: {name}={value!r}: {exc}.") from exc
     return limit
@@ -90,10 +91,10 @@ def _check_redact(task: Task[Any, Any], place: str) -> None:
         return
     if not isinstance(task.redact, tuple) or not all(isinstance(name, str) for name in task.redact):
         raise InvalidTask(f"Task {place}: redact must be a list of parameters' names, or True for all.")
-    parameters = inspect.signature(task.func).parameters.values()
-    names = [parameter.name for parameter in parameters][task.takes_context :]
-    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+    parameters = call_parameters(task)
+    if takes_any_name(parameters):
         return
+    names = [parameter.name for parameter in parameters]
     for name in task.redact:
         if name not in names:
             near = nearest(name, names)

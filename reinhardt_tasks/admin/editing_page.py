@@ -10,10 +10,11 @@ from django.http import HttpResponse, QueryDict
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, gettext_noop
 
+from ..calls import call_parameters
 from ..exceptions import OperationRefused, SerializationFailed, TaskNotFound
 from ..jobs import Job, TaskStatus
 from ..operations import arguments_of, edit, view
-from ..redaction import REDACTED, call_parameters
+from ..redaction import REDACTED
 from ..registry import registry
 from ..serialization import shown_json
 from . import history

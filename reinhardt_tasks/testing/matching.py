@@ -11,7 +11,7 @@ from typing import Any
 from .._compat import CoreTask
 from ..arguments import stored_call
 from ..backends.stand_ins import StandIn
-from ..redaction import call_parameters
+from ..calls import call_parameters
 from ..results import TaskResult
 from ..serialization import encode_call
 from .draining import call_text
