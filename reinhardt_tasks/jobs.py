@@ -44,8 +44,14 @@ def new_id() -> str:
     stamp = (now // 1_000_000) << 12 | (now % 1_000_000) * 4096 // 1_000_000
     with _stamp_lock:
         _last_stamp = stamp = max(stamp, _last_stamp + 1)
-    text = f"{stamp >> 12:012x}7{stamp & 0xFFF:03x}{int.from_bytes(os.urandom(8)) & 0x3FFFFFFFFFFFFFFF | 1 << 63:016x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    return dashed(
+        f"{stamp >> 12:012x}7{stamp & 0xFFF:03x}{int.from_bytes(os.urandom(8)) & 0x3FFFFFFFFFFFFFFF | 1 << 63:016x}"
+    )
+
+
+def dashed(digits: str) -> str:
+    """Write 32 hexadecimal digits as a UUID."""
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 @dataclass(frozen=True, order=True, slots=True)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from ..jobs import Job, TaskStatus
+from ..jobs import Job, TaskStatus, dashed
 from ..redaction import shown_call, without_secrets
 from ..timestamps import to_micros
 from ..tracebacks import place_of
@@ -245,11 +245,6 @@ def all_tallies(several: Sequence[Tallies]) -> Tallies:
         for status, number in tally.counts.items()
     )
     return tallied(rows, first.since, first.until, first.step, any(each.is_estimate for each in several))
-
-
-def dashed(digits: str) -> str:
-    """Write 32 hexadecimal digits as a UUID."""
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 def merged(pages: Iterable[Page], limit: int) -> Page:

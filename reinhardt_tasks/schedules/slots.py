@@ -6,6 +6,7 @@ import hashlib
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from ..jobs import dashed
 from ..timestamps import to_micros
 
 #: What travels with a task that a schedule has sent, and is given to it as `context.scheduled_for`.
@@ -16,10 +17,9 @@ def slot_id(schedule: str, slot: datetime) -> str:
     """Return the id of a slot's task: a UUIDv7 of the slot's time, whose other bits are a digest of both."""
     micros = to_micros(slot)
     digest = int.from_bytes(hashlib.sha256(f"{schedule}\n{micros}".encode()).digest()[:10])
-    text = (
+    return dashed(
         f"{micros // 1000 & 0xFFFFFFFFFFFF:012x}7{digest >> 64 & 0xFFF:03x}{digest & 0x3FFFFFFFFFFFFFFF | 1 << 63:016x}"
     )
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 def slot_key(schedule: str, slot: datetime) -> str:

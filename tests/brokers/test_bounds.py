@@ -15,7 +15,7 @@ from reinhardt_tasks.brokers import lookups
 from reinhardt_tasks.brokers.base import Broker, Query
 from reinhardt_tasks.brokers.database import DatabaseBroker
 from reinhardt_tasks.brokers.redis import Connections, RedisBroker, Target
-from reinhardt_tasks.jobs import TaskStatus, new_id
+from reinhardt_tasks.jobs import TaskStatus, dashed, new_id
 from reinhardt_tasks.timestamps import to_micros
 
 NUMBER = 100_000
@@ -46,7 +46,7 @@ def bounds(monkeypatch: pytest.MonkeyPatch) -> None:
 def id_of(number: int, began: datetime) -> str:
     """Return an id as it would have been made for the job of this number."""
     at = began + number * EVERY
-    return lookups.dashed(f"{to_micros(at) // 1000:012x}7{number:019x}")
+    return dashed(f"{to_micros(at) // 1000:012x}7{number:019x}")
 
 
 def questions(began: datetime) -> dict[str, Callable[[Broker], Any]]:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ...gates import Limit, Until, decode_limits, encode_limits
-from ...jobs import Job, TaskStatus
+from ...jobs import Job, TaskStatus, dashed
 from ...serialization import decode_history, decode_or, decode_progress
 from ...timestamps import from_micros, to_micros
 
@@ -103,7 +103,7 @@ def uuid_text(value: Any) -> str:
     """Return a database's UUID as the text that a task's id is."""
     text = str(value)
     # SQLite has no type for UUIDs: Django keeps 32 letters there.
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}" if len(text) == 32 else text
+    return dashed(text) if len(text) == 32 else text
 
 
 def _status(text: str) -> TaskStatus:
