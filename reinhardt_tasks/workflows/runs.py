@@ -25,7 +25,7 @@ from ..waiting import pauses
 from ..workflow_states import ChainStatus, StepStatus
 from . import interventions, tending
 from .endings import message_of
-from .ids import job_id
+from .ids import job_id_of
 from .places import database, is_in_transaction, steps_in
 from .reading import Members, counts_of, members_of, progress_of, values_of
 
@@ -301,7 +301,7 @@ def steps_of(
     many = members_of(workflow, some)
     _clean_errors(some)
     return [
-        _view(row, jobs.get(_job_id(row)), many.get(row.position), has_ended, away.get(row.alias, "")) for row in some
+        _view(row, jobs.get(job_id_of(row)), many.get(row.position), has_ended, away.get(row.alias, "")) for row in some
     ]
 
 
@@ -314,7 +314,7 @@ def _jobs_of(rows: Sequence[StepRow]) -> tuple[dict[str, Job], dict[str, str]]:
         backend = backend_or_none(alias)
         if backend is not None and backend.keeps_jobs:
             try:
-                jobs |= backend.broker.get([_job_id(row) for row in ready if row.alias == alias])
+                jobs |= backend.broker.get([job_id_of(row) for row in ready if row.alias == alias])
             except QueueError as exc:
                 away[alias] = str(exc)
     return jobs, away
@@ -328,7 +328,7 @@ def _clean_errors(rows: Sequence[StepRow]) -> None:
     payloads = StepRow.objects.using(database()).filter(pk__in=list(unclean)).values_list("pk", "payload")
     for key, payload in payloads:
         row = unclean[key]
-        clean = cleaner(Job(id=_job_id(row), name=row.task, payload=payload, backend=row.alias))
+        clean = cleaner(Job(id=job_id_of(row), name=row.task, payload=payload, backend=row.alias))
         error = json.loads(row.error or "{}")
         traceback = clean(error.get("traceback", ""))
         # Of the cleaned one: the first line of a value alone would not be known again.
@@ -349,7 +349,7 @@ def _view(row: StepRow, job: Job | None, members: Members | None, has_ended: boo
         name=row.name or row.task.rpartition(".")[2],
         task=row.task,
         state=state,
-        job_id=_job_id(row),
+        job_id=job_id_of(row),
         backend=row.alias,
         queue=row.queue,
         attempts=_attempts(row, job, members),
@@ -377,7 +377,3 @@ def _started_at(row: StepRow, job: Job | None, members: Members | None) -> datet
     if members is not None:
         return members.started_at
     return row.started_at if job is None else job.first_started_at or job.started_at
-
-
-def _job_id(row: StepRow) -> str:
-    return job_id(row.workflow_id, row.position, row.round)

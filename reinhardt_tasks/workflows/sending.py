@@ -18,7 +18,7 @@ from ..jobs import Job
 from ..models import StepRow
 from ..registry import registry
 from ..workflow_states import StepStatus
-from .ids import job_id
+from .ids import job_id_of
 from .places import is_in_transaction
 
 logger = logging.getLogger("reinhardt_tasks")
@@ -30,7 +30,7 @@ CHUNK = 1000
 def job_of(row: StepRow) -> Job:
     """Return the job of a step's present round."""
     return Job(
-        id=job_id(row.workflow_id, row.position, row.round),
+        id=job_id_of(row),
         name=row.task,
         payload=row.payload,
         backend=row.alias,

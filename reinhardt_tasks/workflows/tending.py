@@ -23,7 +23,7 @@ from ..jobs import Job, TaskStatus
 from ..models import StepRow, WorkflowRow
 from ..workflow_states import ACTIVE, ChainStatus, StepStatus
 from .endings import Ending, ending_of_job, text_of
-from .ids import job_id
+from .ids import job_id_of
 from .places import database, is_any_before, session, steps_in
 from .recording import make_ready, record
 from .sending import Post, job_of, send_quietly
@@ -117,7 +117,7 @@ def _look(rows: Sequence[StepRow]) -> None:
             logger.warning("TASKS has no backend %r any more: %d steps of workflows wait for it.", alias, len(some))
             continue
         try:
-            jobs = backend.broker.get([_id(row) for row in some])
+            jobs = backend.broker.get([job_id_of(row) for row in some])
             _compare(alias, backend, some, jobs, state)
         except QueueError as exc:
             logger.warning("%d steps of workflows on %r are looked after later: %s", len(some), alias, exc)
@@ -155,7 +155,7 @@ def _compare(
     """Record what has ended unseen, send what is not there, cancel what nobody wants."""
     found: dict[_Finding, list[StepRow]] = defaultdict(list)
     for row in rows:
-        found[_finding(row, jobs.get(_id(row)), state.get(row.workflow_id))].append(row)
+        found[_finding(row, jobs.get(job_id_of(row)), state.get(row.workflow_id))].append(row)
     if seen := [row.pk for row in found[_Finding.UNDER_WAY] if not row.is_sent]:
         StepRow.objects.using(database()).filter(pk__in=seen).update(is_sent=True)
     if unsent := found[_Finding.UNSENT]:
@@ -164,7 +164,7 @@ def _compare(
     for row in found[_Finding.TAKEN_AWAY]:
         _record(row, _taken_away())
     for row in found[_Finding.ENDED]:
-        _record(row, ending_of_job(jobs[_id(row)]))
+        _record(row, ending_of_job(jobs[job_id_of(row)]))
     _close(found[_Finding.OVER] + _cancelled(backend, found[_Finding.UNWANTED]))
 
 
@@ -172,10 +172,10 @@ def _cancelled(backend: Any, rows: Sequence[StepRow]) -> list[StepRow]:
     """Cancel the tasks of steps; return those that are over by this. Such as run are told to stop, and tell of their end."""
     if not rows:
         return []
-    ids = [_id(row) for row in rows]
+    ids = [job_id_of(row) for row in rows]
     backend.cancel(ids)
     jobs = backend.broker.get(ids)
-    return [row for row in rows if _id(row) in jobs and jobs[_id(row)].status is TaskStatus.CANCELLED]
+    return [row for row in rows if job_id_of(row) in jobs and jobs[job_id_of(row)].status is TaskStatus.CANCELLED]
 
 
 def _close(rows: Sequence[StepRow]) -> None:
@@ -211,11 +211,7 @@ def _close(rows: Sequence[StepRow]) -> None:
 
 def _record(row: StepRow, ending: Ending) -> None:
     logger.info("Workflow id=%s: step %s has ended unseen as %s", row.workflow_id, row, ending.status)
-    record(str(row.workflow_id), row.position, _id(row), ending)
-
-
-def _id(row: StepRow) -> str:
-    return job_id(row.workflow_id, row.position, row.round)
+    record(str(row.workflow_id), row.position, job_id_of(row), ending)
 
 
 def _taken_away() -> Ending:
