@@ -102,13 +102,17 @@ class TaskStatus(StrEnum):
     @property
     def is_waiting(self) -> bool:
         """Whether it is one of PENDING, SCHEDULED and RETRY."""
-        return self in (TaskStatus.PENDING, TaskStatus.SCHEDULED, TaskStatus.RETRY)
+        return self in WAITING
 
     @property
     def django(self) -> TaskResultStatus:
         """Django's TaskResultStatus for it: READY, RUNNING, SUCCESSFUL or FAILED."""
         return _DJANGO_STATUS[self]
 
+
+#: The states of what waits, and of what has ended other than well. In one order, since statements are made of them.
+WAITING = (TaskStatus.PENDING, TaskStatus.SCHEDULED, TaskStatus.RETRY)
+ENDED_BADLY = (TaskStatus.FAILURE, TaskStatus.CANCELLED)
 
 _DJANGO_STATUS = {
     TaskStatus.PENDING: TaskResultStatus.READY,

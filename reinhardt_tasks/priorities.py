@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from django.utils.translation import gettext as _
 
+from ._compat import TASK_MAX_PRIORITY, TASK_MIN_PRIORITY
 from .jobs import TaskPriority
 
 
 def scale_of(priority: int) -> int:
     """Return what Django's number is on the scale from 0 to 9; one beyond its bounds, which a store may have, is at the end."""
-    return TaskPriority.from_django(max(-100, min(100, priority))).value
+    return TaskPriority.from_django(max(TASK_MIN_PRIORITY, min(TASK_MAX_PRIORITY, priority))).value
 
 
 def both_scales(priority: int) -> str:

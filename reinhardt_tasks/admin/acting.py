@@ -12,6 +12,7 @@ from django.http import HttpResponse, QueryDict
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
+from .._compat import TASK_MAX_PRIORITY, TASK_MIN_PRIORITY
 from ..brokers.base import Changes
 from ..exceptions import OperationRefused
 from ..operations import Query, Store, TaskView, act, change, count_tasks, narrowed_to, on_all, store_of, view
@@ -34,8 +35,8 @@ class ChangeForm(forms.Form):
     priority = forms.IntegerField(
         label=gettext_lazy("Priority"),
         required=False,
-        min_value=-100,
-        max_value=100,
+        min_value=TASK_MIN_PRIORITY,
+        max_value=TASK_MAX_PRIORITY,
         help_text=gettext_lazy("From -100 to 100; higher runs first. Empty: as it is."),
     )
     queue = forms.ChoiceField(label=gettext_lazy("Queue"), required=False)

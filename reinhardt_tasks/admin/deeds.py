@@ -8,7 +8,7 @@ from typing import Any
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 
-from ..jobs import TaskStatus
+from ..jobs import WAITING, TaskStatus
 from ..operations import ACTIONS, Action
 
 
@@ -56,7 +56,7 @@ DEEDS = {
             label=_("Change priority, queue or time"),
             question=_("Change these tasks?"),
             done=gettext_noop("Changed."),
-            applies_to=frozenset(status for status in TaskStatus if status.is_waiting),
+            applies_to=frozenset(WAITING),
         ),
         _deed("cancel", "cancel", _("Cancel"), _("Cancel these tasks?"), gettext_noop("Cancelled.")),
         _deed("discard", "discard", _("Discard"), _("Discard these tasks?"), gettext_noop("Discarded.")),

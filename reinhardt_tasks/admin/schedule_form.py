@@ -12,7 +12,7 @@ from django.http import QueryDict
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from .._compat import CoreTask, InvalidTask
+from .._compat import TASK_MAX_PRIORITY, TASK_MIN_PRIORITY, CoreTask, InvalidTask
 from ..calls import check_call
 from ..exceptions import InvalidSchedule, TaskNotFound
 from ..models import ScheduleRow
@@ -91,8 +91,8 @@ class ScheduleForm(forms.Form):
     priority = forms.IntegerField(
         label=gettext_lazy("Priority"),
         required=False,
-        min_value=-100,
-        max_value=100,
+        min_value=TASK_MIN_PRIORITY,
+        max_value=TASK_MAX_PRIORITY,
         help_text=gettext_lazy("From -100 to 100; higher runs first. Empty: the task's own."),
     )
     catch_up = forms.ChoiceField(label=gettext_lazy("After an outage"), initial="latest")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from ..jobs import Job, TaskStatus, dashed
+from ..jobs import ENDED_BADLY, Job, TaskStatus, dashed
 from ..redaction import shown_call, without_secrets
 from ..timestamps import to_micros
 from ..tracebacks import place_of
@@ -30,7 +30,6 @@ PAGE = 200
 _CLOCKS_APART, _STORED_WITHIN = timedelta(minutes=1), timedelta(days=1)
 
 FIRST_ID, LAST_ID = "0" * 32, "f" * 32
-_ENDED_BADLY = frozenset({TaskStatus.FAILURE, TaskStatus.CANCELLED})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,7 +77,7 @@ class Query:
     @property
     def is_of_failures(self) -> bool:
         """Whether only jobs that ended badly are wanted: stores keep those apart."""
-        return self.statuses is not None and set(self.statuses) <= _ENDED_BADLY
+        return self.statuses is not None and set(self.statuses) <= set(ENDED_BADLY)
 
     @property
     def is_of_living(self) -> bool:

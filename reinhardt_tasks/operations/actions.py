@@ -10,10 +10,11 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from .._compat import TASK_MAX_PRIORITY, TASK_MIN_PRIORITY
 from ..brokers.base import Broker, Changes
 from ..brokers.lookups import Query
 from ..exceptions import OperationRefused
-from ..jobs import Job, TaskStatus
+from ..jobs import ENDED_BADLY, WAITING, Job, TaskStatus
 from ..queues import is_queue_name
 from ..suggestions import did_you_mean
 from .stores import Store
@@ -24,7 +25,7 @@ logger = logging.getLogger("reinhardt_tasks")
 BATCH = 200
 
 _EVERY = frozenset(TaskStatus)
-_WAITING = frozenset(status for status in TaskStatus if status.is_waiting)
+_WAITING = frozenset(WAITING)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +45,7 @@ RETRY = Action(
     name="retry",
     label=gettext_lazy("retry"),
     done="retried",
-    applies_to=frozenset({TaskStatus.FAILURE, TaskStatus.CANCELLED}),
+    applies_to=frozenset(ENDED_BADLY),
     does=lambda broker, ids: broker.retry(ids),
 )
 CANCEL = Action(
@@ -109,7 +110,7 @@ def change(
 def check_changes(store: Store, changes: Changes) -> None:
     if changes == Changes():
         raise OperationRefused(_("Say what is to be changed: the priority, the queue or the time."))
-    if changes.priority is not None and not -100 <= changes.priority <= 100:
+    if changes.priority is not None and not TASK_MIN_PRIORITY <= changes.priority <= TASK_MAX_PRIORITY:
         raise OperationRefused(
             _("A priority lies between -100 and 100; {priority} does not.").format(priority=changes.priority)
         )

@@ -13,7 +13,7 @@ from ..arguments import converter_of
 from ..brokers.lookups import Query
 from ..calls import check_call
 from ..exceptions import SerializationFailed, TaskNotFound
-from ..jobs import Job, TaskStatus
+from ..jobs import WAITING, Job
 from ..registry import registry
 from ..serialization import decode_call
 from ..workflow_states import filled_later
@@ -21,8 +21,6 @@ from .stores import Store
 
 #: Waiting tasks that are looked at, unless a caller says otherwise.
 LOOKED_AT = 10_000
-
-_WAITING = tuple(status for status in TaskStatus if status.is_waiting)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,7 +48,7 @@ def check_queue(store: Store, queue: str | None = None, *, limit: int = LOOKED_A
     found: dict[tuple[str, str], tuple[int, tuple[str, ...]]] = {}
     looked_at, after = 0, None
     while True:
-        page = store.broker.search(Query(queue=queue, statuses=_WAITING), after, min(500, limit - looked_at))
+        page = store.broker.search(Query(queue=queue, statuses=WAITING), after, min(500, limit - looked_at))
         for job in page.jobs:
             if (problem := problem_of(job)) is not None:
                 count, examples = found.get((job.name, problem), (0, ()))

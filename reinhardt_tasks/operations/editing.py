@@ -13,7 +13,7 @@ from ..arguments import converter_of, passed_call
 from ..calls import check_call
 from ..exceptions import OperationRefused, SerializationFailed, TaskNotFound
 from ..followers import FOLLOWERS
-from ..jobs import Job, TaskStatus, new_id
+from ..jobs import ENDED_BADLY, Job, TaskStatus, new_id
 from ..redaction import ShownCall, restored_call, shown_call
 from ..registry import registry
 from ..serialization import decode_call, encode_call
@@ -22,8 +22,6 @@ from ..workflow_states import filled_later
 from .stores import Store
 
 logger = logging.getLogger("reinhardt_tasks")
-
-_ENDED_BADLY = (TaskStatus.FAILURE, TaskStatus.CANCELLED)
 
 
 def arguments_of(job: Job) -> ShownCall:
@@ -47,7 +45,7 @@ def edit(store: Store, id_: str, args: Sequence[Any], kwargs: Mapping[str, Any],
             _("Task {id} runs, or ended meanwhile: cancel it first, or look again.").format(id=job.id)
         )
     logger.info("Task id=%s path=%s edited by hand: backend=%s", job.id, job.name, store.alias)
-    if run and job.status in _ENDED_BADLY and not store.broker.retry([job.id]):
+    if run and job.status in ENDED_BADLY and not store.broker.retry([job.id]):
         raise OperationRefused(_("Task {id} has its new arguments, but could not be retried.").format(id=job.id))
     return job.id
 

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 
 from ..brokers.lookups import Query
 from ..exceptions import OperationRefused
-from ..jobs import TaskStatus
+from ..jobs import WAITING
 from ..queues import is_queue_name
 from ..suggestions import did_you_mean
 from .actions import DISCARD, Step, on_all
@@ -39,8 +39,7 @@ def resume(store: Store, queue: str) -> None:
 def clear(store: Store, queue: str, *, after: str | None = None) -> Iterator[Step]:
     """Delete all that waits in a queue, batch by batch; what runs goes on, what has finished stays."""
     check_queue_name(store, queue)
-    waiting = tuple(status for status in TaskStatus if status.is_waiting)
-    yield from on_all(store, DISCARD, Query(queue=queue, statuses=waiting), after=after)
+    yield from on_all(store, DISCARD, Query(queue=queue, statuses=WAITING), after=after)
 
 
 def prune(store: Store, before: datetime) -> Iterator[int]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...gates import Limit
-from ...jobs import TaskStatus
+from ...jobs import WAITING, TaskStatus
 from .dialects import JOBS, LIMITS, TICKETS
 from .lines import PARKED, PASSED, Keys, call_first, marks, prefixed, set_jobs
 from .rows import uuid_text
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 #: Jobs that one transaction attends to.
 BATCH = 500
 
-_WAITING = tuple(status.value for status in TaskStatus if status.is_waiting)
+_WAITING = tuple(status.value for status in WAITING)
 
 
 @dataclass(frozen=True, slots=True)
