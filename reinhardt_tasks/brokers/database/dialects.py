@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Sized
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -37,6 +37,12 @@ class Stretch(NamedTuple):
 OUTCOME_COLUMNS = ("id", "token", "status", "result", "history", "lane", "delay", "log")
 
 Row = Sequence[Any]
+
+
+def marks(values: Sized) -> str:
+    """Return as many parameters of a statement as there are values."""
+    return ", ".join(["%s"] * len(values))
+
 
 # A "loose index scan": https://wiki.postgresql.org/wiki/Loose_indexscan. Not by MIN(lane), for which PostgreSQL reads all that is
 # ready as long as it believes that nothing is.
@@ -132,10 +138,9 @@ class Dialect:
 
     def take_over(self, cursor: Any, dead: Sequence[str], limit: int, worker: str) -> list[Row]:
         """Hold what dead workers held. `worker` and `last_attempted_at` stay as they were: they tell of the lost one."""
-        marks = ", ".join(["%s"] * len(dead))
         cursor.execute(
             # Materialized: PostgreSQL may otherwise look anew for each row that it meets, and pass over those it has locked.
-            f"WITH picked AS MATERIALIZED (SELECT id FROM {JOBS} WHERE held_by IN ({marks}) LIMIT %s {self.skip_locked}) "
+            f"WITH picked AS MATERIALIZED (SELECT id FROM {JOBS} WHERE held_by IN ({marks(dead)}) LIMIT %s {self.skip_locked}) "
             f"UPDATE {JOBS} SET held_by = %s, token = token + 1 WHERE {self.is_picked} "
             f"RETURNING {', '.join(COLUMNS)}",
             [*dead, limit, worker],
@@ -175,7 +180,7 @@ class Dialect:
         return f"wakes_at IS NOT NULL AND wakes_at <= (SELECT {self.now})"
 
     def outcome_mark(self) -> str:
-        return ", ".join(["%s"] * len(OUTCOME_COLUMNS))
+        return marks(OUTCOME_COLUMNS)
 
     def settle_sets(self, prefix: str = "") -> str:
         final = "v.status IN ('SUCCESS', 'FAILURE', 'CANCELLED')"

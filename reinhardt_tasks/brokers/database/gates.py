@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from ...gates import Limit
 from ...jobs import WAITING, TaskStatus
-from .dialects import JOBS, LIMITS, TICKETS
-from .lines import PARKED, PASSED, Keys, call_first, marks, prefixed, set_jobs
+from .dialects import JOBS, LIMITS, TICKETS, marks
+from .lines import PARKED, PASSED, Keys, call_first, prefixed, set_jobs
 from .rows import uuid_text
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import Any
 from ...gates import Limit
 from ...timestamps import from_micros
 from ..base import Line
-from .dialects import JOBS, LIMITS, TICKETS, Dialect
-from .lines import PARKED, PASSED, marks
+from .dialects import JOBS, LIMITS, TICKETS, Dialect, marks
+from .lines import PARKED, PASSED
 
 #: Keys with a line, each found from the one before by the index alone: a line of millions costs no more than one of two.
 _KEYS = f"""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ...jobs import Job
 from ...models import lane_of
 from ...timestamps import to_micros
-from .dialects import JOBS
+from .dialects import JOBS, marks
 from .rows import limits_text
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ _GIVEN = ("id", "alias", "name", "queue", "precedence", "payload", "max_attempts
 _COLUMNS = (*_GIVEN, "run_after", "token", "cancel_requested", "enqueued_at", "due_at", "status", "lane", "wakes_at")
 #: From more jobs than this on, arrays are worth it where the database has them.
 _FEW = 4
-_GIVEN_MARKS = ", ".join(["%s"] * len(_GIVEN))
+_GIVEN_MARKS = marks(_GIVEN)
 
 
 def insert_sql(dialect: Dialect, alias: str, jobs: Sequence[Job]) -> tuple[str, list[Any]]:

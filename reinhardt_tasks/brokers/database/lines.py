@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...gates import Limit
 from ...models import TicketRow
-from .dialects import JOBS, LIMITS, TICKETS
+from .dialects import JOBS, LIMITS, TICKETS, marks
 from .rows import limits_of, uuid_text
 
 if TYPE_CHECKING:
@@ -190,7 +190,3 @@ def _keys_in(alias: str, text: str) -> list[str]:
 def set_jobs(cursor: Any, ids: Sequence[Any], sets: str) -> None:
     if ids:
         cursor.execute(f"UPDATE {JOBS} SET {sets} WHERE id IN ({marks(ids)})", list(ids))
-
-
-def marks(values: Sequence[Any]) -> str:
-    return ", ".join(["%s"] * len(values))

@@ -11,8 +11,8 @@ from ...models import lane_of
 from ...timestamps import from_micros, to_micros
 from .. import lookups
 from ..lookups import Failures, Page, Query, Tallies, chosen, steps, tallied
-from .dialects import JOBS, TICKETS
-from .lines import PARKED, marks
+from .dialects import JOBS, TICKETS, marks
+from .lines import PARKED
 from .rows import COLUMNS, job_of, uuid_text
 
 if TYPE_CHECKING:

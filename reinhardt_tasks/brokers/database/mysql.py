@@ -10,7 +10,7 @@ from django.db import IntegrityError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ...log_lines import LOG_LETTERS
-from .dialects import JOBS, OUTCOME_COLUMNS, WORKERS, Dialect, Row, Stretch
+from .dialects import JOBS, OUTCOME_COLUMNS, WORKERS, Dialect, Row, Stretch, marks
 from .rows import COLUMNS
 
 _DUPLICATE = 1062
@@ -75,7 +75,7 @@ class Mysql(Dialect):
                 ids.append(id_)
         if ids:
             cursor.execute(
-                f"UPDATE {JOBS} SET {self.hold_sets()} WHERE id IN ({', '.join(['%s'] * len(ids))})",
+                f"UPDATE {JOBS} SET {self.hold_sets()} WHERE id IN ({marks(ids)})",
                 [worker, worker, *ids],
             )
         return self._read(cursor, ids)
@@ -92,13 +92,13 @@ class Mysql(Dialect):
 
     def take_over(self, cursor: Any, dead: Sequence[str], limit: int, worker: str) -> list[Row]:
         cursor.execute(
-            f"SELECT id FROM {JOBS} WHERE held_by IN ({', '.join(['%s'] * len(dead))}) LIMIT %s {self.skip_locked}",
+            f"SELECT id FROM {JOBS} WHERE held_by IN ({marks(dead)}) LIMIT %s {self.skip_locked}",
             [*dead, limit],
         )
         ids = [row[0] for row in cursor.fetchall()]
         if ids:
             cursor.execute(
-                f"UPDATE {JOBS} SET held_by = %s, token = token + 1 WHERE id IN ({', '.join(['%s'] * len(ids))})",
+                f"UPDATE {JOBS} SET held_by = %s, token = token + 1 WHERE id IN ({marks(ids)})",
                 [worker, *ids],
             )
         return self._read(cursor, ids)
@@ -113,7 +113,7 @@ class Mysql(Dialect):
         if ids:
             cursor.execute(
                 f"UPDATE {JOBS} SET status = 'PENDING', lane = {self.lane_expression}, wakes_at = NULL "
-                f"WHERE id IN ({', '.join(['%s'] * len(ids))})",
+                f"WHERE id IN ({marks(ids)})",
                 ids,
             )
         return len(ids) < len(found)
@@ -129,7 +129,7 @@ class Mysql(Dialect):
         if not kept:
             return {}
         first = "SELECT " + ", ".join(f"%s AS {column}" for column in OUTCOME_COLUMNS)
-        rest = " UNION ALL SELECT " + ", ".join(["%s"] * len(OUTCOME_COLUMNS))
+        rest = " UNION ALL SELECT " + marks(OUTCOME_COLUMNS)
         cursor.execute(
             f"UPDATE {JOBS} j JOIN ({first}{rest * (len(kept) - 1)}) v ON j.id = v.id SET {self.settle_sets('j.')}",
             [value for row in kept for value in row],
@@ -146,7 +146,7 @@ class Mysql(Dialect):
         if not ids:
             return []
         cursor.execute(
-            f"SELECT {', '.join(COLUMNS)} FROM {JOBS} WHERE id IN ({', '.join(['%s'] * len(ids))})",
+            f"SELECT {', '.join(COLUMNS)} FROM {JOBS} WHERE id IN ({marks(ids)})",
             list(ids),
         )
         rows: list[Row] = cursor.fetchall()

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ...jobs import Job, TaskStatus, debounced_to
 from ...timestamps import from_micros, to_micros
 from . import gates
-from .dialects import JOBS
-from .lines import marks
+from .dialects import JOBS, marks
 from .people import WAITING
 
 if TYPE_CHECKING:

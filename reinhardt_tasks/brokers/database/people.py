@@ -14,8 +14,7 @@ from ...serialization import encode_progress
 from ...timestamps import from_micros, to_micros
 from ..base import Changes, QueueCounts, WorkerInfo, WorkerRecord
 from . import gates
-from .dialects import JOBS, PAUSES, TICKETS, WORKERS
-from .lines import marks
+from .dialects import JOBS, PAUSES, TICKETS, WORKERS, marks
 from .rows import uuid_text
 
 if TYPE_CHECKING:
