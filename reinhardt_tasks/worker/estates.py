@@ -49,7 +49,7 @@ class Estates:
         try:
             broker = self._broker()
             broker.leave(child.info)
-            maintenance = Maintenance(broker, rescuer, self._options, self._totals, self._ends)
+            maintenance = Maintenance(broker, rescuer, self._options, self._ends, self._totals)
             maintenance.rescue(begun=child.board.ids(), of=child.info.id)
             broker.leave(rescuer)
         except Exception as exc:

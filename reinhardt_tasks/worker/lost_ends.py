@@ -25,9 +25,9 @@ PAUSE = 5.0
 
 
 class LostEnds:
-    """Keeps what is to be told. `sender` is the backend's class; without one nobody is told anything."""
+    """Keeps what is to be told. `sender` is the backend's class."""
 
-    def __init__(self, broker: Callable[[], Broker], sender: type | None) -> None:
+    def __init__(self, broker: Callable[[], Broker], sender: type) -> None:
         self._broker = broker
         self._sender = sender
         self._untold: deque[str] = deque()
@@ -35,8 +35,7 @@ class LostEnds:
 
     def add(self, outcomes: Iterable[Outcome]) -> None:
         """Keep of some recorded outcomes those that are ends."""
-        if self._sender is not None:
-            self._untold.extend(each.claim.job.id for each in outcomes if isinstance(each, Failed | Cancelled))
+        self._untold.extend(each.claim.job.id for each in outcomes if isinstance(each, Failed | Cancelled))
 
     def tell(self, seconds: float | None = None) -> None:
         """Tell of all, or of as many as can be begun in some seconds; what the store did not answer for is told later.

@@ -35,11 +35,11 @@ class Maintenance:
         broker: Broker,
         worker: WorkerInfo,
         options: BackendOptions,
+        ends: LostEnds,
         tally: Tally | None = None,
-        ends: LostEnds | None = None,
     ) -> None:
-        self._tally = tally
         self._ends = ends
+        self._tally = tally
         self._broker = broker
         self._worker = worker
         self._options = options
@@ -82,8 +82,7 @@ class Maintenance:
             if self._tally is not None:
                 for outcome in outcomes:
                     self._tally.rescued(outcome)
-            if self._ends is not None:
-                self._ends.add(each for each in outcomes if each.claim.job.id not in gone)
+            self._ends.add(each for each in outcomes if each.claim.job.id not in gone)
             number += len(claims)
             if len(claims) < BATCH:
                 break
@@ -124,8 +123,7 @@ class Maintenance:
                 if until_rescue <= 0:
                     until_rescue = rescue_every
                     self.rescue()
-                    if self._ends is not None:
-                        self._ends.tell()
+                    self._ends.tell()
                     self._tend()
                 if until_prune <= 0:
                     until_prune = PRUNE_EVERY

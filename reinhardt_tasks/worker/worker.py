@@ -101,7 +101,7 @@ class Worker:
         else:
             heartbeat.connect(self._ledger.believed, self._pulsed)
             self._heartbeat = heartbeat
-        self._maintenance = Maintenance(broker, self.info, options, tally, LostEnds(lambda: broker, sender))
+        self._maintenance = Maintenance(broker, self.info, options, LostEnds(lambda: broker, sender), tally)
 
     def run(self) -> None:
         """Work until `stop()`, or as long as `burst` and `max_tasks` say; then end what runs, or give it back."""

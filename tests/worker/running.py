@@ -9,12 +9,14 @@ from datetime import UTC, datetime, timedelta
 from inspect import iscoroutinefunction
 from typing import Any
 
-from reinhardt_tasks.brokers.base import Broker
+from reinhardt_tasks.brokers.base import Broker, WorkerInfo
 from reinhardt_tasks.jobs import Job, TaskStatus, new_id
 from reinhardt_tasks.options import BackendOptions
 from reinhardt_tasks.retries import RetryStrategy
 from reinhardt_tasks.serialization import encode_call
 from reinhardt_tasks.worker import Worker, WorkerConfig
+from reinhardt_tasks.worker.lost_ends import LostEnds
+from reinhardt_tasks.worker.maintenance import Maintenance
 from tests.servers import wait_until
 
 #: A worker beats every second or oftener with this lease, idle or not. For clocks that stand still only.
@@ -87,6 +89,11 @@ def run_all(broker: Broker, options: BackendOptions | None = None, **config: Any
     worker = Worker(broker, options, Door, WorkerConfig(**{"burst": True, **config}))
     worker.run()
     return worker
+
+
+def maintenance_of(broker: Broker, worker: WorkerInfo, options: BackendOptions, tally: Any = None) -> Maintenance:
+    """Return what a worker does for all, where nobody is told what it brought to an end."""
+    return Maintenance(broker, worker, options, LostEnds(lambda: broker, Door), tally)
 
 
 def ended(broker: Broker, *jobs: Job) -> list[Job]:

@@ -23,7 +23,7 @@ from reinhardt_tasks.worker.maintenance import Maintenance
 from reinhardt_tasks.worker.tally import Tally
 from tests.servers import wait_until
 
-from .running import SOON, Clock, Door, ended, enqueued, working
+from .running import SOON, Clock, Door, ended, enqueued, maintenance_of, working
 
 GONE = WorkerInfo(id="gone", lease=10)
 ME = WorkerInfo(id="me", lease=10)
@@ -58,7 +58,7 @@ def found(broker: MemoryBroker, jobs: list[Job]) -> list[Job]:
 
 def test_what_the_dead_held_is_ready_again(broker: MemoryBroker, clock: Clock) -> None:
     jobs = held_by_the_dead(broker, clock, 3)
-    assert Maintenance(broker, ME, BackendOptions()).rescue() == 3
+    assert maintenance_of(broker, ME, BackendOptions()).rescue() == 3
     assert {job.status for job in found(broker, jobs)} == {TaskStatus.PENDING}
     assert {(job.losses, job.failures) for job in found(broker, jobs)} == {(1, 0)}
     assert {job.history[0].worker for job in found(broker, jobs)} == {"gone"}
@@ -67,7 +67,7 @@ def test_what_the_dead_held_is_ready_again(broker: MemoryBroker, clock: Clock) -
 def test_what_the_living_hold_is_left(broker: MemoryBroker, clock: Clock) -> None:
     jobs = held_by_the_dead(broker, clock)
     broker.heartbeat(GONE)
-    assert Maintenance(broker, ME, BackendOptions()).rescue() == 0
+    assert maintenance_of(broker, ME, BackendOptions()).rescue() == 0
     assert found(broker, jobs)[0].status is TaskStatus.RUNNING
 
 
@@ -76,13 +76,13 @@ def test_more_than_fit_into_one_go_are_all_rescued(
 ) -> None:
     monkeypatch.setattr(maintenance, "BATCH", 4)
     jobs = held_by_the_dead(broker, clock, 11)
-    assert Maintenance(broker, ME, BackendOptions()).rescue() == 11
+    assert maintenance_of(broker, ME, BackendOptions()).rescue() == 11
     assert {job.status for job in found(broker, jobs)} == {TaskStatus.PENDING}
 
 
 def test_a_task_that_takes_down_every_worker_fails(broker: MemoryBroker, clock: Clock) -> None:
     (job,) = held_by_the_dead(broker, clock)
-    service = Maintenance(broker, ME, BackendOptions(max_lost=2))
+    service = maintenance_of(broker, ME, BackendOptions(max_lost=2))
     service.rescue()
     broker.claim(None, 1, GONE)
     clock.jump(GONE.lease + 1)
@@ -244,9 +244,9 @@ def test_only_what_is_old_enough_is_deleted(broker: MemoryBroker, monkeypatch: p
     broker.settle([Succeeded(claim=claim) for claim in broker.claim(None, 5, ME)])
     clock.jump(100)
     waiting = enqueued(broker, be_quick)
-    assert Maintenance(broker, ME, BackendOptions(result_ttl=200.0)).prune() == 0
-    assert Maintenance(broker, ME, BackendOptions(result_ttl=None)).prune() == 0
-    assert Maintenance(broker, ME, BackendOptions(result_ttl=50.0)).prune() == 5
+    assert maintenance_of(broker, ME, BackendOptions(result_ttl=200.0)).prune() == 0
+    assert maintenance_of(broker, ME, BackendOptions(result_ttl=None)).prune() == 0
+    assert maintenance_of(broker, ME, BackendOptions(result_ttl=50.0)).prune() == 5
     assert list(broker.get([job.id for job in [*old, waiting]])) == [waiting.id]
 
 
@@ -262,7 +262,7 @@ def test_it_goes_on_through_troubles(trouble: Exception, caplog: pytest.LogCaptu
             return super().rescue(limit, worker)
 
     broker = Troubled()
-    service = Maintenance(broker, WorkerInfo(id="me", lease=0.1), BackendOptions())
+    service = maintenance_of(broker, WorkerInfo(id="me", lease=0.1), BackendOptions())
     service.start()
     wait_until(lambda: broker.looks >= 3, "it looks again", timeout=SOON)
     service.close()

@@ -15,10 +15,9 @@ from reinhardt_tasks.jobs import Job, Released, TaskStatus, new_id
 from reinhardt_tasks.options import BackendOptions
 from reinhardt_tasks.tasks import task
 from reinhardt_tasks.worker import Worker
-from reinhardt_tasks.worker.maintenance import Maintenance
 from tests.servers import wait_until
 
-from .running import SOON, enqueued, job_for, run_all, stored, working
+from .running import SOON, enqueued, job_for, maintenance_of, run_all, stored, working
 
 OPTIONS = BackendOptions(max_lost=2)
 
@@ -86,7 +85,7 @@ def lost_once(broker: MemoryBroker) -> Job:
     victim = WorkerInfo(id=new_id())
     broker.claim(None, 10, victim)
     broker.leave(victim)
-    assert Maintenance(broker, WorkerInfo(id=new_id()), OPTIONS).rescue() == 1
+    assert maintenance_of(broker, WorkerInfo(id=new_id()), OPTIONS).rescue() == 1
     return stored(broker, job)
 
 

@@ -14,11 +14,10 @@ from reinhardt_tasks.jobs import Attempt, Claim, Job, TaskStatus, new_id
 from reinhardt_tasks.options import BackendOptions
 from reinhardt_tasks.tasks import task
 from reinhardt_tasks.worker import Worker, WorkerConfig
-from reinhardt_tasks.worker.maintenance import Maintenance
 from reinhardt_tasks.worker.quarantine import ALONE, Quarantine
 from tests.servers import wait_until
 
-from .running import SOON, Door, ended, enqueued, working
+from .running import SOON, Door, ended, enqueued, maintenance_of, working
 
 OPTIONS = BackendOptions(max_lost=3)
 
@@ -88,7 +87,7 @@ def lost_before(broker: MemoryBroker, times: int) -> Job:
         (claim,) = broker.claim(None, 10, victim)
         assert claim.job.id == job.id
         broker.leave(victim)
-        assert Maintenance(broker, rescuer, OPTIONS).rescue() == 1
+        assert maintenance_of(broker, rescuer, OPTIONS).rescue() == 1
     return broker.get([job.id])[job.id]
 
 

@@ -18,10 +18,9 @@ from reinhardt_tasks.options import BackendOptions
 from reinhardt_tasks.tasks import task
 from reinhardt_tasks.worker import Worker, WorkerConfig
 from reinhardt_tasks.worker import tally as tally_module
-from reinhardt_tasks.worker.maintenance import Maintenance
 from reinhardt_tasks.worker.tally import BUCKETS, LIMIT, OTHERS, SUM, UNKNOWN, Tally
 
-from .running import AT_ONCE, Clock, Door, enqueued, job_for
+from .running import AT_ONCE, Clock, Door, enqueued, job_for, maintenance_of
 
 HERE = __name__
 
@@ -154,7 +153,7 @@ def test_what_a_dead_worker_held_is_lost_and_counted_by_who_rescues_it() -> None
     assert len(broker.claim(None, 1, dead)) == 1
     broker.leave(dead)
     tally = Tally()
-    assert Maintenance(broker, living, BackendOptions(), tally).rescue() == 1
+    assert maintenance_of(broker, living, BackendOptions(), tally).rescue() == 1
     assert of(tally, "finished") == {(f"{HERE}.succeed", "default", "lost"): 1}
 
 
@@ -164,7 +163,7 @@ def test_what_a_dead_process_had_not_begun_is_released() -> None:
     dead, tally = WorkerInfo(id="dead"), Tally()
     broker.claim(None, 1, dead)
     broker.leave(dead)
-    Maintenance(broker, WorkerInfo(id="living"), BackendOptions(), tally).rescue(begun=(), of="dead")
+    maintenance_of(broker, WorkerInfo(id="living"), BackendOptions(), tally).rescue(begun=(), of="dead")
     assert of(tally, "finished") == {(f"{HERE}.succeed", "default", "released"): 1}
 
 

@@ -29,11 +29,11 @@ from reinhardt_tasks import (
 from reinhardt_tasks._compat import task_backends
 from reinhardt_tasks.jobs import Cancelled, Succeeded, TaskStatus
 from reinhardt_tasks.models import StepRow, WorkflowRow
-from reinhardt_tasks.worker.maintenance import Maintenance
 from reinhardt_tasks.workflows import StepStatus
 from reinhardt_tasks.workflows.places import database
 from reinhardt_tasks.workflows.positions import FAN_IN, MOST_STEPS
 from reinhardt_tasks.workflows.tending import tend
+from tests.worker.running import maintenance_of
 
 from .running import KINDS, ByHand, is_sound, on_store, run_twice_at_once, worked_off
 from .tasks import add, fail, half, keep, ran, read_list, say, spread, total
@@ -231,7 +231,7 @@ def test_a_success_that_is_told_twice_lays_out_once(store: str) -> None:
     before_the_members(run).dies()
     once = [row.pk for row in members(run)]
     next_one = ByHand("next")
-    assert Maintenance(next_one.backend.broker, next_one.info, next_one.backend.settings).rescue() == 1
+    assert maintenance_of(next_one.backend.broker, next_one.info, next_one.backend.settings).rescue() == 1
     worked_off(run)
     assert run.result_of("each") == [101, 102, 103]
     assert [row.pk for row in members(run)] == once

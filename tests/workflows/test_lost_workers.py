@@ -13,7 +13,7 @@ from reinhardt_tasks._compat import task_backends
 from reinhardt_tasks.exceptions import TaskCancelled
 from reinhardt_tasks.execution import Execution
 from reinhardt_tasks.jobs import Cancelled, Failed, Retrying, Succeeded, TaskStatus
-from reinhardt_tasks.worker.maintenance import Maintenance
+from tests.worker.running import maintenance_of
 
 from .running import ByHand, at_once, is_sound, run_twice_at_once, worked_off
 from .tasks import fail_if, ran, say, total
@@ -35,7 +35,7 @@ def test_a_recorded_success_is_settled_without_a_second_run(database_alias: str)
     assert isinstance(dead.run(claim), Succeeded)
     assert ran == [1]
     dead.dies()
-    assert Maintenance(broker(), next_one.info, task_backends["default"].settings).rescue() == 1
+    assert maintenance_of(broker(), next_one.info, task_backends["default"].settings).rescue() == 1
     worked_off(run)
     assert run.status is ChainStatus.COMPLETED
     assert ran == [1, 2]
@@ -50,7 +50,7 @@ def test_a_success_on_record_stands_when_the_workers_lost_were_too_many(database
     dead, next_one = ByHand("dead"), ByHand("next")
     dead.run(dead.claim()[0])
     dead.dies()
-    Maintenance(broker(), next_one.info, task_backends["default"].settings).rescue()
+    maintenance_of(broker(), next_one.info, task_backends["default"].settings).rescue()
     assert broker().get([run.steps()[0].job_id]).popitem()[1].status is TaskStatus.SUCCESS
     assert worked_off(run).status is ChainStatus.COMPLETED
 
@@ -62,7 +62,7 @@ def test_a_step_that_took_its_workers_down_has_failed(database_alias: str, setti
     dead, next_one = ByHand("dead"), ByHand("next")
     dead.claim()
     dead.dies()
-    Maintenance(broker(), next_one.info, task_backends["default"].settings).rescue()
+    maintenance_of(broker(), next_one.info, task_backends["default"].settings).rescue()
     assert run.refresh().status is ChainStatus.FAILED
     assert "WorkerLost" in run.steps()[0].error
 

@@ -16,11 +16,11 @@ from reinhardt_tasks._compat import task_backends
 from reinhardt_tasks.jobs import Cancelled, Failed, Succeeded, TaskStatus
 from reinhardt_tasks.models import StepRow, WorkflowRow
 from reinhardt_tasks.registry import registry
-from reinhardt_tasks.worker.maintenance import Maintenance
 from reinhardt_tasks.workflows import aget_workflow, list_workflows
 from reinhardt_tasks.workflows import tending as tending_module
 from reinhardt_tasks.workflows.tending import forget, tend
 from tests.servers import wait_until
+from tests.worker.running import maintenance_of
 
 from .running import ByHand, is_sound, worked_off
 from .tasks import (
@@ -219,7 +219,7 @@ def test_what_was_queued_when_a_member_failed_is_not_run_until_it_is_retried(
     first = next(claim for claim in worker.claim(6) if claim.job.name.endswith("fail_if"))
     assert isinstance(worker.run(first), Failed)
     worker.dies()
-    Maintenance(broker(), ByHand("next").info, task_backends["default"].settings).rescue()
+    maintenance_of(broker(), ByHand("next").info, task_backends["default"].settings).rescue()
     worked_off(run)
     assert run.status is ChainStatus.FAILED
     assert ran == []
