@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from .log_lines import LogLine
     from .queues import QueueConfig, TaskQueue
     from .registry import TaskRegistry
-    from .results import MemoryResultBackend, ResultBackend, TaskOutput, TaskResult, TaskResultMetadata
+    from .result_backends import MemoryResultBackend, ResultBackend, TaskOutput, TaskResultMetadata
+    from .results import TaskResult
     from .retries import RetryState, RetryStrategy
     from .schedules import At, CronSchedule, IntervalSchedule, Schedule, scheduled
     from .scheduling import Scheduler
@@ -83,7 +84,8 @@ _PLACES = {
     "log_lines": ["LogLine"],
     "queues": ["QueueConfig", "TaskQueue"],
     "registry": ["TaskRegistry"],
-    "results": ["MemoryResultBackend", "ResultBackend", "TaskOutput", "TaskResult", "TaskResultMetadata"],
+    "result_backends": ["MemoryResultBackend", "ResultBackend", "TaskOutput", "TaskResultMetadata"],
+    "results": ["TaskResult"],
     "retries": ["RetryState", "RetryStrategy"],
     "schedules": ["At", "CronSchedule", "IntervalSchedule", "Schedule", "scheduled"],
     "scheduling": ["Scheduler"],

@@ -10,7 +10,7 @@ import pytest
 
 from reinhardt_tasks.brokers.redis import RedisResultBackend
 from reinhardt_tasks.jobs import TaskStatus, new_id
-from reinhardt_tasks.results import TaskResultMetadata
+from reinhardt_tasks.result_backends import TaskResultMetadata
 from tests.servers import RedisServer
 
 from . import chores

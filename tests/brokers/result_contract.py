@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 from reinhardt_tasks.jobs import TaskId, TaskStatus, new_id
-from reinhardt_tasks.results import ResultBackend, TaskResultMetadata
+from reinhardt_tasks.result_backends import ResultBackend, TaskResultMetadata
 
 
 class ResultBackendContract:

@@ -9,7 +9,7 @@ import pytest
 
 from reinhardt_tasks import DatabaseResultBackend, MemoryResultBackend, RedisResultBackend
 from reinhardt_tasks.jobs import new_id
-from reinhardt_tasks.results import ResultBackend
+from reinhardt_tasks.result_backends import ResultBackend
 
 from .result_contract import ResultBackendContract
 

@@ -6,7 +6,7 @@ from django.db import router
 
 from ...jobs import TaskStatus
 from ...models import ResultRow
-from ...results import ResultBackend, TaskResultMetadata
+from ...result_backends import ResultBackend, TaskResultMetadata
 from .session import Session
 
 

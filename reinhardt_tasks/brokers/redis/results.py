@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 
-from ...results import ResultBackend, TaskResultMetadata
+from ...result_backends import ResultBackend, TaskResultMetadata
 from .connections import Connections, Target
 
 #: Seconds that a result is kept.
