@@ -35,11 +35,11 @@ from .exceptions import (
     TaskCancelled,
     TaskNotFound,
 )
-from .jobs import Cancelled, Claim, Failed, Job, Outcome, Progress, Released, Retrying, Succeeded, TaskStatus
+from .jobs import Cancelled, Claim, Failed, Outcome, Progress, Released, Retrying, Succeeded, TaskStatus
 from .log_capture import KeptLines
 from .options import BackendOptions
 from .redaction import call_cleaner, hides, without_secrets
-from .registry import registry
+from .registry import task_of
 from .results import TaskResult, fill_result
 from .retries import RetryStrategy
 from .schedules.slots import scheduled_for
@@ -486,19 +486,6 @@ class Execution:
         except BaseException:
             words = "Task id=%s path=%s: its metadata could not be saved."
             log_exception(words, self.claim.job.id, self.claim.job.name, cleaner=self.cleaner)
-
-
-def task_of(job: Job) -> CoreTask:
-    """Return the registered task of a job, as it was enqueued. Raise TaskNotFound for a name that is not registered."""
-    task = registry.get(job.name)
-    same = (task.priority, task.queue_name, task.run_after, task.backend)
-    if same == (job.priority, job.queue, job.run_after, job.backend):
-        return task
-    try:
-        return task.using(priority=job.priority, queue_name=job.queue, run_after=job.run_after, backend=job.backend)
-    except Exception:
-        # The settings have moved on: a queue or a backend that was, is no more. The function still is.
-        return task
 
 
 def _because(reason: BaseException, exc: BaseException) -> BaseException:

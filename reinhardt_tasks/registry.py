@@ -14,6 +14,7 @@ from .suggestions import nearest
 
 if TYPE_CHECKING:
     from ._compat import CoreTask
+    from .jobs import Job
 
 
 class TaskRegistry:
@@ -90,3 +91,16 @@ def _place(func: Any) -> str:
 
 #: The registry that `@task` fills.
 registry = TaskRegistry()
+
+
+def task_of(job: Job) -> CoreTask:
+    """Return the registered task of a job, as it was enqueued. Raise TaskNotFound for a name that is not registered."""
+    task = registry.get(job.name)
+    same = (task.priority, task.queue_name, task.run_after, task.backend)
+    if same == (job.priority, job.queue, job.run_after, job.backend):
+        return task
+    try:
+        return task.using(priority=job.priority, queue_name=job.queue, run_after=job.run_after, backend=job.backend)
+    except Exception:
+        # The settings have moved on: a queue or a backend that was, is no more. The function still is.
+        return task

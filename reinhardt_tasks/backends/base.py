@@ -18,7 +18,6 @@ from ..bare_outcomes import attempt_of
 from ..brokers.base import Broker, Queues
 from ..calls import Call, check_call
 from ..exceptions import BackendError, ExecutionFailed, TaskNotFound
-from ..execution import task_of
 from ..jobs import (
     Cancelled,
     Claim,
@@ -36,7 +35,7 @@ from ..jobs import (
 from ..limits import limits_of, once_of
 from ..options import BackendOptions, Problem, are_names, read_options
 from ..queues import is_queue_name, no_queue_name
-from ..registry import registry
+from ..registry import registry, task_of
 from ..results import TaskResult, enqueued_result, result_of
 from ..serialization import encode_call
 from ..speech import gettext as _

@@ -10,8 +10,8 @@ from .. import signals
 from .._compat import CoreTask, TaskResultDoesNotExist
 from ..brokers.base import Queues
 from ..calls import Call
-from ..execution import task_of
 from ..jobs import Job, TaskId, TaskStatus
+from ..registry import task_of
 from ..results import TaskResult, enqueued_result, result_of
 from .base import ReinhardtBackend
 

@@ -18,9 +18,10 @@ from .._compat import CoreTask
 from ..brokers.base import Queues
 from ..calls import Call
 from ..ended_jobs import ended_by, noted
-from ..execution import Execution, task_of
+from ..execution import Execution
 from ..jobs import Claim, Job, Outcome, Progress, Retrying, TaskId, TaskStatus, as_enqueued
 from ..options import BackendOptions, a_number, option
+from ..registry import task_of
 from ..results import TaskResult, enqueued_result
 from .base import ReinhardtBackend
 

@@ -16,9 +16,9 @@ from .._compat import CoreTask, TaskResultDoesNotExist
 from ..brokers.base import Broker
 from ..calls import Call
 from ..exceptions import QueueError
-from ..execution import task_of
 from ..jobs import Job, as_enqueued
 from ..options import BackendOptions, a_flag, a_number, a_text, a_text_or_none, option
+from ..registry import task_of
 from ..results import TaskResult, enqueued_result, result_of
 from .base import ReinhardtBackend, newly_stored
 from .places import Place, a_mapping, nodes, place_of

@@ -15,9 +15,9 @@ from .._compat import CoreTask, InvalidTaskBackend, task_backends
 from ..brokers.database.outbox import job_from_text
 from ..brokers.database.session import Session
 from ..exceptions import QueueError, TaskNotFound
-from ..execution import task_of
 from ..jobs import as_enqueued
 from ..models import ScheduleRow, SlotRow
+from ..registry import task_of
 from ..results import fill_result, result_of
 from ..retries import pause_after
 from ..schedules import Declaration, ScheduleRegistry, declaration_of, declared

@@ -13,7 +13,7 @@ from asgiref.sync import sync_to_async
 from .._compat import CoreTask
 from ..backends.base import ReinhardtBackend
 from ..backends.stand_ins import stand_ins
-from ..execution import task_of
+from ..registry import task_of
 from ..results import TaskResult, result_of
 from .broker import CapturedBroker
 from .clock import Clock

@@ -12,10 +12,11 @@ from asgiref.sync import sync_to_async
 
 from ..brokers.base import WorkerInfo
 from ..exceptions import ExecutionFailed, TaskNotFound
-from ..execution import Execution, task_of
+from ..execution import Execution
 from ..jobs import Claim, Failed, Outcome, TaskStatus
 from ..log_capture import listening
 from ..redaction import redacted_call
+from ..registry import task_of
 from ..results import TaskResult, result_of
 from ..worker.atomic import run_atomically
 from .broker import CapturedBroker

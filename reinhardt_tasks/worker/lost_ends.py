@@ -11,10 +11,9 @@ from .. import signals
 from ..brokers.base import Broker
 from ..exception_text import log_exception
 from ..exceptions import QueueError
-from ..execution import task_of
 from ..jobs import Cancelled, Failed, Job, Outcome
 from ..redaction import cleaner
-from ..registry import registry
+from ..registry import registry, task_of
 from ..results import result_of
 from .connections import tidy_connections
 
