@@ -8,13 +8,16 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from ._compat import CoreTask
 from .exception_text import class_path, traceback_text
 from .exceptions import WorkerLost
 from .jobs import Attempt, Cancelled, Claim, Failed, Outcome, Retrying
-from .options import BackendOptions
 from .retries import RetryStrategy
+
+if TYPE_CHECKING:
+    from .options import BackendOptions
 
 logger = logging.getLogger("reinhardt_tasks")
 

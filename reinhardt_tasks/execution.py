@@ -14,14 +14,14 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
 from django.dispatch import Signal
 
 from . import carriers, followers, signals, unknown_names
-from ._compat import CoreTask, TaskError, TaskException, TaskResultStatus
+from ._compat import CoreTask, TaskError, TaskResultStatus
 from .arguments import converter_of
 from .awaiting import drop_cancellation, in_thread
 from .bare_outcomes import attempt_of, bare_outcome
@@ -46,9 +46,6 @@ from .schedules.slots import scheduled_for
 from .serialization import decode_call, dumps
 
 logger = logging.getLogger("reinhardt_tasks")
-
-#: Seconds until a job whose name is not known here is offered again.
-UNKNOWN_TASK_DELAY = 10.0
 
 _NOTHING = nullcontext()
 _PLAIN = (str, int, float, bool, type(None))
@@ -267,8 +264,8 @@ class Execution:
         return told if told is outcome else self._with_log(told)
 
     def _leave_early(self, outcome: Outcome) -> Outcome:
-        if self._unknown_since is not None:
-            self._keep_unknown_since(self._unknown_since)
+        if self._unknown_since is not None and self._annotate is not None:
+            unknown_names.mark(self.claim, self._unknown_since, self._annotate)
         return self._follow_early(outcome) if isinstance(outcome, Failed) else outcome
 
     def _follow_early(self, outcome: Outcome) -> Outcome:
@@ -296,7 +293,8 @@ class Execution:
             self._surroundings = carriers.unpack(self.headers)
             self._result = fill_result(job, self._found, self._args, self._kwargs)
         except TaskNotFound as exc:
-            return self._unknown(exc)
+            outcome, self._unknown_since = unknown_names.outcome_of(self.claim, exc, self._options.unknown_task_ttl)
+            return outcome
         except (SerializationFailed, RecursionError) as exc:
             logger.error("Task id=%s path=%s failed: %s", job.id, job.name, exc)
             return Failed(claim=self.claim, attempt=attempt_of(self.claim, exc))
@@ -424,32 +422,6 @@ class Execution:
             default = replace(policy, backoff=RetryStrategy.exponential_backoff())
             # What a Retry asked for may be what failed.
             return default.delay_after(Retry() if isinstance(exc, Retry) else exc, failures, self._result)
-
-    def _unknown(self, exc: TaskNotFound) -> Outcome:
-        job = self.claim.job
-        now = datetime.now(UTC)
-        since = unknown_names.since(job)
-        if since is None:
-            self._unknown_since = now
-        elif now - since > timedelta(seconds=self._options.unknown_task_ttl):
-            logger.error("Task id=%s path=%s failed: %s", job.id, job.name, exc)
-            return Failed(claim=self.claim, attempt=attempt_of(self.claim, exc))
-        logger.warning(
-            "Task id=%s path=%s is put back for %g s: %s Where this worker's code is older than the task, restart the worker.",
-            job.id,
-            job.name,
-            UNKNOWN_TASK_DELAY,
-            exc,
-        )
-        return Released(claim=self.claim, delay=min(UNKNOWN_TASK_DELAY, self._options.unknown_task_ttl))
-
-    def _keep_unknown_since(self, moment: datetime) -> None:
-        job = self.claim.job
-        try:
-            if self._annotate is not None:
-                self._annotate(self.claim, unknown_names.with_mark(job.metadata, moment), job.progress)
-        except TaskException as exc:
-            logger.warning("Task id=%s path=%s: its time begins at the next meeting: %s", job.id, job.name, exc)
 
     def _ended(self, state: TaskStatus) -> TaskResult[Any]:
         assert self._result is not None

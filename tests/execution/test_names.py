@@ -13,12 +13,11 @@ from typing import Any
 import pytest
 
 from reinhardt_tasks.exceptions import QueueError
-from reinhardt_tasks.execution import UNKNOWN_TASK_DELAY
 from reinhardt_tasks.jobs import Claim, Failed, Job, Outcome, Released, Succeeded
 from reinhardt_tasks.options import BackendOptions
 from reinhardt_tasks.registry import task_of
 from reinhardt_tasks.results import result_of
-from reinhardt_tasks.unknown_names import KEY, since, with_mark
+from reinhardt_tasks.unknown_names import KEY, UNKNOWN_TASK_DELAY, since, with_mark
 from tests.worker.running import job_for
 
 from .chores import FAILURE, LOSS, claim_of, execution_of, give_back, give_back_later, held, run
