@@ -42,7 +42,7 @@ def show(visit: Visit, id_: str) -> HttpResponse:
     form = ArgumentsForm(visit.request.POST if visit.request.method == "POST" else None, initial)
     if form.is_valid():
         try:
-            new = edit(store, job.id, form.cleaned_data["args"], form.cleaned_data["kwargs"])
+            new = edit(store, job.id, form.cleaned_data["args"], form.cleaned_data["kwargs"], seen=_seen(visit))
         except (OperationRefused, TaskNotFound, SerializationFailed) as exc:
             form.add_error(None, str(exc))
         else:
@@ -64,6 +64,12 @@ def show(visit: Visit, id_: str) -> HttpResponse:
         redacted=REDACTED if call.is_redacted else "",
         button=_button(job),
     )
+
+
+def _seen(visit: Visit) -> TaskStatus | None:
+    """Return the state that the task had when the form was shown: its button says what it does for that one."""
+    text = visit.request.POST.get("seen", "")
+    return TaskStatus(text) if text in TaskStatus.__members__ else None
 
 
 def _button(job: Job) -> str:

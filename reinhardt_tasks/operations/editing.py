@@ -29,14 +29,30 @@ def arguments_of(job: Job) -> ShownCall:
     return shown_call(job)
 
 
-def edit(store: Store, id_: str, args: Sequence[Any], kwargs: Mapping[str, Any], *, run: bool = True) -> str:
+def edit(
+    store: Store,
+    id_: str,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    *,
+    run: bool = True,
+    seen: TaskStatus | None = None,
+) -> str:
     """Give a task other arguments, checked against the function; return the id under which it runs with them.
 
     One that waits keeps its id and its place. One that failed or was cancelled keeps its id and its history, and is
     retried, unless `run` is False. A finished one is enqueued anew, under a new id. Raise TaskNotFound, and
-    OperationRefused for arguments that do not fit and for a task that runs.
+    OperationRefused for arguments that do not fit, for a task that runs, and for one that has ended since it was `seen`
+    in another state: to run it once more is for whoever knows that it ran.
     """
     job = _job(store, id_)
+    if seen is not None and job.status.is_finished and job.status is not seen:
+        raise OperationRefused(
+            _(
+                "Task {id} was {seen} when its arguments were read, and is {status} now: look at it, and edit it again "
+                "if it is to run once more."
+            ).format(id=job.id, seen=seen.value, status=job.status.value)
+        )
     payload = _payload(job, args, kwargs)
     if job.status is TaskStatus.SUCCESS:
         return _enqueued(store, job, payload)

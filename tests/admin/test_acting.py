@@ -41,6 +41,12 @@ def ordered(deed: str, *ids: str, **more: Any) -> dict[str, Any]:
     return {"deed": deed, "backend": "default", "ids": ids, **more}
 
 
+def sent_by(response: Any) -> dict[str, str]:
+    """Return what a page's form sends without anything being entered."""
+    inputs = read(response).inputs
+    return {each["name"] or "": each["value"] or "" for each in inputs if each.get("type") == "hidden"}
+
+
 def is_untouched(store: Store, id_: str, deed: str) -> bool:
     (job,) = store.broker.get([id_]).values()
     before = {"retry": TaskStatus.FAILURE, "run-now": TaskStatus.SCHEDULED}.get(deed, TaskStatus.PENDING)
@@ -282,6 +288,23 @@ def test_arguments_are_edited_and_checked_against_the_function(store: Store, chi
     assert chief.post(place, {"args": "[2]", "kwargs": '{"b": 3}'}).status_code == 302
     job = store.broker.get([id_])[id_]
     assert job.status is TaskStatus.PENDING and "3" in job.payload and LogEntry.objects.count() == 1
+
+
+def test_a_task_that_ran_while_its_form_was_open_is_not_run_once_more_by_its_button(
+    store: Store, chief: Client
+) -> None:
+    id_ = chores.add.enqueue(1).id
+    place, entered = url("jobrow_edit", id_), {"args": "[2]", "kwargs": "{}"}
+    shown = sent_by(chief.get(place))
+    succeed(store)
+    response = chief.post(place, shown | entered)
+    page = read(response)
+    assert f"Task {id_} was PENDING when its arguments were read, and is SUCCESS now" in page.text
+    assert [job.id for job in store.broker.find(Query())] == [id_] and not LogEntry.objects.exists()
+    # The page that tells it has the button that says so, and what was entered.
+    assert "Enqueue a new task with these" in page.text and "[2]" in page.text
+    assert chief.post(place, sent_by(response) | entered).status_code == 302
+    assert len(store.broker.find(Query())) == 2
 
 
 def test_a_redacted_argument_that_is_left_stays_what_it_is(store: Store, chief: Client) -> None:

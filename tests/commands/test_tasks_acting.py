@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 
+from reinhardt_tasks import operations
 from reinhardt_tasks.brokers.base import Query, WorkerInfo
 from reinhardt_tasks.jobs import Job, TaskStatus, new_id
 from reinhardt_tasks.management.tasks_cli import output
@@ -138,6 +139,22 @@ def test_arguments_are_edited_and_a_finished_task_run_again(store: Store) -> Non
     for words in (["edit", id_], ["edit", id_, "--args", "[]"], ["run-again", again]):
         assert told(*words)[0] == 2
     assert "must be a JSON list" in told("edit", id_, "--args", "{}")[2]
+
+
+def test_a_task_that_ends_while_it_is_edited_is_not_run_once_more(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    id_ = chores.add.enqueue(1).id
+    arguments_of = operations.arguments_of
+
+    def read(job: Job) -> Any:
+        succeed(store)
+        return arguments_of(job)
+
+    monkeypatch.setattr(operations, "arguments_of", read)
+    code, out, err = told("edit", id_, "--args", "[2]")
+    assert (code, out) == (2, "") and "is SUCCESS now" in err
+    assert [job.id for job in store.broker.find(Query())] == [id_]
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,19 @@ def test_a_finished_task_is_run_anew_under_another_id(store: Store) -> None:
         assert (job.status, job.queue, job.priority, dict(job.metadata)) == (TaskStatus.PENDING, "emails", 30, {"a": 1})
 
 
+@pytest.mark.parametrize("end", [succeed, fail])
+def test_what_ended_since_somebody_looked_is_not_run_once_more(store: Store, end: Callable[[Store], str]) -> None:
+    id_ = chores.add.enqueue(1).id
+    end(store)
+    status = status_of(store, id_)
+    with pytest.raises(OperationRefused, match=f"was PENDING when its arguments were read, and is {status.value} now"):
+        edit(store, id_, [2], {}, seen=TaskStatus.PENDING)
+    assert [job.id for job in store.broker.find(Query())] == [id_] and status_of(store, id_) is status
+    # Whoever has seen that says it.
+    edit(store, id_, [2], {}, seen=status)
+    assert [call_of(store, job.id)[0] for job in store.broker.find(Query(statuses=(TaskStatus.PENDING,)))] == [[2]]
+
+
 def test_what_was_redacted_is_kept_where_it_was_left(store: Store) -> None:
     id_ = chores.log_in.enqueue("ada", "secret", remember=True).id
     shown = arguments_of(store.broker.get([id_])[id_])

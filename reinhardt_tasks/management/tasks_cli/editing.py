@@ -34,7 +34,7 @@ class Edit(Subcommand):
         shown = operations.arguments_of(job)
         args = shown.args if options["call_args"] is None else options["call_args"]
         kwargs = shown.kwargs if options["call_kwargs"] is None else options["call_kwargs"]
-        id_ = operations.edit(store, job.id, args, kwargs, run=not options["no_run"])
+        id_ = operations.edit(store, job.id, args, kwargs, run=not options["no_run"], seen=job.status)
         return _told(out, self.name, job.id, id_)
 
 
