@@ -11,7 +11,7 @@ from django.contrib.admin.models import DELETION, LogEntry
 from django.test import Client
 
 from reinhardt_tasks.jobs import TaskStatus
-from reinhardt_tasks.operations import Query, Store
+from reinhardt_tasks.operations import Query, Store, store_of
 from tests.operations import chores
 from tests.operations.stores import claim, fail, status_of, succeed, worker
 
@@ -268,6 +268,21 @@ def test_a_finished_task_is_run_again(
     new = response.headers["Location"].split("/")[-3]
     assert new != id_ and status_of(store, new) is TaskStatus.PENDING
     assert {entry.object_id for entry in LogEntry.objects.all()} == {id_, new}
+
+
+def test_a_task_is_run_again_by_its_own_backend_where_the_address_names_none(
+    sqlite_store: Store, chief: Client, settings: Any
+) -> None:
+    settings.TASKS = {**settings.TASKS, "other": {**settings.TASKS["default"], "QUEUES": ["special"]}}
+    other = store_of("other")
+    id_ = chores.add.using(backend="other", queue_name="special").enqueue(1).id
+    succeed(other, "special")
+    response = chief.post(url("jobrow_change", id_))
+    assert response.headers["Location"].endswith("?backend=other")
+    new = response.headers["Location"].split("/")[-3]
+    assert sqlite_store.broker.find(Query()) == [] and claim(other, "special").job.id == new
+    assert chief.get(url("jobrow_change", id_), {"backend": "default"}).status_code == 404
+    other.broker.close()
 
 
 def test_arguments_are_edited_and_checked_against_the_function(store: Store, chief: Client) -> None:

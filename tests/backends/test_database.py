@@ -19,6 +19,7 @@ from reinhardt_tasks.backends import DatabaseBackend
 from reinhardt_tasks.exceptions import QueueError, SerializationFailed
 from reinhardt_tasks.jobs import TaskStatus, new_id
 from reinhardt_tasks.models import JobRow
+from tests.brokers.promises.base import new_worker
 from tests.servers import wait_until
 
 from . import chores
@@ -48,6 +49,21 @@ def test_a_task_is_seen_when_the_callers_transaction_commits(chosen: DatabaseBac
     assert number_seen_by_others(database_alias) == 1
     work_off(chosen)
     assert add.get_result(result.id).return_value == 2
+
+
+def test_a_result_is_known_to_its_own_backend_only(chosen: DatabaseBackend, settings: Any) -> None:
+    settings.TASKS = {**settings.TASKS, "other": settings.TASKS["default"]}
+    other: Any = task_backends["other"]
+    result = add.enqueue(1)
+    with pytest.raises(TaskResultDoesNotExist):
+        other.get_result(result.id)
+    assert other.cancel([result.id]) == []
+    assert task_backends["default"].get_result(result.id).status is result.status
+    # An id is one task's, whichever alias it is sent by: a step that was on its way when its alias was changed runs once.
+    job = chosen.broker.get([result.id])[result.id]
+    (first,) = other.broker.enqueue([job])
+    assert first.backend == "default" and other.broker.claim(None, 1, new_worker()) == []
+    other.broker.close()
 
 
 @pytest.mark.parametrize("database_alias", ["postgres"], indirect=True)

@@ -6,13 +6,15 @@ A broker's tests inherit it, and say how to get a broker:
         @pytest.fixture
         def broker(self): ...              # its store empty
 
-        def another_broker(self): ...      # a second object on the same store, as another process would have
+        def another_broker(self, alias="default"): ...     # a second object on the same store, as another process
+                                                           # would have; or that of another backend
 
 A store whose clock can be moved overrides `now` and `move_time` too.
 """
 
 from __future__ import annotations
 
+from .promises.aliases import Aliases
 from .promises.enqueuing import Enqueuing
 from .promises.fencing import Fencing
 from .promises.interventions import Interventions
@@ -50,5 +52,6 @@ class BrokerContract(
     Texts,
     Waiting,
     Races,
+    Aliases,
 ):
     """All promises. Inherit this."""

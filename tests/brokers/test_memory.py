@@ -34,9 +34,9 @@ class TestMemoryBroker(BrokerContract):
         self.memory = MemoryBroker(now=self.clock)
         return self.memory
 
-    def another_broker(self) -> Broker:
-        # There is no other process to share this one's memory.
-        return self.memory
+    def another_broker(self, alias: str = "default") -> Broker:
+        # There is no other process to share this one's memory, and each backend has its own.
+        return self.memory if alias == "default" else MemoryBroker(now=self.clock)
 
     def now(self) -> datetime:
         return self.clock()

@@ -98,7 +98,7 @@ class DatabaseBroker(Broker):
             return {}
         params = [self._dialect.id_param(id_) for id_ in wanted]
         found = self._run(lambda cursor: self._select(cursor, "id", params, WHOLE))
-        return {job.id: job for job in found}
+        return {job.id: job for job in found if job.backend == self.alias}
 
     def wait(self, queues: Queues, timeout: float, kinds: Kinds = BOTH) -> bool:
         return waiting.wait(self, self.news.ear(), queues, timeout, kinds)
@@ -201,7 +201,9 @@ class DatabaseBroker(Broker):
         return done
 
     def rewrite(self, id_: str, payload: str) -> bool:
-        return is_uuid(id_) and self._run(lambda cursor: lookups.rewrite(cursor, self._dialect, id_, payload))
+        return is_uuid(id_) and self._run(
+            lambda cursor: lookups.rewrite(cursor, self._dialect, self.alias, id_, payload)
+        )
 
     def page(self, query: Query, after: str | None, limit: int) -> Page:
         return self._run(lambda cursor: lookups.page(cursor, self._dialect, self.alias, query, after, limit))
@@ -280,6 +282,7 @@ class DatabaseBroker(Broker):
 
     def _firsts(self, cursor: Any, jobs: Sequence[Job], given: Sequence[Job], tries: int) -> list[Job]:
         """Return what stands for each job of which some were not stored: itself, or the first with its id or key."""
+        # An id is one job's in the whole table: what was sent by another alias before is not sent once more.
         by_id = {job.id: job for job in self._select(cursor, "id", [self._dialect.id_param(job.id) for job in jobs])}
         keys = [job.once_key for job in jobs if job.once_key is not None and job.id not in by_id]
         by_key = {
@@ -460,7 +463,7 @@ class DatabaseBroker(Broker):
         wanted = [id_ for id_ in ids if is_uuid(id_)]
         if not wanted:
             return []
-        done = self._run(lambda cursor: edit(cursor, self._dialect, wanted), together=True)
+        done = self._run(lambda cursor: edit(cursor, self._dialect, self.alias, wanted), together=True)
         # Whoever has limits knocks now.
         self._promoted_at = 0.0
         return done

@@ -39,9 +39,9 @@ def line_of(cursor: Any, dialect: Dialect, alias: str, id_: str, bound: int) -> 
     """Return the line in which a job stands, or the rate that lets it pass at a later time; None for neither."""
     cursor.execute(
         f"SELECT t.limit_key FROM {TICKETS} t JOIN {JOBS} j ON j.id = t.job_id "
-        f"WHERE t.job_id = %s AND j.held_by IS NULL AND (t.place = {PARKED} OR t.opens_at > {dialect.now}) "
+        f"WHERE t.job_id = %s AND j.alias = %s AND j.held_by IS NULL AND (t.place = {PARKED} OR t.opens_at > {dialect.now}) "
         "ORDER BY t.place LIMIT 1",
-        [dialect.id_param(id_)],
+        [dialect.id_param(id_), alias],
     )
     row = cursor.fetchone()
     return None if row is None else next(iter(_lines(cursor, dialect, alias, [row[0]], bound)), None)

@@ -66,11 +66,11 @@ def failures(cursor: Any, dialect: Dialect, alias: str, limit: int) -> Failures:
     )
 
 
-def rewrite(cursor: Any, dialect: Dialect, id_: str, payload: str) -> bool:
+def rewrite(cursor: Any, dialect: Dialect, alias: str, id_: str, payload: str) -> bool:
     cursor.execute(
-        f"UPDATE {JOBS} SET payload = %s WHERE id = %s "
+        f"UPDATE {JOBS} SET payload = %s WHERE id = %s AND alias = %s "
         "AND status IN ('PENDING', 'SCHEDULED', 'RETRY', 'FAILURE', 'CANCELLED')",
-        [payload, dialect.id_param(id_)],
+        [payload, dialect.id_param(id_), alias],
     )
     return bool(cursor.rowcount)
 

@@ -31,23 +31,25 @@ def annotate(cursor: Any, id_: Any, token: int, metadata: Mapping[str, Any], pro
     return bool(cursor.rowcount)
 
 
-def cancel(cursor: Any, dialect: Dialect, ids: Sequence[str]) -> list[str]:
+def cancel(cursor: Any, dialect: Dialect, alias: str, ids: Sequence[str]) -> list[str]:
     done = _update(
         cursor,
         dialect,
+        alias,
         ids,
         f"status = 'CANCELLED', cancel_requested = {dialect.true}, finished_at = {dialect.now}, lane = NULL, "
         f"wakes_at = CASE WHEN limits IS NOT NULL THEN {dialect.now} END, "
         "once_key = CASE WHEN once_until IS NULL THEN once_key END",
         WAITING,
     )
-    return done + _update(cursor, dialect, ids, f"cancel_requested = {dialect.true}", "held_by IS NOT NULL")
+    return done + _update(cursor, dialect, alias, ids, f"cancel_requested = {dialect.true}", "held_by IS NOT NULL")
 
 
-def retry(cursor: Any, dialect: Dialect, ids: Sequence[str]) -> list[str]:
+def retry(cursor: Any, dialect: Dialect, alias: str, ids: Sequence[str]) -> list[str]:
     return _update(
         cursor,
         dialect,
+        alias,
         ids,
         f"status = 'PENDING', cancel_requested = {dialect.false}, finished_at = NULL, due_at = {dialect.now}, "
         f"wakes_at = CASE WHEN limits IS NOT NULL THEN {dialect.now} END, "
@@ -56,15 +58,15 @@ def retry(cursor: Any, dialect: Dialect, ids: Sequence[str]) -> list[str]:
     )
 
 
-def delete(cursor: Any, dialect: Dialect, ids: Sequence[str]) -> list[str]:
-    found = _lock(cursor, dialect, ids, "held_by IS NULL")
+def delete(cursor: Any, dialect: Dialect, alias: str, ids: Sequence[str]) -> list[str]:
+    found = _lock(cursor, dialect, alias, ids, "held_by IS NULL")
     if found:
         gates.forget(cursor, dialect, found)
         cursor.execute(f"DELETE FROM {JOBS} WHERE id IN ({marks(found)})", found)
     return [uuid_text(id_) for id_ in found]
 
 
-def change(cursor: Any, dialect: Dialect, ids: Sequence[str], changes: Changes) -> list[str]:
+def change(cursor: Any, dialect: Dialect, alias: str, ids: Sequence[str], changes: Changes) -> list[str]:
     sets: list[str] = []
     params: list[Any] = []
     if changes.priority is not None:
@@ -85,11 +87,11 @@ def change(cursor: Any, dialect: Dialect, ids: Sequence[str], changes: Changes) 
     if changes.is_async is not None:
         sets.append("is_async = %s")
         params.append(changes.is_async)
-    done = _update(cursor, dialect, ids, ", ".join(sets), WAITING, params) if sets else []
+    done = _update(cursor, dialect, alias, ids, ", ".join(sets), WAITING, params) if sets else []
     if done:
         # What moved may be ready in another lane, or ready no more.
         lane = f"lane = CASE WHEN status = 'PENDING' AND limits IS NULL THEN {dialect.lane_expression} END"
-        _update(cursor, dialect, done, lane, WAITING)
+        _update(cursor, dialect, alias, done, lane, WAITING)
         gates.restart(cursor, dialect, done)
     return done
 
@@ -198,25 +200,27 @@ def prune(cursor: Any, dialect: Dialect, alias: str, before: int, limit: int) ->
 
 
 def _update(
-    cursor: Any, dialect: Dialect, ids: Sequence[str], sets: str, condition: str, params: Sequence[Any] = ()
+    cursor: Any, dialect: Dialect, alias: str, ids: Sequence[str], sets: str, condition: str, params: Sequence[Any] = ()
 ) -> list[str]:
     """Update the jobs among `ids` that meet `condition`; return their ids. Runs in a transaction of its caller's."""
-    found = _lock(cursor, dialect, ids, condition)
+    found = _lock(cursor, dialect, alias, ids, condition)
     if found:
         cursor.execute(f"UPDATE {JOBS} SET {sets} WHERE id IN ({marks(found)})", [*params, *found])
     return [uuid_text(id_) for id_ in found]
 
 
-def _lock(cursor: Any, dialect: Dialect, ids: Sequence[str], condition: str) -> list[Any]:
+def _lock(cursor: Any, dialect: Dialect, alias: str, ids: Sequence[str], condition: str) -> list[Any]:
+    """Lock those of the jobs that are this alias's and meet `condition`; return their ids."""
     wanted = [dialect.id_param(id_) for id_ in ids]
     found: list[Any] = []
     for start in range(0, len(wanted), 1000):
         some = wanted[start : start + 1000]
         cursor.execute(
-            f"SELECT id FROM {JOBS} WHERE id IN ({marks(some)}) AND {condition} ORDER BY id {dialect.lock}",
+            f"SELECT id, alias FROM {JOBS} WHERE id IN ({marks(some)}) AND {condition} ORDER BY id {dialect.lock}",
             some,
         )
-        found += [id_ for (id_,) in cursor.fetchall()]
+        # Not a condition of the statement: an index begins with the alias, and InnoDB locks all that it passes over.
+        found += [id_ for id_, its in cursor.fetchall() if its == alias]
     return found
 
 

@@ -39,8 +39,8 @@ class Promises:
     def broker(self) -> Broker:
         raise NotImplementedError("Say how to get a broker.")
 
-    def another_broker(self) -> Broker:
-        """Return a second object on the same store, as another process would have."""
+    def another_broker(self, alias: str = "default") -> Broker:
+        """Return a second object on the same store, as another process would have; or another backend of that store."""
         raise NotImplementedError("Say how to get another broker.")
 
     def now(self) -> datetime:
