@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from django.utils.translation import gettext as _
 
 from ._compat import CoreTask
 from .calls import call_parameters
 from .cuts import CUT
-from .exceptions import SerializationFailed, TaskNotFound
+from .exceptions import OperationRefused, SerializationFailed, TaskNotFound
 from .jobs import Job
 from .registry import registry
 from .serialization import decode_call, shown_json
@@ -50,7 +52,7 @@ def shown_call(job: Job, *, everything: bool = False) -> ShownCall:
     Of a task that is not registered here nobody can say what is secret: all of its arguments are redacted.
     """
     try:
-        args, kwargs, _ = decode_call(job.payload)
+        args, kwargs, _headers = decode_call(job.payload)
     except (SerializationFailed, RecursionError) as exc:
         return ShownCall([], {}, problem=str(exc))
     if everything:
@@ -204,8 +206,13 @@ def restored_call(
     args: Sequence[Any],
     kwargs: Mapping[str, Any],
 ) -> tuple[list[Any], dict[str, Any]]:
-    """Return edited arguments with what is stored in the places where only the placeholder was seen, and was left."""
+    """Return edited arguments with what is stored in the places where only the placeholder was seen, and was left.
+
+    Raise OperationRefused for a placeholder in another place, where something is hidden: it would be stored as it stands.
+    """
     secret = secret_places(task, *stored)
+    if secret:
+        refuse_placeholders(args, kwargs, but=secret)
     new_args, new_kwargs = list(args), dict(kwargs)
     for position, value in enumerate(args):
         if value == REDACTED and position in secret:
@@ -214,6 +221,26 @@ def restored_call(
         if value == REDACTED and name in secret:
             new_kwargs[name] = stored[1][name]
     return new_args, new_kwargs
+
+
+def refuse_placeholders(
+    args: Sequence[Any], kwargs: Mapping[str, Any], *, but: Collection[int | str] = frozenset()
+) -> None:
+    """Raise OperationRefused where an edited argument is the placeholder, `but` in the places where that stands for something."""
+    for place in _places(args, kwargs):
+        if _value(args, kwargs, place) == REDACTED and place not in but:
+            raise OperationRefused(
+                _(
+                    "{place} is {redacted}, which stands for a stored argument only in that one's own place, and of the "
+                    "same task: give the value itself."
+                ).format(place=_place_in_words(place), redacted=REDACTED)
+            )
+
+
+def _place_in_words(place: int | str) -> str:
+    if isinstance(place, int):
+        return _("Argument {number} by position").format(number=place + 1)
+    return _("Argument {name}").format(name=repr(place))
 
 
 def _places(args: Sequence[Any], kwargs: Mapping[str, Any]) -> Iterator[int | str]:

@@ -12,6 +12,7 @@ import pytest
 from reinhardt_tasks import task
 from reinhardt_tasks._compat import InvalidTask
 from reinhardt_tasks.exception_text import traceback_text
+from reinhardt_tasks.exceptions import OperationRefused
 from reinhardt_tasks.jobs import Claim, Failed, Job, Succeeded, new_id
 from reinhardt_tasks.redaction import (
     REDACTED,
@@ -173,6 +174,15 @@ def test_an_edit_keeps_what_was_not_seen() -> None:
         {"remember": True},
     )
     assert restored_call(chores.log_in, stored, ["bob", "new"], {}) == (["bob", "new"], {})
+    # What was moved is not what is stored there, and would be stored as it stands.
+    for args, kwargs, place in (
+        ([REDACTED, REDACTED], {}, "1 by position"),
+        (["bob"], {"password": REDACTED}, "'password'"),
+    ):
+        with pytest.raises(
+            OperationRefused, match=f"Argument {place} is .redacted., which stands for a stored argument"
+        ):
+            restored_call(chores.log_in, stored, args, kwargs)
     # As a value of its own, where nothing was hidden.
     assert restored_call(chores.add, ([1], {}), [REDACTED], {}) == ([REDACTED], {})
 

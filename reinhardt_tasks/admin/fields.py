@@ -40,7 +40,7 @@ class MomentField(forms.DateTimeField):
 
 
 class JSONTextField(forms.CharField):
-    """JSON of one kind, a list or an object; cleaned, it is the value."""
+    """JSON of one kind, a list or an object; cleaned, it is the value, or None where it may be empty and is."""
 
     widget = forms.Textarea
 
@@ -54,8 +54,11 @@ class JSONTextField(forms.CharField):
             problem = _('This has to be a JSON list, such as [1, "two"].')
         else:
             problem = _('This has to be a JSON object, such as {"limit": 10}.')
+        text = super().clean(value)
+        if not text:
+            return None
         try:
-            found = json.loads(super().clean(value), parse_constant=_refuse)
+            found = json.loads(text, parse_constant=_refuse)
         except (ValueError, RecursionError) as exc:
             raise forms.ValidationError(f"{problem} ({exc})") from exc
         if not isinstance(found, self.kind):

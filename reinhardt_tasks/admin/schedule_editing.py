@@ -63,8 +63,9 @@ def _initial(row: ScheduleRow) -> dict[str, Any]:
     initial: dict[str, Any] = {
         "name": row.name,
         "task": row.task,
-        "args": "[]" if call is None else shown_json(call.args, indent=2),
-        "kwargs": "{}" if call is None else shown_json(call.kwargs, indent=2),
+        # Where they cannot be shown they are left as they are: see the form's help.
+        "args": "" if call is None else shown_json(call.args, indent=2),
+        "kwargs": "" if call is None else shown_json(call.kwargs, indent=2),
         "backend": row.alias or "",
         "queue_name": row.queue or "",
         "priority": row.priority,

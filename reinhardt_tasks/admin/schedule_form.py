@@ -109,6 +109,9 @@ class ScheduleForm(forms.Form):
         if initial is not None:
             # It is what everything else hangs on; another name is another schedule.
             self.fields["name"].disabled = True
+            for name in ("args", "kwargs"):
+                self.fields[name].required = False
+                self.fields[name].help_text = _("Empty: as they are stored.")
 
     @property
     def names(self) -> list[str]:
@@ -134,11 +137,10 @@ class ScheduleForm(forms.Form):
     def values(self) -> dict[str, Any]:
         """Return what was entered as the options of a schedule."""
         given = self.cleaned_data
-        return {
+        call = {name: given[name] for name in ("args", "kwargs") if given[name] is not None}
+        return call | {
             "task": given["task"],
             "schedule": self._schedule(given),
-            "args": given["args"],
-            "kwargs": given["kwargs"],
             "backend": given["backend"] or None,
             "queue_name": given["queue_name"] or None,
             "priority": given["priority"],
@@ -176,7 +178,8 @@ class ScheduleForm(forms.Form):
             with self._told_at("queue_name"):
                 changes = {"backend": given["backend"], "queue_name": given["queue_name"]}
                 task.using(**{name: value for name, value in changes.items() if value})
-        if "args" in given and "kwargs" in given:
+        # Where some stay as they are stored, whoever stores it looks.
+        if given.get("args") is not None and given.get("kwargs") is not None:
             with self._told_at("args"):
                 check_call(task, given["args"], given["kwargs"])
 

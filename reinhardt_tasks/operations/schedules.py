@@ -13,8 +13,9 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, gettext_noop
 
-from ..exceptions import InvalidSchedule, TaskNotFound
-from ..redaction import ShownCall, redacted_call, restored_call
+from .._compat import CoreTask
+from ..exceptions import InvalidSchedule, OperationRefused, TaskNotFound
+from ..redaction import ShownCall, redacted_call, refuse_placeholders, restored_call, secret_places
 from ..registry import registry
 from ..schedules import At, CronSchedule, IntervalSchedule
 from ..scheduling import people
@@ -117,13 +118,53 @@ def schedule_by(
 
 
 def edit_schedule(row: Any, changes: dict[str, Any]) -> None:
-    """Change a schedule of people's; what is stored stays where only the placeholder of a redacted argument is given."""
-    args, kwargs = json.loads(row.args), json.loads(row.kwargs)
-    if changes.get("task", row.task) == row.task and registry.has(row.task) and {"args", "kwargs"} & changes.keys():
-        task = registry.get(row.task)
-        args, kwargs = restored_call(task, (args, kwargs), changes.get("args", args), changes.get("kwargs", kwargs))
-        changes = changes | {"args": args, "kwargs": kwargs}
+    """Change a schedule of people's; what is stored stays where only the placeholder of a redacted argument is given.
+
+    Arguments that are not given stay too. Raise OperationRefused where a placeholder would be stored as it stands, and
+    where another task would show what this one hides.
+    """
+    if {"task", "args", "kwargs"} & changes.keys():
+        changes = changes | _call_of_edit(row, changes)
     people.edit(row.name, **changes)
+
+
+def _call_of_edit(row: Any, changes: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments among some changes, with what is stored in the place of placeholders."""
+    given: dict[str, Any] = {name: changes[name] for name in ("args", "kwargs") if name in changes}
+    task, new = _known(row.task), _known(changes.get("task", row.task))
+    try:
+        stored = json.loads(row.args), json.loads(row.kwargs)
+    except ValueError:
+        task = None
+    if task is None:
+        # Nobody could see any of them: what looks like a placeholder stands for nothing.
+        refuse_placeholders(given.get("args", ()), given.get("kwargs", {}))
+        return given
+    if task is new and given:
+        args, kwargs = restored_call(task, stored, given.get("args", stored[0]), given.get("kwargs", stored[1]))
+        return {"args": args, "kwargs": kwargs}
+    if task is not new and (secret := secret_places(task, *stored)):
+        refuse_placeholders(given.get("args", ()), given.get("kwargs", {}))
+        _refuse_to_show(
+            row.task, new, secret, ([] if "args" in given else stored[0], {} if "kwargs" in given else stored[1])
+        )
+    return given
+
+
+def _refuse_to_show(name: str, new: CoreTask | None, secret: set[int | str], kept: tuple[Any, Any]) -> None:
+    """Raise OperationRefused where `new` shows some of the arguments that are kept, and that the task `name` hides."""
+    hidden = secret & {*range(len(kept[0])), *kept[1]}
+    if new is not None and not hidden <= secret_places(new, *kept):
+        raise OperationRefused(
+            _(
+                "{task} does not redact all that {name} does: whoever looks at the schedule would see it. Give its "
+                "arguments anew, or let the task redact them."
+            ).format(task=new.module_path, name=name)
+        )
+
+
+def _known(name: str) -> CoreTask | None:
+    return registry.get(name) if registry.has(name) else None
 
 
 def call_of(row: Any) -> ShownCall | None:

@@ -275,6 +275,39 @@ def test_a_schedule_is_edited_and_what_is_redacted_stays(nightly: ScheduleRow, k
     assert row.args == '["bob", "geheim-123"]' and "90000000" in row.schedule and row.name == nightly.name
 
 
+def test_what_is_redacted_does_not_become_its_placeholder_under_another_task(
+    nightly: ScheduleRow, keeper: Client
+) -> None:
+    place = url("schedulerow_edit", nightly.pk)
+    values = entered(name="", task=chores.log_in_by_token.module_path, args='["ada", "[redacted]"]')
+    assert "Argument 2 by position is [redacted], which stands" in read(keeper.post(place, values)).text
+    # Left empty, it stays what it is; unless the other task would show it.
+    shown = read(keeper.post(place, values | {"task": chores.greet.module_path, "args": "", "kwargs": ""}))
+    assert f"{chores.greet.module_path} does not redact all that {chores.log_in.module_path} does" in shown.text
+    assert (again(nightly).task, again(nightly).args) == (chores.log_in.module_path, '["ada", "geheim-123"]')
+    keeper.post(place, values | {"args": "", "kwargs": ""})
+    assert (again(nightly).task, again(nightly).args) == (values["task"], '["ada", "geheim-123"]')
+
+
+def test_arguments_that_cannot_be_shown_are_left_as_they_are(store: Store, keeper: Client) -> None:
+    row = people.create("renamed", chores.add.module_path, IntervalSchedule(60), args=[30], kwargs={"b": 2})
+    ScheduleRow.objects.using(schedules_database()).update(task="shop.tasks.gone")
+    place = url("schedulerow_edit", row.pk)
+    response = keeper.get(place)
+    form = response.context["form"]
+    assert (form["args"].value(), form["kwargs"].value()) == ("", "") and "Empty: as they are stored." in read(
+        response
+    ).text
+    keeper.post(place, entered(name="", args="", kwargs=""))
+    assert (again(row).task, again(row).args, again(row).kwargs) == (chores.add.module_path, "[30]", '{"b": 2}')
+    keeper.post(place, entered(name="", args="[5]", kwargs=""))
+    assert (again(row).args, again(row).kwargs) == ("[5]", '{"b": 2}')
+    # They are checked against the new function all the same.
+    text = read(keeper.post(place, entered(name="", task=chores.greet.module_path, args="", kwargs=""))).text
+    assert "unexpected keyword argument" in text or "got an unexpected" in text
+    assert again(row).task == chores.add.module_path
+
+
 def test_a_schedule_with_seconds_is_announced_and_keeps_them(store: Store, keeper: Client) -> None:
     read(keeper.post(url("schedulerow_add"), entered(expression="30 0 3 * * *", seconds="on"), follow=True))
     row = ScheduleRow.objects.using(schedules_database()).get()

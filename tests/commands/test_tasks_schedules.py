@@ -192,6 +192,11 @@ def test_one_is_edited_and_what_is_not_said_stays() -> None:
     assert (row().overlap, row().jitter, row().args) == ("skip", 90.0, '["ada", "geheim-123"]')
     assert told("schedules", "edit", "nightly", "--args", '["eve", "[redacted]"]')[0] == 0
     assert row().args == '["eve", "geheim-123"]'
+    code, _, err = told("schedules", "edit", "nightly", "--task", "log_in_by_token", "--args", '["eve", "[redacted]"]')
+    assert code == 2 and "Argument 2 by position is [redacted]" in err
+    code, _, err = told("schedules", "edit", "nightly", "--task", chores.greet.module_path)
+    assert code == 2 and "does not redact all that tests.operations.chores.log_in does" in err
+    assert row().args == '["eve", "geheim-123"]'
 
 
 def test_what_was_said_can_be_read_back_and_taken_back_by_none(database_store: Store) -> None:

@@ -18,6 +18,16 @@ def log_in(name: str, password: str, *, remember: bool = False) -> str:
     return name
 
 
+@task(queue_name="emails", redact=["token"])
+def log_in_by_token(name: str, token: str) -> str:
+    return name
+
+
+@task
+def greet(name: str, greeting: str = "hello") -> None:
+    return None
+
+
 @task(redact=True)
 def whisper(*words: str, **more: Any) -> None:
     return None

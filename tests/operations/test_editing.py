@@ -90,6 +90,13 @@ def test_what_was_redacted_is_kept_where_it_was_left(store: Store) -> None:
     assert call_of(store, id_) == (["eve", "secret"], {"remember": True}, {})
 
 
+def test_a_placeholder_that_was_moved_is_refused(store: Store) -> None:
+    id_ = chores.log_in.enqueue("ada", "secret").id
+    with pytest.raises(OperationRefused, match="Argument 'password' is"):
+        edit(store, id_, ["ada"], {"password": REDACTED})
+    assert call_of(store, id_) == (["ada", "secret"], {}, {})
+
+
 @pytest.mark.parametrize(
     ("args", "kwargs", "words"),
     [
