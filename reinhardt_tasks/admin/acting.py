@@ -174,8 +174,8 @@ def _conditions(visit: Visit, order: Order) -> list[tuple[Any, str]]:
     if order.query is None:
         return []
     form = SearchForm(QueryDict(order.filters), order.store, with_arguments=visit.rights.view_arguments)
-    found = [(field.label, str(form.data.get(name))) for name, field in form.fields.items() if form.data.get(name)]
-    return found
+    entered = [(name, field.label) for name, field in form.fields.items() if form.data.get(name)]
+    return [(label, form.meaning(name, order.query)) for name, label in entered]
 
 
 def _changes(deed: Any) -> str:
@@ -189,7 +189,8 @@ def _changes(deed: Any) -> str:
 def _filters(visit: Visit, order: Order) -> str:
     """Return the filters, for the history; words in arguments are not for all who read that."""
     form = SearchForm(QueryDict(order.filters), order.store, with_arguments=visit.rights.view_arguments)
-    chosen = {"state": form.state} | {name: form.data[name] for name in form.fields if form.data.get(name)}
+    entered = {name: form.meaning(name, order.query) for name in form.fields if form.data.get(name)}
+    chosen = {"state": form.state} | entered
     return " ".join(f"{name}={'…' if name == 'text' else value}" for name, value in chosen.items())
 
 

@@ -30,12 +30,19 @@ _PERIODS: dict[str, tuple[str | Promise, timedelta | None]] = {
 _FIRST = ("q", "queue", "period")
 #: What is taken for (the beginning of) an id: six digits of one or more.
 _ID = re.compile(r"[0-9a-f]{6}[0-9a-f-]*", re.IGNORECASE)
+#: What may be a task's whole name, which is the path of a function.
+_WHOLE = re.compile(r"\w+(\.\w+)+")
+
+
+def exactly(name: str) -> str:
+    """Return the words of a search for the tasks of this very name, whether or not the code here has it."""
+    return f'"{name}"'
 
 
 class SearchForm(forms.Form):
     """The filters of one store. Whoever may not see arguments has no filter over them either: its answers would tell."""
 
-    q = forms.CharField(label=gettext_lazy("Id or name"), required=False, max_length=255, strip=True)
+    q = forms.CharField(label=gettext_lazy("Id or name"), required=False, max_length=257, strip=True)
     queue = forms.ChoiceField(label=gettext_lazy("Queue"), required=False)
     period = forms.ChoiceField(
         label=gettext_lazy("Enqueued"),
@@ -98,6 +105,11 @@ class SearchForm(forms.Form):
     def names(self) -> list[str]:
         return sorted(registry.list())
 
+    def meaning(self, field: str, query: Query | None) -> str:
+        """Return what was entered in a field; of a part of a name the whole name that it was taken for."""
+        name = query.name if query is not None and field == "q" else None
+        return str(self.data.get(field, "")) if name is None else name
+
     def query(self) -> Query | None:
         """Return the question; None where what was entered makes none, which the form's errors or `candidates` tell."""
         if not self.is_valid():
@@ -140,11 +152,12 @@ class SearchForm(forms.Form):
         if _ID.fullmatch(words):
             return words, None
         names = registry.list()
-        if words in names:
-            return None, words
+        if (exact := words.strip('"')) in names or exact != words:
+            return None, exact
         alike = [name for name in names if words.casefold() in name.casefold()]
-        if len(alike) == 1:
+        may_be_whole = _WHOLE.fullmatch(words) is not None
+        if len(alike) == 1 and (not may_be_whole or alike[0].endswith(f".{words}")):
             return None, alike[0]
-        self.candidates = tuple(sorted(alike))
-        # One that no code here knows may still be in the store, by its whole name.
+        # One that no code here knows may still be in the store, by its whole name: it is nobody else's.
+        self.candidates = tuple(sorted([*alike, words] if alike and may_be_whole else alike))
         return None, words

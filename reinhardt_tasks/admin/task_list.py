@@ -13,9 +13,10 @@ from ..exceptions import QueueError
 from ..jobs import TaskStatus
 from ..operations import Listing, Store, list_tasks, stores
 from ..operations.stores import STORE_ERRORS
+from ..registry import registry
 from . import states
 from .deeds import DEEDS, Deed
-from .searching import SearchForm
+from .searching import SearchForm, exactly
 from .visits import Visit, after_of
 
 #: Tasks on one page.
@@ -70,7 +71,10 @@ def _list(visit: Visit, known: Sequence[Store], store: Store) -> HttpResponse:
         filters=form.kept(backend=store.alias),
         next_url="?" + form.kept(backend=store.alias, after=listing.after) if listing.after else "",
         first_url="?" + form.kept(backend=store.alias) if after else "",
-        candidates=[(name, "?" + form.kept(backend=store.alias, q=name)) for name in form.candidates],
+        candidates=[
+            (name, "?" + form.kept(backend=store.alias, q=exactly(name)), registry.has(name))
+            for name in form.candidates
+        ],
     )
 
 

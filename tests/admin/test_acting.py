@@ -185,6 +185,22 @@ def test_history_keeps_no_words_that_were_looked_for_in_arguments(store: Store, 
     assert "text=…" in entry.change_message and "4711" not in entry.change_message
 
 
+def test_the_question_names_the_task_that_a_part_of_a_name_was_taken_for(store: Store, chief: Client) -> None:
+    chores.log_in_by_token.enqueue("ada", "secret")
+    order = {"deed": "cancel", "backend": "default", "all": "1", "filters": "q=by_token"}
+    name = chores.log_in_by_token.module_path
+    assert f"Id or name {name}" in read(chief.post(url("jobrow_act"), order)).text
+    chief.post(url("jobrow_act"), order | {"confirmed": "1"})
+    assert LogEntry.objects.get().change_message.endswith(f"q={name}")
+
+
+def test_a_name_that_is_a_part_of_anothers_does_nothing_to_that_ones_tasks(store: Store, chief: Client) -> None:
+    id_ = chores.whisper.enqueue("x").id
+    order = {"deed": "discard", "backend": "default", "all": "1", "filters": "q=tests.operations.chores.whi"}
+    assert chief.post(url("jobrow_act"), order | {"confirmed": "1"}).status_code == 400
+    assert is_untouched(store, id_, "discard")
+
+
 def test_all_that_match_are_always_asked_about(store: Store, chief: Client) -> None:
     id_ = target(store, "retry")
     order = {"deed": "retry", "backend": "default", "all": "1", "filters": "state=failure"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
@@ -20,9 +22,9 @@ from django.utils import translation
 from reinhardt_tasks.admin import register
 from reinhardt_tasks.bare_outcomes import lost_outcome
 from reinhardt_tasks.exceptions import QueueError
-from reinhardt_tasks.jobs import Failed, Progress, Retrying, Succeeded, TaskPriority, TaskStatus, new_id
+from reinhardt_tasks.jobs import Failed, Job, Progress, Retrying, Succeeded, TaskPriority, TaskStatus, new_id
 from reinhardt_tasks.models import JobRow
-from reinhardt_tasks.operations import Store
+from reinhardt_tasks.operations import Query, Store
 from reinhardt_tasks.options import BackendOptions
 from reinhardt_tasks.templatetags.reinhardt_tasks_admin import label
 from tests import databases
@@ -187,6 +189,29 @@ def test_the_list_shows_priorities_on_both_scales(store: Store, chief: Client) -
 def test_a_name_that_several_tasks_have_is_asked_about(busy: dict[str, str], chief: Client) -> None:
     page = read(chief.get(url("jobrow_tasks"), {"q": "chores."}))
     assert "Which one?" in page.text and "tests.operations.chores.whisper" in page.text
+
+
+def test_a_name_that_no_code_has_means_its_own_tasks_and_no_others(store: Store, chief: Client) -> None:
+    gone, other = "tests.operations.chores.whi", chores.whisper.enqueue("x").id
+    store.broker.enqueue([Job(id=new_id(), name=gone, payload="[[], {}]", backend="default")])
+    (old,) = (job.id for job in store.broker.find(Query(name=gone)))
+    response = chief.get(url("jobrow_tasks"), {"q": gone})
+    page = read(response)
+    # It is a part of another's name: which is meant, is asked.
+    assert "Which one?" in page.text and f"{gone} unknown here" in page.text and other not in page.text
+    links = {name: link for name, link, _ in response.context["candidates"]}
+    assert set(links) == {gone, chores.whisper.module_path}
+    for name, id_, its in ((gone, old, other), (chores.whisper.module_path, other, old)):
+        text = read(chief.get(url("jobrow_tasks") + links[name])).text
+        assert id_ in text and its not in text
+
+
+def test_a_failure_of_a_task_that_no_code_has_leads_to_its_tasks(store: Store, chief: Client) -> None:
+    gone = "tests.operations.chores.whi"
+    store.broker.enqueue([Job(id=new_id(), name=gone, payload="[[], {}]", backend="default")])
+    id_ = fail(store, traceback='  File "a.py", line 9, in y\nValueError: no')
+    (link,) = re.findall(r'href="([^"]*&amp;place=[^"]*)"', chief.get(url("jobrow_failures")).content.decode())
+    assert id_ in read(chief.get(html.unescape(link))).text
 
 
 def test_filters_that_are_none_are_told_of(store: Store, chief: Client) -> None:
