@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from django import forms
 from django.contrib import messages
-from django.http import HttpResponse, QueryDict
+from django.http import Http404, HttpResponse, QueryDict
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from .._compat import TASK_MAX_PRIORITY, TASK_MIN_PRIORITY
 from ..brokers.base import Changes
 from ..exceptions import OperationRefused
-from ..operations import Query, Store, TaskView, act, change, count_tasks, narrowed_to, on_all, store_of, view
+from ..operations import Query, Store, TaskView, act, bound_of, change, count_tasks, narrowed_to, on_all, store_of, view
 from ..operations.queues import known_queues
 from ..suggestions import did_you_mean
 from . import history
@@ -71,6 +73,8 @@ class Order:
     #: All that match, where this is not None.
     query: Query | None
     filters: str
+    #: When the question was asked: a span of time before now is one before that.
+    asked_at: datetime
     after: str | None
     is_confirmed: bool
     #: The task on whose page the button was.
@@ -112,6 +116,17 @@ def _all_done(visit: Visit, order: Order, deed: Any, form: ChangeForm | None) ->
     return _asked(visit, order, form, after=progress.after, so_far=so_far)
 
 
+def _moment_of(posted: QueryDict) -> datetime:
+    """Return when a question was asked: now, where it has yet to be. Raise Http404 for what is no moment."""
+    text = posted.get("asked_at")
+    if not text:
+        return timezone.now()
+    try:
+        return datetime.fromtimestamp(abs(float(str(text))), UTC)
+    except (ValueError, OverflowError, OSError) as exc:
+        raise Http404 from exc
+
+
 def _order(visit: Visit) -> Order:
     posted = visit.request.POST
     deed = DEEDS.get(posted.get("deed", ""))
@@ -123,10 +138,11 @@ def _order(visit: Visit) -> Order:
         )
     store = store_of(posted.get("backend", ""))
     filters = posted.get("filters", "")
+    asked_at = _moment_of(posted)
     query = None
     if posted.get("all"):
         form = SearchForm(QueryDict(filters), store, with_arguments=visit.rights.view_arguments)
-        query = form.query()
+        query = form.query(asked_at)
         if query is None:
             raise OperationRefused(_("The filters are not valid: look at the list again."))
     return Order(
@@ -135,6 +151,7 @@ def _order(visit: Visit) -> Order:
         ids=posted.getlist("ids"),
         query=query,
         filters=filters,
+        asked_at=asked_at,
         after=after_of(posted),
         is_confirmed=bool(posted.get("confirmed")),
         origin=posted.get("origin", ""),
@@ -145,11 +162,13 @@ def _asked(
     visit: Visit, order: Order, form: ChangeForm | None, after: str | None = None, so_far: int = 0
 ) -> HttpResponse:
     shown: list[TaskView] = []
-    count = None
+    count, statuses = None, None
+    begins_behind = after or order.after
     if order.query is not None:
-        count = count_tasks(
-            narrowed_to(order.query, order.deed.action or Changes()), of=[order.store], after=after or order.after
-        )
+        query = narrowed_to(order.query, order.deed.action or Changes())
+        statuses = query.statuses
+        begins_behind = begins_behind or bound_of(order.store, query)
+        count = count_tasks(query, of=[order.store], after=begins_behind)
     else:
         jobs = order.store.broker.get(order.ids[:_SHOWN])
         shown = [view(jobs[id_]) for id_ in order.ids[:_SHOWN] if id_ in jobs]
@@ -160,9 +179,10 @@ def _asked(
         order=order,
         shown=shown,
         count=count,
+        statuses=statuses,
         number_left=max(0, len(order.ids) - len(shown)),
         form=form,
-        after=after or order.after or "",
+        after=begins_behind or "",
         further=further(so_far, count) if after else None,
         conditions=_conditions(visit, order),
         back_url=_back(visit, order),

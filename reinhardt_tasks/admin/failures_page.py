@@ -7,7 +7,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from ..exceptions import OperationRefused
-from ..operations import Store, act_on_group, count_tasks, failures, store_of, stores
+from ..operations import Store, act_on_group, bound_of, count_tasks, failures, store_of, stores
 from ..operations.failures import query_of_group
 from . import history
 from .budgets import done_before, further, within_budget
@@ -52,7 +52,9 @@ def act(visit: Visit) -> HttpResponse:
             visit.say(words.format(number=f"{so_far:,}"))
             return visit.redirect(visit.url("jobrow_failures"))
         after = progress.after
-    count = count_tasks(query_of_group(**group), of=[store], after=after)
+    query = query_of_group(**group)
+    after = after or bound_of(store, query)
+    count = count_tasks(query, of=[store], after=after)
     return visit.render(
         "confirm_group.html",
         deed.label,
@@ -61,6 +63,6 @@ def act(visit: Visit) -> HttpResponse:
         store=store,
         group=group,
         count=count,
-        after=after or "",
+        after=after,
         further=None if so_far is None else further(so_far, count),
     )

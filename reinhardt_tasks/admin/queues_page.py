@@ -9,7 +9,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop, ngettext
 
 from ..exceptions import OperationRefused
-from ..operations import Store, clear, count_waiting, held_back, overview, pause, resume, store_of
+from ..operations import Store, bound_of, clear, count_waiting, held_back, overview, pause, resume, store_of
+from ..operations.queues import waiting_in
 from . import history
 from .budgets import done_before, further, within_budget
 from .visits import Visit, after_of, needs_post
@@ -66,6 +67,7 @@ def _clear(visit: Visit, store: Store, queue: str) -> HttpResponse:
             visit.say(words.format(number=f"{so_far:,}"))
             return visit.redirect(visit.url("jobrow_queues"))
         after = progress.after
+    after = after or bound_of(store, waiting_in(queue))
     found = next((each for each in overview(only=[store.alias])[0].queues if each.queue == queue), None)
     return visit.render(
         "clear_queue.html",
@@ -74,7 +76,7 @@ def _clear(visit: Visit, store: Store, queue: str) -> HttpResponse:
         store=store,
         queue=queue,
         numbers=found,
-        after=after or "",
+        after=after,
         further=None if so_far is None else further(so_far, count_waiting(store, [queue])),
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django import forms
 from django.core.exceptions import PermissionDenied
@@ -110,15 +110,18 @@ class SearchForm(forms.Form):
         name = query.name if query is not None and field == "q" else None
         return str(self.data.get(field, "")) if name is None else name
 
-    def query(self) -> Query | None:
-        """Return the question; None where what was entered makes none, which the form's errors or `candidates` tell."""
+    def query(self, now: datetime | None = None) -> Query | None:
+        """Return the question; None where what was entered makes none, which the form's errors or `candidates` tell.
+
+        A last hour is the one before `now`, which whoever comes back to a question has kept.
+        """
         if not self.is_valid():
             return None
         chosen = self.cleaned_data
         status = states.TABS[self.state][1]
         since = chosen.get("since")
         if (span := _PERIODS[chosen.get("period") or ""][1]) is not None:
-            since = max(filter(None, [since, timezone.now() - span]))
+            since = max(filter(None, [since, (now or timezone.now()) - span]))
         by_id, name = self._meant(chosen["q"])
         if self.candidates:
             return None

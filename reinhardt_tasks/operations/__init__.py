@@ -26,7 +26,7 @@ from .actions import (
 from .alerts import Alert, alerts_of
 from .at_work import AtWork, WorkerAtWork, at_work
 from .checking import Finding, QueueCheck, check_queue
-from .counting import Count, count_tasks, count_waiting
+from .counting import Count, bound_of, count_tasks, count_waiting
 from .editing import arguments_of, edit, run_again
 from .failures import FailureGroup, FailureGroups, act_on_group, failures
 from .finding import Listing, find_task, list_tasks, task_view
@@ -78,6 +78,7 @@ __all__ = [
     "aliases",
     "arguments_of",
     "at_work",
+    "bound_of",
     "change",
     "check_changes",
     "check_queue",

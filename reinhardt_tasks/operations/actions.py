@@ -128,8 +128,8 @@ def on_all(
 ) -> Iterator[Step]:
     """Do something to all tasks that match, newest first, up to `limit` of them; yield after each batch.
 
-    What is enqueued meanwhile is left alone. Whoever stops goes on later with `after` of the last step. Raise
-    QueueError where the store is away; the steps before it stand.
+    What is enqueued meanwhile is left alone; with bound_of() for `after`, so is what was since that was asked for. Whoever
+    stops goes on later with `after` of the last step. Raise QueueError where the store is away; the steps before it stand.
     """
     if isinstance(deed, Changes):
         check_changes(store, deed)

@@ -1,11 +1,12 @@
-"""How many tasks match, up to a bound: for whoever is about to do something to all of them."""
+"""How many tasks match, up to a bound, and which is the newest: for whoever is about to do something to all of them."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from ..brokers.lookups import PAGE, Query
+from ..brokers.lookups import FIRST_ID, LAST_ID, PAGE, Query
+from ..jobs import dashed
 from .stores import STORE_ERRORS, Store, stores
 
 #: Tasks that are counted, of each store.
@@ -46,6 +47,20 @@ def count_tasks(
     return Count(number=number, is_at_least=is_at_least)
 
 
+def bound_of(store: Store, query: Query, after: str | None = None) -> str:
+    """Return what on_all() takes for `after` to begin at the task that is the newest to match now, whenever it begins.
+
+    For a question to a person: what is enqueued before it is answered is left alone.
+    """
+    if query.statuses == ():
+        return after or dashed(FIRST_ID)
+    page = store.broker.search(query, after, 1)
+    if page.jobs:
+        return _behind(page.jobs[0].id)
+    # None, or none that is newer than where the search ended.
+    return page.after or dashed(FIRST_ID)
+
+
 def count_waiting(store: Store, queues: Collection[str]) -> Count:
     """Return how many tasks wait in some queues, from the numbers that the store has of each of its queues."""
     numbers = [
@@ -56,6 +71,11 @@ def count_waiting(store: Store, queues: Collection[str]) -> Count:
         if status.is_waiting
     ]
     return Count(number=sum(numbers), is_at_least=any(number >= store.broker.COUNT_LIMIT for number in numbers))
+
+
+def _behind(id_: str) -> str:
+    """Return the id that comes right after this one, as on_all() leaves out the one that it is given."""
+    return dashed(f"{min(int(id_.replace('-', ''), 16) + 1, int(LAST_ID, 16)):032x}")
 
 
 def _count(store: Store, query: Query, after: str | None, most: int) -> tuple[int, bool]:

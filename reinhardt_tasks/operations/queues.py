@@ -39,7 +39,12 @@ def resume(store: Store, queue: str) -> None:
 def clear(store: Store, queue: str, *, after: str | None = None) -> Iterator[Step]:
     """Delete all that waits in a queue, batch by batch; what runs goes on, what has finished stays."""
     check_queue_name(store, queue)
-    yield from on_all(store, DISCARD, Query(queue=queue, statuses=WAITING), after=after)
+    yield from on_all(store, DISCARD, waiting_in(queue), after=after)
+
+
+def waiting_in(queue: str) -> Query:
+    """Return the search for all that waits in a queue."""
+    return Query(queue=queue, statuses=WAITING)
 
 
 def prune(store: Store, before: datetime) -> Iterator[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -234,6 +234,41 @@ def test_what_is_more_than_one_request_may_do_goes_on_by_another_press(
     assert is_untouched(store, meanwhile, "change") and LogEntry.objects.count() == 11
 
 
+def test_what_is_enqueued_between_question_and_press_is_left_alone(store: Store, chief: Client) -> None:
+    for number in range(3):
+        chores.add.enqueue(number)
+    order = {"deed": "discard", "backend": "default", "all": "1", "filters": "state=pending"}
+    response = chief.post(url("jobrow_act"), order)
+    assert "Tasks 3 " in read(response).text
+    late = [chores.add.enqueue(number).id for number in range(5)]
+    text = read(chief.post(url("jobrow_act"), sent_by(response), follow=True)).text
+    assert "Done for 3 tasks." in text and sorted(job.id for job in store.broker.find(Query())) == late
+
+
+def test_what_is_enqueued_before_a_refused_press_is_mended_is_left_alone(store: Store, chief: Client) -> None:
+    first = chores.add.enqueue(1).id
+    response = chief.post(url("jobrow_act"), {"deed": "change", "backend": "default", "all": "1"})
+    late = chores.add.enqueue(2).id
+    response = chief.post(url("jobrow_act"), sent_by(response) | {"to-priority": "500"})
+    assert "Tasks 1 " in read(response).text
+    chief.post(url("jobrow_act"), sent_by(response) | {"to-priority": "50"})
+    assert store.broker.get([first])[first].priority == 50 and is_untouched(store, late, "change")
+
+
+def test_the_last_minutes_are_those_before_the_question(
+    store: Store, chief: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chores.add.enqueue(1)
+    order = {"deed": "cancel", "backend": "default", "all": "1", "filters": "state=pending&period=15m"}
+    response = chief.post(url("jobrow_act"), order)
+    assert "Tasks 1 " in read(response).text
+    later = datetime.now(UTC) + timedelta(minutes=16)
+    monkeypatch.setattr("django.utils.timezone.now", lambda: later)
+    assert "Done for 1 task." in read(chief.post(url("jobrow_act"), sent_by(response), follow=True)).text
+    for odd in ("soon", "nan", "-1e300"):
+        assert chief.post(url("jobrow_act"), order | {"asked_at": odd}).status_code == 404
+
+
 def test_only_those_that_are_in_a_state_for_it_are_counted_up_to_a_bound(
     store: Store, chief: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -382,6 +417,14 @@ def test_a_queue_is_paused_resumed_and_cleared(store: Store, chief: Client) -> N
     ]
 
 
+def test_what_comes_into_a_queue_before_it_is_cleared_is_left_alone(store: Store, chief: Client) -> None:
+    chores.add.enqueue(1)
+    response = chief.post(url("jobrow_queues_act"), {"backend": "default", "queue": "default", "deed": "clear"})
+    late = chores.add.enqueue(2).id
+    text = read(chief.post(url("jobrow_queues_act"), sent_by(response), follow=True)).text
+    assert "1 task was deleted." in text and [job.id for job in store.broker.find(Query())] == [late]
+
+
 @pytest.mark.parametrize(
     ("deed", "takes"),
     [("pause", "pause_queue_jobrow"), ("resume", "pause_queue_jobrow"), ("clear", "clear_queue_jobrow")],
@@ -434,3 +477,19 @@ def test_a_group_is_retried_or_discarded_as_a_whole_and_no_other(
     assert all(DONE[deed](store, id_) for id_ in ids["one"])
     assert all(is_untouched(store, id_, "retry") for id_ in ids["other"])
     assert LogEntry.objects.count() == 3
+
+
+def test_what_fails_between_question_and_press_under_a_newer_id_is_no_part_of_the_group(
+    store: Store, chief: Client
+) -> None:
+    def failed() -> str:
+        chores.add.enqueue(1)
+        return fail(store, traceback='  File "one.py", line 9, in y\nValueError: no')
+
+    first, group = failed(), {"name": chores.add.module_path, "exception": "builtins.ValueError"}
+    order = {"deed": "discard", "backend": "default", **group, "place": "one.py:9 in y"}
+    response = chief.post(url("jobrow_failures_act"), order)
+    assert "Tasks 1 " in read(response).text
+    late = failed()
+    text = read(chief.post(url("jobrow_failures_act"), sent_by(response), follow=True)).text
+    assert "Done for 1 task." in text and store.broker.get([first]) == {} and is_untouched(store, late, "retry")

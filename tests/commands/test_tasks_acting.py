@@ -244,6 +244,32 @@ def test_a_terminal_shows_a_bar_where_it_is_known_how_many_there_are(
     assert watched("clear", "default") == [f"[{part}] 2 of 3 tasks", f"[{whole}] 3 of 3 tasks"]
 
 
+@pytest.mark.parametrize("words", [["discard", "--all"], ["clear", "default"]])
+def test_what_is_enqueued_while_somebody_is_asked_is_left_alone(
+    store: Store, monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    late: list[str] = []
+
+    def confirm(self: Any, question: str, *, is_agreed: bool) -> bool:
+        late.extend(chores.add.enqueue(number).id for number in range(5))
+        return True
+
+    for number in range(3):
+        chores.add.enqueue(number)
+    monkeypatch.setattr(output.Output, "confirm", confirm)
+    assert told(*words)[:2] == (0, "Done with 3 tasks.\n")
+    assert sorted(job.id for job in store.broker.find(Query())) == late
+
+
+def test_nothing_is_done_to_all_where_one_of_the_backends_is_away(database_store: Store, settings: Any) -> None:
+    id_ = chores.add.enqueue(1).id
+    nowhere = {"BACKEND": "reinhardt_tasks.backends.RedisBackend", "OPTIONS": {"URL": "redis://127.0.0.1:1/0"}}
+    settings.TASKS = {**settings.TASKS, "other": nowhere}
+    code, out, _err = told("discard", "--all", "--yes")
+    assert (code, out) == (3, "") and status_of(database_store, id_) is TaskStatus.PENDING
+    assert told("discard", "--all", "--yes", "--backend", "default")[:2] == (0, "Done with 1 task.\n")
+
+
 @pytest.mark.parametrize(("answer", "is_done"), [("y", True), ("n", False), ("", False)])
 def test_whoever_is_there_is_asked(
     database_store: Store, monkeypatch: pytest.MonkeyPatch, answer: str, is_done: bool

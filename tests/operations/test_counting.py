@@ -14,7 +14,28 @@ from reinhardt_tasks.jobs import TaskStatus
 from reinhardt_tasks.operations import Query, Store, count_tasks, count_waiting, counting
 
 from . import chores
-from .stores import claim, put_off
+from .stores import claim, put_off, status_of
+
+
+@pytest.mark.parametrize(
+    "query", [Query(), Query(queue="default"), Query(text="4711"), Query(name=chores.add.module_path)]
+)
+def test_what_is_enqueued_after_a_bound_was_asked_for_is_left_alone(store: Store, query: Query) -> None:
+    ids = [chores.add.enqueue(4711, number).id for number in range(3)]
+    bound, inner = operations.bound_of(store, query), operations.bound_of(store, query, after=ids[2])
+    late = [chores.add.enqueue(4711, number).id for number in range(5)]
+    assert counted(query, after=bound) == "3" and counted(query, after=inner) == "2"
+    (step,) = operations.on_all(store, operations.CANCEL, query, after=bound)
+    assert sorted(step.done.took) == ids
+    assert {status_of(store, id_) for id_ in late} == {TaskStatus.PENDING}
+
+
+@pytest.mark.parametrize("query", [Query(queue="emails"), Query(exception="ValueError"), Query(statuses=())])
+def test_the_bound_of_what_nothing_matches_leaves_all_alone(store: Store, query: Query) -> None:
+    chores.add.enqueue(1)
+    bound = operations.bound_of(store, query)
+    late = chores.log_in.enqueue("ada", "secret").id
+    assert counted(Query(), after=bound) == "0" and status_of(store, late) is TaskStatus.PENDING
 
 
 @pytest.fixture

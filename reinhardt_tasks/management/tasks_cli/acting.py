@@ -81,13 +81,15 @@ class Acting(Subcommand):
         if options["dry_run"]:
             listing = operations.list_tasks(query, of=stores, after=options["after"], limit=options["limit"] or 20)
             return _tell_of_rehearsal(out, self.name, [task.id for task in listing.tasks], listing.after)
+        # What is enqueued while somebody makes up their mind, or while another backend's turn is, is left alone.
+        bounds = [(store, operations.bound_of(store, query, options["after"])) for store in stores]
         count = None
         # What nobody is told needs no counting.
         if not options["yes"] or out.shows_progress:
             count = operations.count_tasks(query, of=stores, after=options["after"], limit=options["limit"])
         if count is not None and not out.confirm(self._question(options, count, stores), is_agreed=options["yes"]):
             return _undone(out)
-        return work_off(out, self.name, self._strides(options, query, stores), count)
+        return work_off(out, self.name, self._strides(options, query, bounds), count)
 
     def _question(self, options: Options, count: Count, stores: list[Store]) -> str:
         words = ngettext(
@@ -102,11 +104,9 @@ class Acting(Subcommand):
             filters=filters_in_words(options) or _("no filters"),
         )
 
-    def _strides(self, options: Options, query: Query, stores: list[Store]) -> Iterator[Stride]:
-        for store in stores:
-            for step in operations.on_all(
-                store, self.deed(options), query, after=options["after"], limit=options["limit"]
-            ):
+    def _strides(self, options: Options, query: Query, bounds: list[tuple[Store, str]]) -> Iterator[Stride]:
+        for store, bound in bounds:
+            for step in operations.on_all(store, self.deed(options), query, after=bound, limit=options["limit"]):
                 yield Stride(store=store, count=len(step.done.took), missed=len(step.done.left), after=step.after)
 
 

@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from ... import operations
 from ...exceptions import OperationRefused
 from ...operations import Store
+from ...operations.queues import waiting_in
 from .acting import Stride, work_off
 from .base import OK, UNDONE, Options, Subcommand, chosen_stores
 from .output import Output
@@ -66,6 +67,7 @@ class Clear(OnQueue):
     def run(self, options: Options, out: Output) -> int:
         store = one_store(options)
         _check(store, options["queues"])
+        bounds = {queue: operations.bound_of(store, waiting_in(queue)) for queue in options["queues"]}
         count = operations.count_waiting(store, options["queues"])
         words = ngettext(
             "Delete {number} waiting task of {queues}?", "Delete {number} waiting tasks of {queues}?", count.number
@@ -78,8 +80,8 @@ class Clear(OnQueue):
         # Whoever stops it begins anew: what was deleted is gone.
         strides = (
             Stride(store=store, count=len(step.done.took), missed=len(step.done.left))
-            for queue in options["queues"]
-            for step in operations.clear(store, queue)
+            for queue, bound in bounds.items()
+            for step in operations.clear(store, queue, after=bound)
         )
         return work_off(out, self.name, strides, count)
 
