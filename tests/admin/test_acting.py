@@ -269,6 +269,13 @@ def test_the_last_minutes_are_those_before_the_question(
         assert chief.post(url("jobrow_act"), order | {"asked_at": odd}).status_code == 404
 
 
+def test_the_question_names_the_states_that_it_is_for(store: Store, chief: Client) -> None:
+    chores.add.enqueue(1)
+    fail(store)
+    page = read(chief.post(url("jobrow_act"), {"deed": "retry", "backend": "default", "all": "1"}))
+    assert "Tasks 1 State Failed Cancelled Filters none" in page.text
+
+
 def test_only_those_that_are_in_a_state_for_it_are_counted_up_to_a_bound(
     store: Store, chief: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
