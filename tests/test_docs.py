@@ -23,7 +23,8 @@ from reinhardt_tasks.backends.immediate import ImmediateOptions
 from reinhardt_tasks.backends.redis import RedisOptions
 from reinhardt_tasks.brokers.base import BrokerTraits
 from reinhardt_tasks.brokers.memory import MemoryBroker
-from reinhardt_tasks.management.commands.runworker import Command, _connections
+from reinhardt_tasks.management.commands.runworker import Command
+from reinhardt_tasks.management.worker_banner import connections_in_words
 from reinhardt_tasks.options import BackendOptions
 from reinhardt_tasks.worker import WorkerConfig
 from tests.documents.pages import DOCS, PAGES, ROOT, anchors, prose, table
@@ -148,7 +149,7 @@ def test_the_connections_of_the_examples_are_counted_as_the_banner_does() -> Non
         flags = vars(Command().create_parser("manage.py", "runworker").parse_args(words.split()[1:]))
         config = WorkerConfig(concurrency=flags["concurrency"])
         # Four threads, and one more connection that listens: what a worker on PostgreSQL has.
-        [(_name, words_told)] = _connections(BrokerTraits(connections=5), config, flags["processes"])
+        [(_name, words_told)] = connections_in_words(BrokerTraits(connections=5), config, flags["processes"])
         assert words_told.startswith(f"{number} to the database"), words
 
 

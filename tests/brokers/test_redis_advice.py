@@ -12,7 +12,7 @@ from django.test import override_settings
 from reinhardt_tasks.brokers.redis import Connections, RedisBroker, Target
 from reinhardt_tasks.brokers.redis.advice import advice_on
 from reinhardt_tasks.jobs import Succeeded, TaskStatus
-from reinhardt_tasks.management.commands.runworker import notes_on
+from reinhardt_tasks.management.worker_banner import notes_on
 from tests.servers import RedisServer, ServerMissing
 from tests.test_docs import ROOT
 

@@ -16,13 +16,12 @@ from django.utils import autoreload
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from ... import __version__, signals
+from ... import signals
 from ..._compat import task_backends
 from ...backends.base import ReinhardtBackend
 from ...backends.named import backend_named
-from ...brokers.base import Broker, BrokerTraits, WorkerInfo
+from ...brokers.base import WorkerInfo
 from ...exceptions import OperationRefused, QueueError
-from ...registry import registry
 from ...scheduling.beside import scheduler_beside
 from ...suggestions import did_you_mean
 from ...worker import Worker, WorkerConfig
@@ -41,7 +40,8 @@ from ...worker.supervisor import Supervisor
 from ...worker.tally import Tally
 from ..environment import FlagsFromEnvironment, from_environment
 from ..flags import file_to_be, port, processes, seconds, whole
-from ..spoken import SpokenCommand, banner_lines
+from ..spoken import SpokenCommand
+from ..worker_banner import worker_banner
 
 
 class Command(SpokenCommand):
@@ -135,7 +135,9 @@ class Command(SpokenCommand):
         listening = self._listen(options)
         paused = self._paused(backend, config)
         if options["verbosity"] > 0:
-            self._banner(backend, config, processes, listening, paused, options["with_scheduler"])
+            scheduler = options["with_scheduler"]
+            self.stdout.write(worker_banner(backend, config, processes, listening, paused, with_scheduler=scheduler))
+            self.stdout.flush()
         if processes:
             self._supervise(backend, config, processes, options, listening)
         else:
@@ -338,45 +340,6 @@ class Command(SpokenCommand):
                 returncode=2,
             ) from exc
 
-    def _banner(
-        self,
-        backend: ReinhardtBackend,
-        config: WorkerConfig,
-        processes: int,
-        listening: socket.socket | None,
-        paused: list[str],
-        with_scheduler: bool,
-    ) -> None:
-        traits = backend.broker.traits
-        slots = _("{threads} threads, {coroutines} coroutines")
-        if processes > 1:
-            slots = _("{threads} threads, {coroutines} coroutines in each of them")
-        facts = [
-            (_("backend"), f"{backend.alias} ({traits.place})"),
-            (_("queues"), ", ".join(config.queues) if config.queues else _("all")),
-            *([(_("paused"), ", ".join(paused))] if paused else []),
-            *([(_("schedules"), _("are fired here, too"))] if with_scheduler else []),
-            (_("processes"), _("{number} under this one").format(number=processes) if processes else _("this one")),
-            *([(_("metrics"), f"http://{_address(listening)}/metrics")] if listening is not None else []),
-            (_("slots"), slots.format(threads=config.concurrency, coroutines=config.async_concurrency)),
-            *_connections(traits, config, processes),
-            (_("tasks"), _("{number} registered").format(number=len(registry.list()))),
-            *((_("note"), note) for note in notes_on(backend.broker)),
-        ]
-        title = _("reinhardt_tasks {version}, worker {name} on {host}, process {pid}").format(
-            version=__version__, name=repr(config.name), host=socket.gethostname(), pid=os.getpid()
-        )
-        self.stdout.write("\n".join([title, *banner_lines(facts)]))
-        self.stdout.flush()
-
-
-def notes_on(broker: Broker) -> list[str]:
-    """Return what is not as it should be with the store. One that does not let us ask serves all the same."""
-    try:
-        return [f"{advice.message} {advice.hint}" for advice in broker.advice()]
-    except QueueError as exc:
-        return [_("How the store is set up could not be asked. {exc}").format(exc=exc)]
-
 
 #: Starts a worker process, starts one that serves metrics, makes a board that the former shares.
 _Births = tuple[
@@ -429,21 +392,6 @@ def _start_method(given: str | None) -> str:
             returncode=2,
         )
     return method
-
-
-def _address(listening: socket.socket) -> str:
-    host, port = listening.getsockname()[:2]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _connections(traits: BrokerTraits, config: WorkerConfig, processes: int) -> list[tuple[str, str]]:
-    """Return what is to be said about the connections that may be opened to the database."""
-    if not traits.connections:
-        return []
-    each = traits.connections + config.concurrency + 1
-    most = each * max(1, processes) + (1 if processes else 0)
-    words = _("{number} to the database at most, those of tasks included")
-    return [(_("connections"), words.format(number=most))]
 
 
 def _max_tasks_with_jitter(most: int | None) -> int | None:
