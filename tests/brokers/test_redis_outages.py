@@ -98,7 +98,7 @@ def test_a_caller_is_told_of_a_server_that_hangs(own_server: RedisServer, make: 
 
     sleeper = threading.Thread(target=sleep)
     sleeper.start()
-    wait_until(lambda: broker._sleepers, "somebody sleeps")
+    wait_until(lambda: broker.sleepers.connections, "somebody sleeps")
     own_server.pause()
     try:
         with pytest.raises(QueueError, match="Is it running|[Tt]imeout"):

@@ -25,7 +25,7 @@ def test_parent_and_forked_child_each_get_their_own_answers(redis_server: RedisS
     heard: list[bool] = []
     sleeper = threading.Thread(target=lambda: heard.append(broker.wait(["parents"], 60)))
     sleeper.start()
-    wait_until(lambda: broker._sleepers, "the parent waits")
+    wait_until(lambda: broker.sleepers.connections, "the parent waits")
     reader, writer = os.pipe()
     child = os.fork()
     if not child:

@@ -109,7 +109,7 @@ class AnyStore:
     ) -> None:
         # Nobody looks by itself.
         monkeypatch.setattr(listener, "NAP", 3600.0)
-        monkeypatch.setattr("reinhardt_tasks.brokers.redis.broker.NAP", 3600.0)
+        monkeypatch.setattr("reinhardt_tasks.brokers.redis.sleeping.NAP", 3600.0)
         with working(broker, concurrency=2, poll_interval=0.2) as worker:
             long = held(broker, hold_thread, 3)
             wait_until(lambda: worker._listener._kinds == (True,), "it listens for coroutines", timeout=SOON)

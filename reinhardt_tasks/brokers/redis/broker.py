@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-import redis
-
 from ...exceptions import QueueError
-from ...gates import Limit
 from ...jobs import Claim, Job, Outcome, Progress, TaskStatus, as_enqueued
 from ...serialization import encode_progress
 from ...timestamps import from_micros, to_micros
@@ -33,23 +27,19 @@ from ..base import (
     WorkerRecord,
 )
 from ..lookups import Failures, Page, Query, Tallies
-from ..wakes import Wakes
 from . import faults, lookups
 from .advice import advice_on
 from .connections import Connections
 from .outcomes import values_of
-from .records import encode_metadata, job_of, job_values, moment_of, past_values
+from .records import as_line, as_worker, encode_metadata, job_of, job_values, moment_of, past_values
 from .scripts import script
 from .seals import Seal
+from .sleeping import Sleepers
 
 #: Jobs in one enqueueing script: it holds up everybody else for as long as it runs, some microseconds a job.
 JOBS_AT_ONCE = 1000
 #: Parked jobs of each queue among which `lines` looks for lines.
 _LOOKED_AT = 500
-#: Seconds after which a sleeper looks by itself: a token may have been lost with a server that was failed over.
-NAP = 5.0
-#: Where a job of each kind rings: who sleeps for one kind takes no token away from those who sleep for the other.
-_BELLS = {False: "bell", True: "chime"}
 
 
 class RedisBroker(Broker):
@@ -77,9 +67,7 @@ class RedisBroker(Broker):
         self._replicas = replicas
         self._replica_timeout = replica_timeout
         self._seal = seal
-        self._wakes = Wakes()
-        self._sleepers: dict[int, Any] = {}
-        self._lock = threading.Lock()
+        self.sleepers = Sleepers(self)
         self._signed_in: set[str] = set()
         #: What a worker does for this store every few seconds; set by whoever puts something before it.
         self.chores: list[Callable[[], object]] = []
@@ -131,37 +119,10 @@ class RedisBroker(Broker):
                 return self._jobs_of(wanted, await pipeline.execute(raise_on_error=False))
 
     def wait(self, queues: Queues, timeout: float, kinds: Kinds = BOTH) -> bool:
-        deadline = time.monotonic() + timeout
-        with self._wakes.sleeping() as is_woken:
-            while not is_woken():
-                looked_for = "both" if len(kinds) > 1 else _BELLS[kinds[0]]
-                is_ready, micros = self._call("look", [looked_for, *(queues or ())])
-                left = deadline - time.monotonic()
-                if is_ready or left <= 0:
-                    return bool(is_ready)
-                try:
-                    if self._sleep(queues, kinds, min(left, NAP, int(micros) / 1_000_000 if micros else NAP), is_woken):
-                        # Whoever rang put something there. A look would say so, one round trip later.
-                        return True
-                except QueueError:
-                    # Whoever wakes us cuts the connection.
-                    if not is_woken():
-                        raise
-            return True
+        return self.sleepers.wait(queues, timeout, kinds)
 
     def wake(self) -> None:
-        self.rouse(owes=True)
-
-    def rouse(self, *, owes: bool = False) -> None:
-        """End the waits that are going on; see `wake`, which ends the next one where there are none."""
-        if not self._wakes.call(owes=owes):
-            return
-        with self._lock:
-            sleepers = list(self._sleepers.values())
-        for connection in sleepers:
-            # The sleeper's read ends at once; its connection is made anew for the next sleep.
-            with suppress(Exception):
-                connection._sock.shutdown(2)
+        self.sleepers.rouse(owes=True)
 
     def claim(self, queues: Queues, limit: int | Room, worker: WorkerInfo) -> list[Claim]:
         return self.exchange([], queues, limit, worker)[1]
@@ -279,14 +240,14 @@ class RedisBroker(Broker):
         ]
 
     def lines(self, limit: int = 100) -> list[Line]:
-        found = map(_line, self._call("lines", ["", _LOOKED_AT]))
+        found = map(as_line, self._call("lines", ["", _LOOKED_AT]))
         return sorted(found, key=lambda line: (-line.waiting, line.limit.key))[:limit]
 
     def line_of(self, id_: str) -> Line | None:
-        return next(map(_line, self._call("lines", [id_, 0])), None) if id_ else None
+        return next(map(as_line, self._call("lines", [id_, 0])), None) if id_ else None
 
     def workers(self) -> list[WorkerRecord]:
-        return [_worker(*found) for found in self._call("workers", [])]
+        return [as_worker(*found) for found in self._call("workers", [])]
 
     def pause(self, queue: str) -> None:
         faults.guarded(self, lambda: self.connections.sender.sadd(f"{self.base}paused", queue))
@@ -419,70 +380,8 @@ class RedisBroker(Broker):
                 "OPTIONS['WAIT_REPLICAS']."
             )
 
-    def _sleep(self, queues: Queues, kinds: Kinds, nap: float, is_woken: Callable[[], bool]) -> bool:
-        """Sleep until a bell rings, `wake()` is called, or `nap` seconds are over; return whether a bell rang."""
-        names = queues if queues is not None else ["*"]
-        bells = [f"{self.base}{_BELLS[kind]}:{name}" for kind in kinds for name in names]
-        return bool(faults.guarded(self, lambda: self._blpop(bells, max(nap, 0.002), is_woken)))
-
-    def _blpop(self, bells: list[str], nap: float, is_woken: Callable[[], bool]) -> Any:
-        """BLPOP on a connection that `wake` can end. Redis 6.2 takes 1 ms for 0, which is for ever."""
-        client = self.connections.sleeper
-        if self.connections.target.cluster:
-            client = client.get_redis_connection(client.get_node_from_key(bells[0]))
-        pool = client.connection_pool
-        connection = pool.get_connection()
-        ident = threading.get_ident()
-        try:
-            with self._lock:
-                self._sleepers[ident] = connection
-            if is_woken():
-                # It was called before there was a connection to cut.
-                return None
-            connection.send_command("BLPOP", *bells, f"{nap:.3f}")
-            # A server that hangs must not hold us for ever.
-            if not connection.can_read(timeout=nap + 5.0):
-                connection.disconnect()
-                raise redis.TimeoutError(f"no answer {5.0:g} s after the end of a sleep")
-            return connection.read_response()
-        except BaseException:
-            connection.disconnect()
-            raise
-        finally:
-            with self._lock:
-                self._sleepers.pop(ident, None)
-            pool.release(connection)
-
 
 def _firsts(jobs: Sequence[Job], ids: Sequence[str], micros: str, found: Mapping[str, Job]) -> list[Job]:
     """Return what stands for each job: itself, as it was stored at that time, or the first of its kind."""
     now = from_micros(int(micros))
     return [found.get(id_) or as_enqueued(job, now) for job, id_ in zip(jobs, ids, strict=True)]
-
-
-def _line(found: Sequence[Any]) -> Line:
-    key, size, every, reach, now, held, waiting = found
-    rule = Limit(key=key, size=int(size), every=int(every))
-    opens_at = rule.opens_at(int(reach), 0, int(now)) if rule.every else None
-    return Line(limit=rule, held=held, waiting=waiting, opens_at=None if opens_at is None else from_micros(opens_at))
-
-
-def _worker(id_: str, expires: str, now: str, pairs: Sequence[str], running: int) -> WorkerRecord:
-    facts = dict(zip(pairs[::2], pairs[1::2], strict=True))
-    beat = from_micros(int(facts.get("beat", now)))
-    return WorkerRecord(
-        info=WorkerInfo(
-            id=id_,
-            name=facts.get("name", "worker"),
-            host=facts.get("host", ""),
-            pid=int(facts.get("pid", 0)),
-            slots=int(facts.get("slots", 1)),
-            queues=tuple(filter(None, facts.get("queues", "").split(","))),
-            lease=float(facts.get("lease", 30)),
-            memory=int(facts["memory"]) if "memory" in facts else None,
-        ),
-        started_at=from_micros(int(facts.get("started", now))),
-        beat_at=beat,
-        is_alive=float(expires) > float(now),
-        running=int(running),
-    )

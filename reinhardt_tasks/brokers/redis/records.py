@@ -1,4 +1,4 @@
-"""Jobs as hashes. A field that is not there is None; a damaged one spoils only itself.
+"""Jobs as hashes, and what scripts tell of lines and workers. A field that is not there is None; a damaged one spoils only itself.
 
 n name, q queue, p priority, a arguments, st state, tk token, mx attempts at most, once its once key, md metadata, pg
 progress, hs history, rs result, lg log, cr cancellation requested, wk worker, hb the worker that holds it ('' for none), ra
@@ -13,10 +13,11 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...gates import Until, decode_limits, encode_limits
+from ...gates import Limit, Until, decode_limits, encode_limits
 from ...jobs import Job, TaskStatus
 from ...serialization import decode_history, decode_or, decode_progress, encode_history
 from ...timestamps import from_micros, to_micros
+from ..base import Line, WorkerInfo, WorkerRecord
 from .seals import Seal
 
 
@@ -103,6 +104,36 @@ def job_of(id_: str, pairs: Sequence[str] | Mapping[str, str], backend: str, sea
         first_started_at=moment_of(get("s1")),
         started_at=moment_of(get("sa")),
         finished_at=moment_of(get("fi")),
+    )
+
+
+def as_line(found: Sequence[Any]) -> Line:
+    """Return the line that a script tells of."""
+    key, size, every, reach, now, held, waiting = found
+    rule = Limit(key=key, size=int(size), every=int(every))
+    opens_at = rule.opens_at(int(reach), 0, int(now)) if rule.every else None
+    return Line(limit=rule, held=held, waiting=waiting, opens_at=None if opens_at is None else from_micros(opens_at))
+
+
+def as_worker(id_: str, expires: str, now: str, pairs: Sequence[str], running: int) -> WorkerRecord:
+    """Return the worker that a script tells of."""
+    facts = dict(zip(pairs[::2], pairs[1::2], strict=True))
+    beat = from_micros(int(facts.get("beat", now)))
+    return WorkerRecord(
+        info=WorkerInfo(
+            id=id_,
+            name=facts.get("name", "worker"),
+            host=facts.get("host", ""),
+            pid=int(facts.get("pid", 0)),
+            slots=int(facts.get("slots", 1)),
+            queues=tuple(filter(None, facts.get("queues", "").split(","))),
+            lease=float(facts.get("lease", 30)),
+            memory=int(facts["memory"]) if "memory" in facts else None,
+        ),
+        started_at=from_micros(int(facts.get("started", now))),
+        beat_at=beat,
+        is_alive=float(expires) > float(now),
+        running=int(running),
     )
 
 

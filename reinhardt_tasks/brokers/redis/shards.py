@@ -142,7 +142,7 @@ class ShardedBroker(Broker):
         is_something = any(answers)
         for shard, thread in zip(shards, threads, strict=True):
             if thread.is_alive():
-                shard.rouse()
+                shard.sleepers.rouse()
         for thread in threads:
             thread.join(timeout=1.0)
         if errors and not answers:

@@ -213,7 +213,7 @@ class KindPromises(Promises):
         self, broker: Broker, together: bool, is_async: bool, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         # Nobody looks by itself before it is told.
-        monkeypatch.setattr("reinhardt_tasks.brokers.redis.broker.NAP", 60)
+        monkeypatch.setattr("reinhardt_tasks.brokers.redis.sleeping.NAP", 60)
         with begun(WaitingThread(broker, kinds=(is_async,))):
             moments = [self.now() + timedelta(seconds=each * SOON) for each in (2, 3)]
             other = new_job(is_async=not is_async, run_after=moments[0])
