@@ -13,7 +13,7 @@ from typing import Any
 from ._compat import TaskException
 from .bare_outcomes import attempt_of
 from .exceptions import TaskNotFound
-from .jobs import Claim, Failed, Job, Outcome, Released
+from .jobs import Claim, Failed, Job, Outcome, Released, TaskStatus
 
 logger = logging.getLogger("reinhardt_tasks")
 
@@ -50,6 +50,15 @@ def mark(claim: Claim, moment: datetime, annotate: Callable[..., Any]) -> None:
         annotate(claim, with_mark(job.metadata, moment), job.progress)
     except TaskException as exc:
         logger.warning("Task id=%s path=%s: its time begins at the next meeting: %s", job.id, job.name, exc)
+
+
+def is_put_back(job: Job) -> bool:
+    """Return whether a scheduled job was claimed and given back, and does not wait for its caller's time."""
+    return (
+        job.status is TaskStatus.SCHEDULED
+        and job.token > len(job.history)
+        and (job.run_after is None or job.run_after <= datetime.now(UTC))
+    )
 
 
 def since(job: Job) -> datetime | None:

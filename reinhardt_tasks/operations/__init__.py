@@ -25,6 +25,7 @@ from .actions import (
 )
 from .alerts import Alert, alerts_of
 from .at_work import AtWork, WorkerAtWork, at_work
+from .attempts import AttemptView
 from .checking import Finding, QueueCheck, check_queue
 from .counting import Count, bound_of, count_tasks, count_waiting
 from .editing import arguments_of, edit, run_again
@@ -36,7 +37,8 @@ from .queues import check_queue_name, clear, known_queues, pause, prune, resume
 from .requeue import requeue_lost, requeue_unknown
 from .stores import Store, aliases, store_of, stores
 from .throughput import Rate, Throughput, throughput
-from .views import AttemptView, Event, TaskView, view
+from .timelines import Event
+from .views import TaskView, view
 from .workers import Workers, WorkerView, workers
 
 __all__ = [

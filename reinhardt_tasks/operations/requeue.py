@@ -15,9 +15,9 @@ from ..exception_text import class_path
 from ..exceptions import TaskNotFound
 from ..jobs import TaskStatus, new_id
 from ..registry import registry
+from ..unknown_names import is_put_back
 from .actions import RETRY, RUN_NOW, Done, Step, act
 from .stores import Store
-from .views import is_put_back
 
 logger = logging.getLogger("reinhardt_tasks")
 

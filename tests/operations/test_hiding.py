@@ -9,7 +9,7 @@ from reinhardt_tasks import LogLine
 from reinhardt_tasks.jobs import Failed, Progress, Retrying, Succeeded, TaskStatus
 from reinhardt_tasks.log_lines import AttemptLog, encode_log
 from reinhardt_tasks.operations import RETRY, Store, act_on_group, view
-from reinhardt_tasks.operations.views import log_as_json
+from reinhardt_tasks.operations.facts import log_as_json
 
 from . import chores
 from .stores import attempt, claim, fail, logged, status_of

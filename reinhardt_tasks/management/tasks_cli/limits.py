@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy
 
 from ... import operations
 from ...operations import LineView
-from ...operations.views import moment_text
+from ...operations.facts import moment_text
 from .base import Options, Subcommand, chosen_stores
 from .looking import told_of_away
 from .output import Output

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from ... import operations
 from ...operations import WorkerAtWork
-from ...operations.views import moment_text
+from ...operations.facts import moment_text
 from ..flags import whole
 from .base import AWAY, OK, Options, Subcommand, chosen_stores
 from .filters import add_filters, hint_at_names, query_of

@@ -10,8 +10,8 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from ... import operations
 from ...jobs import TaskStatus
-from ...operations import Event, LineView, TaskView
-from ...operations.views import AttemptView, log_as_json, moment_text
+from ...operations import AttemptView, Event, LineView, TaskView
+from ...operations.facts import log_as_json, moment_text
 from ...priorities import both_scales
 from ...serialization import shown_json
 from .base import OK, Options, Subcommand, chosen_stores

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from ...exceptions import WorkflowNotFound
-from ...operations.views import moment_text
+from ...operations.facts import moment_text
 from ...operations.workflow_progress import WorkflowProgress, progress_of_runs
 from ...operations.workflows import WORKFLOW_ACTIONS, WorkflowAction, find_workflow, reading_workflows
 from ...suggestions import did_you_mean
