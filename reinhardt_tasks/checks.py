@@ -13,6 +13,7 @@ from ._compat import BaseTaskBackend, djangos_check, task_backends
 from .aliases import what_breaks
 from .exceptions import InvalidSchedule, QueueError
 from .registry import registry
+from .schedules.collecting import collect
 from .schedules.declarations import Declaration, check_arguments
 from .suggestions import did_you_mean
 
@@ -57,29 +58,10 @@ def check_shape(app_configs: Any = None, **kwargs: Any) -> list[checks.CheckMess
 @checks.register
 def check_schedules(app_configs: Any = None, **kwargs: Any) -> list[checks.CheckMessage]:
     """Check what code and settings declare to run by the clock, as far as no database has to be asked."""
-    from .schedules import declared, declared_in_settings
-
-    messages: list[checks.CheckMessage] = []
-    found: dict[str, Declaration] = {declaration.name: declaration for declaration in declared}
-    for backend in _backends():
-        given = getattr(getattr(backend, "settings", None), "schedules", None) or {}
-        declarations, problems = declared_in_settings(backend.alias, given)
-        messages += [_error("E030", problem, _("Correct the entry in your settings.")) for problem in problems]
-        for declaration in declarations:
-            if declaration.name in found:
-                where = f"TASKS[{backend.alias!r}]['OPTIONS']['SCHEDULES']"
-                other = found[declaration.name].source
-                messages.append(
-                    _error(
-                        "E031",
-                        _("{where} has {name}, which {other} has too.").format(
-                            where=where, name=repr(declaration.name), other=other
-                        ),
-                        _("Rename one of them."),
-                    )
-                )
-            found.setdefault(declaration.name, declaration)
-    for declaration in found.values():
+    declarations, problems = collect()
+    # Of aliases without a backend, which are among these, `check_backends` tells.
+    messages = [_error(each.code, each.message, each.hint) for each in problems if each.code in ("E030", "E031")]
+    for declaration in declarations:
         messages += _schedule_messages(declaration)
     return messages
 

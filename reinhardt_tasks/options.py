@@ -34,6 +34,9 @@ class Problem:
     message: str
     hint: str
 
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}"
+
 
 Reader = Callable[[Any], Any]
 

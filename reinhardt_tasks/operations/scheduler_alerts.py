@@ -7,9 +7,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from .. import spans
+from ..schedules.collecting import collect
 from ..scheduling.databases import schedules_database
 from ..scheduling.planning import COUNTED
-from ..scheduling.synchronising import collect
 from ..scheduling.watching import Unattended, unattended
 from .alerts import Alert
 from .stores import STORE_ERRORS

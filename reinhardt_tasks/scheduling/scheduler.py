@@ -17,10 +17,12 @@ from ..brokers.database.session import Session
 from ..exceptions import QueueError, TaskNotFound
 from ..jobs import as_enqueued
 from ..models import ScheduleRow, SlotRow
+from ..options import Problem
 from ..registry import task_of
 from ..results import fill_result, result_of
 from ..retries import pause_after
 from ..schedules import Declaration, ScheduleRegistry, declaration_of, declared
+from ..schedules.collecting import collect
 from ..schedules.declarations import PEOPLE
 from .databases import clock_of, schedules_database, schedules_version
 from .firing import BATCH, REST, Batch, Firing, due_rows, fire_due, give_up
@@ -28,7 +30,7 @@ from .overlaps import release
 from .people import list_schedules
 from .planning import LATE, slots_of
 from .sending import Sender
-from .synchronising import collect, synchronise
+from .synchronising import synchronise
 
 logger = logging.getLogger("reinhardt_tasks")
 
@@ -181,7 +183,7 @@ class Scheduler:
             return LOOK_EVERY
         return min(LOOK_EVERY, max(0.0, (next_at - self._clock()).total_seconds()))
 
-    def _declared(self) -> tuple[list[Declaration], list[str]]:
+    def _declared(self) -> tuple[list[Declaration], list[Problem]]:
         # What is declared for a backend that cannot be made is not known: a scheduler that went on would retire it.
         task_backends.all()
         return collect(self._registry)

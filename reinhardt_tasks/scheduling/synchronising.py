@@ -17,46 +17,16 @@ from datetime import datetime
 from typing import Any
 
 from django.utils import translation
-from django.utils.translation import gettext as _
 
-from .._compat import task_backends
-from ..aliases import what_breaks
 from ..brokers.database.session import Session
 from ..models import ScheduleRow
-from ..schedules import Declaration, ScheduleRegistry, declared, declared_in_settings
+from ..schedules import Declaration
+from ..schedules.collecting import collect
 from ..schedules.declarations import PEOPLE
 from .databases import schedules_database, schedules_version
 from .rows import COLUMNS, begin_at, columns_of, fill, schedule_in_words, set_next, stop, times_of
 
 logger = logging.getLogger("reinhardt_tasks")
-
-
-def collect(registry: ScheduleRegistry = declared) -> tuple[list[Declaration], list[str]]:
-    """Return what code and settings declare, and a sentence for each that cannot be, and for each alias without a backend.
-
-    What the settings of such an alias declare is not known.
-    """
-    found = {declaration.name: declaration for declaration in registry}
-    problems: list[str] = []
-    for alias in task_backends.settings:
-        if (broken := what_breaks(alias)) is not None:
-            problems.append(f"{broken.message} {broken.hint}")
-            continue
-        backend = task_backends[alias]
-        given = getattr(getattr(backend, "settings", None), "schedules", None)
-        if not given:
-            continue
-        its, bad = declared_in_settings(backend.alias, given)
-        problems += bad
-        for declaration in its:
-            if declaration.name in found:
-                problems.append(
-                    f"TASKS[{backend.alias!r}]['OPTIONS']['SCHEDULES'][{declaration.name!r}]: "
-                    + _("{source} has a schedule of that name already.").format(source=found[declaration.name].source)
-                )
-            else:
-                found[declaration.name] = declaration
-    return list(found.values()), problems
 
 
 def not_taken_over(database: str | None = None) -> list[Declaration]:

@@ -11,9 +11,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from ...exceptions import QueueError
+from ...schedules.collecting import collect
 from ...scheduling import ScheduleView, list_schedules
 from ...scheduling.databases import schedules_database
-from ...scheduling.synchronising import collect, not_taken_over
+from ...scheduling.synchronising import not_taken_over
 from ..flags import whole
 from ..schedule_facts import facts_of, late_words, not_taken_over_words, shown, unsent_words
 from ..spoken import SpokenCommand
@@ -43,7 +44,7 @@ class Command(SpokenCommand):
                 returncode=3,
             ) from exc
         unknown = sorted(declaration.name for declaration in new)
-        _declarations, problems = collect()
+        problems = [str(problem) for problem in collect()[1]]
         is_well = not problems and all(view.is_well for view in views) and not any(each.enabled for each in new)
         if options["json"]:
             self.stdout.write(json.dumps(_facts(views, unknown, problems, is_well)))
