@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
+from django.utils import timezone
+
 from .. import signals
 from .._compat import CoreTask, TaskResultDoesNotExist
 from ..brokers.base import Queues
@@ -24,9 +26,6 @@ class DummyBackend(ReinhardtBackend):
     def __init__(self, alias: str, params: Mapping[str, Any]) -> None:
         super().__init__(alias, params)
         self.results: list[TaskResult[Any]] = []
-
-    def enqueue(self, task: CoreTask, args: Sequence[Any], kwargs: Mapping[str, Any]) -> TaskResult[Any]:
-        return self.enqueue_many(task, [(args, kwargs)])[0]
 
     def enqueue_many(self, task: CoreTask, calls: Sequence[Call]) -> list[TaskResult[Any]]:
         results = []
@@ -68,8 +67,6 @@ class DummyBackend(ReinhardtBackend):
         self.results.clear()
 
     def _store(self, result: TaskResult[Any]) -> None:
-        from django.utils import timezone
-
         object.__setattr__(result, "enqueued_at", timezone.now())
         self.results.append(result)
         signals.task_enqueued.send(sender=type(self), task_result=result)

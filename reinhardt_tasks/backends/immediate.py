@@ -18,6 +18,7 @@ from .._compat import CoreTask
 from ..brokers.base import Queues
 from ..calls import Call
 from ..ended_jobs import ended_by, noted
+from ..exceptions import TaskNotFound
 from ..execution import Execution
 from ..jobs import Claim, Job, Outcome, Progress, Retrying, TaskId, TaskStatus, as_enqueued
 from ..options import BackendOptions, a_number, option
@@ -108,8 +109,6 @@ class ImmediateBackend(ReinhardtBackend):
             self._finished.popitem(last=False)
 
     def _get(self, task_id: str | TaskId) -> Job:
-        from ..exceptions import TaskNotFound
-
         raise TaskNotFound(f"No task {task_id} was run here (the last {_REMEMBERED} of this thread are known).")
 
     def _run(self, job: Job, task: CoreTask) -> Job:

@@ -72,19 +72,6 @@ class RedisBackend(ReinhardtBackend):
     def broker(self) -> Broker:
         return stand_in_of(self) or self._place.broker
 
-    def enqueue(self, task: CoreTask, args: Sequence[Any], kwargs: Mapping[str, Any]) -> TaskResult[Any]:
-        """Send the task: now, or when the caller's transaction commits; a rollback sends nothing.
-
-        The result has its final id in any case. Raise what `ReinhardtBackend.enqueue` raises; in a transaction QueueError
-        comes from its commit, unless OPTIONS['OUTBOX'] is on.
-        """
-        return self.enqueue_many(task, [(args, kwargs)])[0]
-
-    def enqueue_many(self, task: CoreTask, calls: Sequence[Call]) -> list[TaskResult[Any]]:
-        """See enqueue()."""
-        with carriers.enqueueing(task, len(calls)):
-            return self._send(task, self.jobs_of(task, calls))
-
     def enqueue_jobs(self, jobs: Sequence[Job]) -> None:
         if self.settings.outbox:
             self._announce_jobs(newly_stored(jobs, self._place.outbox.send(jobs)))
@@ -129,6 +116,11 @@ class RedisBackend(ReinhardtBackend):
         return self._place.outbox.aside() if self.settings.outbox and stand_in_of(self) is None else 0
 
     def _send(self, task: CoreTask, jobs: list[Job]) -> list[TaskResult[Any]]:
+        """Send jobs now, or when the caller's transaction commits; a rollback sends nothing.
+
+        The results have their final ids in any case. In a transaction QueueError comes from its commit, unless
+        OPTIONS['OUTBOX'] is on.
+        """
         if (stand_in := stand_in_of(self)) is not None:
             return self._announce(task, jobs, stand_in.enqueue(jobs))
         database = self._open_database() if self.settings.enqueue_on_commit else None
