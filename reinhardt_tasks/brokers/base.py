@@ -228,8 +228,8 @@ class Broker(ABC):
 
     @abstractmethod
     def rescue(self, limit: int, worker: WorkerInfo) -> list[Claim]:
-        """Take over up to `limit` jobs of workers whose lease ran out. The caller settles them: each has `job.worker`, the
-        lost one, and `job.started_at`, when that began."""
+        """Take over up to `limit` jobs of others whose lease ran out. The caller settles them: each has `job.worker`, the
+        lost one, and `job.started_at`, when that began. `worker` itself lives, even where its own lease did run out."""
 
     @abstractmethod
     def leave(self, worker: WorkerInfo) -> None:

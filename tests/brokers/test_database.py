@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -19,7 +20,18 @@ from reinhardt_tasks.jobs import Released, Retrying, Succeeded, TaskStatus
 from tests.servers import wait_until
 
 from .contract import BrokerContract
-from .promises.base import attempt_of, claimed, ids_of, new_job, new_worker, running, signed_in, stored_job
+from .promises.base import (
+    LONG,
+    SHORT_LEASE,
+    attempt_of,
+    claimed,
+    ids_of,
+    new_job,
+    new_worker,
+    running,
+    signed_in,
+    stored_job,
+)
 from .promises.waiting import TOO_LATE, WaitingThread, begun
 
 
@@ -75,6 +87,19 @@ class TestDatabaseBroker(BrokerContract):
         with broker.transaction():
             assert broker.settle([Succeeded(claim=claim)]) == []
         assert stored_job(broker, claim).status is TaskStatus.SUCCESS
+
+    def test_who_was_only_kept_from_writing_is_not_taken_for_dead(
+        self, broker: DatabaseBroker, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """SQLite has one writer at a time: a transaction that lasts as long as a lease keeps all heartbeats waiting."""
+        kept = new_worker("kept", lease=SHORT_LEASE)
+        claim = running(broker, kept)
+        self.end_lease(broker, kept)
+        beating = self.another_broker()
+        # Both waited to write, and the other was first: the rescuer has seen it dead before.
+        monkeypatch.setattr(broker, "_sign_in", lambda worker: beating.heartbeat(replace(kept, lease=LONG)))
+        assert broker.rescue(10, new_worker("rescuer")) == []
+        assert broker.settle([Succeeded(claim=claim)]) == []
 
     def test_news_of_other_brokers_is_heard_without_polling(self, broker: Broker) -> None:
         if connections[self.database].vendor == "mysql":

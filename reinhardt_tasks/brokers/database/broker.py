@@ -161,11 +161,18 @@ class DatabaseBroker(Broker):
         return pulse
 
     def rescue(self, limit: int, worker: WorkerInfo) -> list[Claim]:
-        dead = self._run(self._dead_workers)
+        dead = self._run(lambda cursor: self._dead_workers(cursor, worker))
         if not dead or limit <= 0:
             return []
         self._sign_in(worker)
-        rows = self._run(lambda cursor: self._dialect.take_over(cursor, dead, limit, worker.id))
+
+        def take_over(cursor: Any) -> list[Row]:
+            # Some may only have waited to write, as we did, and have beaten since.
+            still_dead = self._dead_workers(cursor, worker)
+            rows: list[Row] = self._dialect.take_over(cursor, still_dead, limit, worker.id) if still_dead else []
+            return rows
+
+        rows = self._run(take_over, together=True)
         if len(rows) < limit:
             self._run(lambda cursor: self._forget_workers(cursor, dead))
         return [Claim(job=job, token=job.token, worker=worker.id) for job in map(job_of, rows)]
@@ -444,10 +451,11 @@ class DatabaseBroker(Broker):
         )
         cursor.execute(sql, list(facts.values()))
 
-    def _dead_workers(self, cursor: Any) -> list[str]:
+    def _dead_workers(self, cursor: Any, asking: WorkerInfo) -> list[str]:
+        """Return whose lease ran out. Whoever is asking lives, even where its own did: what it holds still runs there."""
         cursor.execute(
-            f"SELECT id FROM {WORKERS} WHERE alias = %s AND expires_at <= {self._dialect.now} LIMIT 100",
-            [self.alias],
+            f"SELECT id FROM {WORKERS} WHERE alias = %s AND expires_at <= {self._dialect.now} AND id <> %s LIMIT 100",
+            [self.alias, asking.id],
         )
         return [id_ for (id_,) in cursor.fetchall()]
 

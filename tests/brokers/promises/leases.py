@@ -144,6 +144,17 @@ class Leases(Promises):
         assert broker.heartbeat(replace(late, lease=3600)).held == {claim.job.id: claim.token}
         assert broker.rescue(10, signed_in(broker, "rescuer")) == []
 
+    @pytest.mark.parametrize("others", [0, 1], ids=["alone", "beside another"])
+    def test_a_worker_rescues_nothing_of_its_own(self, broker: Broker, others: int) -> None:
+        fallen = [running(broker, new_worker("lost", lease=SHORT_LEASE)) for _ in range(others)]
+        # It was suspended, or kept from the store; what it does first is to look for the dead.
+        late = new_worker("late", lease=SHORT_LEASE)
+        kept = running(broker, late)
+        self.end_lease(broker, late)
+        assert ids_of(broker.rescue(10, late)) == ids_of(fallen)
+        assert broker.settle([Succeeded(claim=kept)]) == []
+        assert stored_job(broker, kept).status is TaskStatus.SUCCESS
+
     def test_a_late_worker_claims_nothing_that_would_be_taken_from_it_at_once(self, broker: Broker) -> None:
         late = signed_in(broker, "late", lease=SHORT_LEASE)
         self.end_lease(broker, late)
