@@ -108,9 +108,10 @@ class Supervisor:
         self._obey()
         self._listen(wake)
         self._make_up_for_gap()
+        # While it is fresh what they said: all that follows asks the store, which may hang.
+        self._enforce()
         self._reap()
         self._beat()
-        self._enforce()
         self._estates.tell(SHARE)
         self._turns += 1
         self._look()
@@ -283,10 +284,10 @@ class Supervisor:
             except Exception:
                 logger.exception("The heartbeat for %s failed; it goes on.", child.info.id)
                 continue
-            self._heard_at = now
+            self._heard_at = heard = time.monotonic()
             child.held, child.pulsed_at = dict(pulse.held), asked
             # What is no longer to be cancelled is forgotten: a person may have it run again, here.
-            child.cancelled = {job_id: child.cancelled.get(job_id, now) for job_id in pulse.cancelled}
+            child.cancelled = {job_id: child.cancelled.get(job_id, heard) for job_id in pulse.cancelled}
             if not child.link.is_clogged:
                 child.link.tell(
                     held=dict(pulse.held), cancelled=sorted(pulse.cancelled), whole=pulse.is_whole, asked=asked
@@ -324,7 +325,7 @@ class Supervisor:
                 _kill(child.pid, signal.SIGKILL)
 
     def _condemn(self, child: Child, job_id: str, token: int, reason: Exception) -> None:
-        """Record what became of a task that does not stop, and end its process: at once if it runs nothing else."""
+        """Record what became of a task that does not stop, and end its process: at once if it runs that and nothing else."""
         child.timed.pop(job_id, None)
         child.cancelled.pop(job_id, None)
         logger.error("Task id=%s does not stop: %s Its process %d is ended.", job_id, reason, child.pid)
@@ -332,8 +333,10 @@ class Supervisor:
             self._estates.record(child, job_id, token, reason)
         except Exception as exc:
             logger.warning("What became of task %s could not be recorded: %s", job_id, exc)
-        if set(child.held) | child.board.ids() <= {job_id}:
+        if child.board.ids() == {job_id} and set(child.held) <= {job_id}:
             child.kill_at = time.monotonic()
+            # Now: if it stops in a moment after all, something else begins here.
+            _kill(child.pid, signal.SIGKILL)
         else:
             child.link.tell(drain=job_id)
             child.kill_at = child.kill_at or time.monotonic() + self._shutdown_timeout + GRACE
