@@ -40,7 +40,7 @@ class WorkerConfig:
     burst: bool = False
     #: Leave after this many tasks were run here; under a supervisor another process takes its place.
     max_tasks: int | None = None
-    #: Leave when this process has more than this many bytes; under a supervisor another takes its place.
+    #: Leave, when what runs has ended, once this process has more than this many bytes; under a supervisor another takes its place.
     max_memory: int | None = None
     #: Time for running tasks to end when the worker is told to stop; then they are given back.
     shutdown_timeout: float = 30.0

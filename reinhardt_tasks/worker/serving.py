@@ -43,7 +43,7 @@ def serve_child(
         turns=lambda: worker.turns,
         told=lambda message: _obey(worker, message),
         orphaned=orphaned,
-        fat=lambda: worker.wind_down(),
+        fat=lambda: worker.leave_when_done(),
         max_bytes=config.max_memory,
         counted=counted,
     )

@@ -85,6 +85,7 @@ class Worker:
         self.beat_at: float | None = None
         self._is_quiet = False
         self._was_told = False
+        self._is_leaving = False
         self._stops = 0
         #: By the monotonic clock; 0 while the loop turns.
         self._wakes_at = 0.0
@@ -138,6 +139,16 @@ class Worker:
         self._was_told = True
         self.wake()
 
+    def leave_when_done(self) -> None:
+        """Claim no more, and end when what runs has ended, however long that takes: this process has too much memory.
+
+        A task that itself needs so much would, given back, have the next process leave as well, and so on without an end.
+        """
+        if not self._is_leaving and not self.is_stopping:
+            self._is_leaving = True
+            logger.warning("This process has more memory than it may have: it ends what it runs, and leaves.")
+            self.wake()
+
     def wake(self) -> None:
         """Let the loop turn now."""
         self._hopes.rise()
@@ -175,8 +186,8 @@ class Worker:
 
     @property
     def has_had_enough(self) -> bool:
-        """Whether it has run all the tasks that it may."""
-        return self.config.max_tasks is not None and self._ran >= self.config.max_tasks
+        """Whether it has run all the tasks that it may, or has more memory than it may have."""
+        return self._is_leaving or self.config.max_tasks is not None and self._ran >= self.config.max_tasks
 
     @property
     def is_stopping(self) -> bool:
@@ -301,7 +312,8 @@ class Worker:
         return claims
 
     def _room(self) -> Room:
-        if self.is_stopping or self._is_quiet or self._quarantine.is_closed(is_busy=bool(self._running)):
+        is_closed = self._quarantine.is_closed(is_busy=bool(self._running))
+        if is_closed or self.is_stopping or self._is_quiet or self.has_had_enough:
             return _NO_ROOM
         # What has ended takes no thread, and waits for a part of the store that is away, maybe for long.
         in_threads = len(self._ledger.held) - len(self._coroutines) - self._ledger.unrecorded
@@ -474,9 +486,8 @@ class Worker:
 
     def _pulsed(self, believed: dict[str, int], pulse: Pulse) -> None:
         self.beat_at = time.monotonic()
-        if self._supervision is None and not self.is_stopping and is_beyond(self.config.max_memory):
-            logger.warning("This process has more memory than it may have: it ends what it runs, and leaves.")
-            self.wind_down()
+        if self._supervision is None and is_beyond(self.config.max_memory):
+            self.leave_when_done()
         # Asked first: what is being claimed just now may come to be held between this line and the next.
         is_exchanging = self._is_exchanging or self._maintenance.is_rescuing
         unknown = {

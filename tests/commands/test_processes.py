@@ -313,6 +313,22 @@ def test_a_process_that_has_grown_ends_its_tasks_when_all_are_stopped(
     assert len(lines_of(lines, "ended")) == 1
 
 
+def test_a_task_that_needs_more_memory_than_its_process_may_have_is_not_begun_again_and_again(
+    setting: dict[str, Any], lines: Path, go: Path
+) -> None:
+    with SupervisedProcess("--max-memory", "300", "--shutdown-timeout", "0.5", processes=1, tasks=setting) as worker:
+        (pid,) = worker.complete(1)
+        result = tasks.hold_memory.enqueue(str(lines), 400, str(go))
+        full = "more memory than it may have"
+        until(lambda: full in worker.stderr or len(lines_of(lines, "began")) > 1, "its process has grown")
+        go.touch()
+        (job,) = all_are(TaskStatus.SUCCESS, [result])
+        worker.complete(1, without={pid})
+        worker.stopped()
+    assert (job.token, job.history) == (1, ())
+    assert len(lines_of(lines, "began")) == 1
+
+
 @pytest.mark.parametrize("number", ["-1", "few"])
 def test_a_number_of_processes_that_cannot_be_is_refused(setting: dict[str, Any], number: str) -> None:
     with SupervisedProcess("--processes", number, tasks=setting) as worker:

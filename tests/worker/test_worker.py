@@ -490,8 +490,8 @@ def test_a_worker_that_has_grown_leaves_and_ends_what_it_runs(broker: MemoryBrok
         job = enqueued(broker, wait_for_go)
         wait_until(lambda: worker.beat_at is not None, "the store has its pulse")
         beat_at = worker.beat_at
-        wait_until(lambda: worker.is_stopping or worker.beat_at != beat_at, "it has looked")
-        assert (worker.is_stopping, stage.ran) == (leaves, [None])
+        wait_until(lambda: worker.has_had_enough or worker.beat_at != beat_at, "it has looked")
+        assert (worker.has_had_enough, stage.ran) == (leaves, [None])
         stage.go.set()
         assert [each.status for each in ended(broker, job)] == [TaskStatus.SUCCESS]
 

@@ -119,6 +119,15 @@ def leak(path: str, megabytes: int) -> int:
 
 
 @task
+def hold_memory(path: str, megabytes: int, go: str) -> None:
+    """Need memory until there is a file `go`."""
+    needed = os.urandom(1024 * 1024) * megabytes
+    append(path, f"began {os.getpid()}")
+    await_file(go)
+    append(path, f"ended {os.getpid()} {len(needed)}")
+
+
+@task
 def enqueue_note(path: str) -> None:
     """Enqueue a task from within a task."""
     note.enqueue(path, "from within")
