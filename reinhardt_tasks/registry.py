@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import inspect
 import threading
+from dataclasses import fields
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any
 
@@ -99,8 +100,9 @@ def task_of(job: Job) -> CoreTask:
     same = (task.priority, task.queue_name, task.run_after, task.backend)
     if same == (job.priority, job.queue, job.run_after, job.backend):
         return task
-    try:
-        return task.using(priority=job.priority, queue_name=job.queue, run_after=job.run_after, backend=job.backend)
-    except Exception:
-        # The settings have moved on: a queue or a backend that was, is no more. The function still is.
-        return task
+    own = {"priority": job.priority, "queue_name": job.queue, "run_after": job.run_after, "backend": job.backend}
+    # Not by using(), which checks: the settings may have moved on, and a queue that was may be no more. The function still is.
+    as_enqueued: CoreTask = object.__new__(type(task))
+    for item in fields(task):
+        object.__setattr__(as_enqueued, item.name, own.get(item.name, getattr(task, item.name)))
+    return as_enqueued

@@ -16,10 +16,12 @@ from django.test.utils import CaptureQueriesContext
 
 from reinhardt_tasks._compat import TaskResultDoesNotExist, TaskResultMismatch, task_backends
 from reinhardt_tasks.backends import DatabaseBackend
+from reinhardt_tasks.brokers.database import broker as database_broker
+from reinhardt_tasks.brokers.database import inserts
 from reinhardt_tasks.exceptions import QueueError, SerializationFailed
 from reinhardt_tasks.jobs import TaskStatus, new_id
 from reinhardt_tasks.models import JobRow
-from tests.brokers.promises.base import new_worker
+from tests.brokers.promises.base import new_job, new_worker
 from tests.servers import wait_until
 
 from . import chores
@@ -64,6 +66,35 @@ def test_a_result_is_known_to_its_own_backend_only(chosen: DatabaseBackend, sett
     (first,) = other.broker.enqueue([job])
     assert first.backend == "default" and other.broker.claim(None, 1, new_worker()) == []
     other.broker.close()
+
+
+def test_a_result_in_a_queue_that_is_no_more_is_asked_from_its_own_backend(
+    chosen: DatabaseBackend, settings: Any
+) -> None:
+    default = settings.TASKS["default"]
+    settings.TASKS = {"default": default, "other": {**default, "QUEUES": ["old"]}}
+    id_ = add.using(backend="other", queue_name="old").enqueue(1).id
+    settings.TASKS = {"default": default, "other": {**default, "QUEUES": ["new"]}}
+    result: Any = task_backends["other"].get_result(id_)
+    result.refresh()
+    assert (result.task.backend, result.task.queue_name, result.cancel()) == ("other", "old", True)
+    task_backends["other"].broker.close()  # type: ignore[attr-defined]
+
+
+def test_keys_of_one_statement_are_stored_in_one_order(
+    chosen: DatabaseBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two that store the same keys, each in an order of its own, would wait for one another."""
+    given: list[list[str | None]] = []
+
+    def insert_sql(dialect: Any, alias: str, jobs: Any) -> Any:
+        given.append([job.once_key for job in jobs])
+        return inserts.insert_sql(dialect, alias, jobs)
+
+    monkeypatch.setattr(database_broker, "insert_sql", insert_sql)
+    stored = chosen.broker.enqueue([new_job(once_key=key) for key in ("b", None, "c", "a")])
+    assert given == [[None, "a", "b", "c"]]
+    assert [job.once_key for job in stored] == ["b", None, "c", "a"]
 
 
 @pytest.mark.parametrize("database_alias", ["postgres"], indirect=True)

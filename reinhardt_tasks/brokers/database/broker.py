@@ -277,7 +277,9 @@ class DatabaseBroker(Broker):
                 f"The once key {jobs[0].once_key!r} was taken and given back {tries} times while a job was stored under it. "
                 "In a transaction of isolation level REPEATABLE READ it may be held by one that is not to be seen there."
             )
-        sql, params = insert_sql(self._dialect, self.alias, jobs)
+        # Two that store the same keys in different orders would each wait for the other.
+        in_one_order = sorted(jobs, key=lambda job: job.once_key or "")
+        sql, params = insert_sql(self._dialect, self.alias, in_one_order)
         channel = self.news.channel_if_due()
         made = self._dialect.insert(cursor, sql, params, channel)
         if channel is None:
