@@ -16,7 +16,7 @@ from reinhardt_tasks._compat import task_backends
 from reinhardt_tasks.jobs import Cancelled, Failed, Succeeded, TaskStatus
 from reinhardt_tasks.models import StepRow, WorkflowRow
 from reinhardt_tasks.registry import registry
-from reinhardt_tasks.workflows import aget_workflow, list_workflows
+from reinhardt_tasks.workflows import aget_workflow, list_workflows, recording
 from reinhardt_tasks.workflows import tending as tending_module
 from reinhardt_tasks.workflows.tending import forget, tend
 from tests.servers import wait_until
@@ -142,6 +142,23 @@ def test_starting_costs_statements_in_chunks(database_alias: str) -> None:
 
     # Django itself cuts what it inserts into SQLite into parts of fewer rows.
     assert statements(2000) < 2000 / 10
+
+
+def test_a_record_that_fails_half_way_leaves_nothing_of_it(database_alias: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The record of an atomic step is part of the task's transaction, which commits all the same."""
+    run = TaskChain("half", [step(say_atomically, "a"), step(say, "b")]).start()
+    with monkeypatch.context() as patched:
+
+        def fails(*args: Any) -> None:
+            raise RuntimeError("half way")
+
+        patched.setattr(recording.Post, "take", fails)
+        worked_off(run)
+    assert [row.status for row in StepRow.objects.using(database_alias).filter(is_gate=False)] == ["READY", "WAITING"]
+    tend(NOW)
+    worked_off(run)
+    assert (run.status, ran) == (ChainStatus.COMPLETED, ["a", "b"])
+    is_sound(run)
 
 
 def test_an_atomic_step_and_its_record_commit_together(database_alias: str, monkeypatch: pytest.MonkeyPatch) -> None:

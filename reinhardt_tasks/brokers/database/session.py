@@ -64,7 +64,8 @@ class Session:
         """Run `work(cursor)` and return what it does: in the caller's transaction where there is one.
 
         Outside of one, a lost race (a deadlock, SQLite's write lock) is tried again; `work` must bear that. With
-        `together` its statements commit as one. Raise QueueError where the database fails.
+        `together` its statements are done as one: whatever is raised undoes them all, and in a transaction of the caller's
+        only them. Raise QueueError where the database fails.
         """
         connection = self.connection
         joins = connection.in_atomic_block
@@ -72,7 +73,7 @@ class Session:
         attempt = 0
         while True:
             try:
-                if together and not joins or not self.dialect.is_single:
+                if together or not self.dialect.is_single:
                     with self.dialect.transaction(connection), connection.cursor() as cursor:
                         return work(cursor)
                 with connection.cursor() as cursor:
