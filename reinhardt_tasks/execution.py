@@ -38,6 +38,7 @@ from .exceptions import (
 from .jobs import Cancelled, Claim, Failed, Outcome, Progress, Released, Retrying, Succeeded, TaskStatus
 from .log_capture import KeptLines
 from .options import BackendOptions
+from .receivers import guarded
 from .redaction import call_cleaner, hides, without_secrets
 from .registry import task_of
 from .results import TaskResult, fill_result
@@ -390,19 +391,14 @@ class Execution:
         return outcome if text is None or isinstance(outcome, Released) else replace(outcome, log=text)
 
     def _tell(self, signal: Signal, **facts: Any) -> None:
-        try:
+        with guarded(self.claim.job.id, self.cleaner, self._is_to_stop):
             with_raised_hidden(
                 self.cleaner, partial(signal.send_robust, self._sender, task_result=self._result, **facts)
             )
-        except self._propagate:
-            raise
-        except BaseException as exc:
-            if type(exc) is type(self.stopped_by):
-                # Not a receiver's: it is to stop the task.
-                raise
-            # send_robust lets some through, and fails for receivers without a name; they do not decide what becomes of a task.
-            words = "Task id=%s: a receiver of a signal wanted to leave."
-            log_exception(words, self.claim.job.id, cleaner=self.cleaner)
+
+    def _is_to_stop(self, exc: BaseException) -> bool:
+        """Return whether an exception that came out of receivers is none of theirs: it is to stop the task, or the caller."""
+        return isinstance(exc, self._propagate) or type(exc) is type(self.stopped_by)
 
     async def _atell(self, signal: Signal, **facts: Any) -> None:
         # Not asend_robust: its receivers do not see the exception that is being handled.

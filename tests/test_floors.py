@@ -16,7 +16,7 @@ FLOORS = [
     "_compat cuts exceptions speech suggestions texts timestamps tracebacks __version__",
     "jobs gates limits arguments calls contexts task_options tasks registry retries results serialization followers execution "
     "schedules options queues "
-    "redaction signals logs log_lines log_capture carriers exception_text "
+    "redaction receivers signals logs log_lines log_capture carriers exception_text "
     "awaiting bare_outcomes workflow_states spans aliases priorities unknown_names ended_jobs waiting result_backends",
     "brokers.base brokers.lookups brokers.wakes",
     "brokers.memory brokers.memory_gates brokers.database brokers.redis brokers.archiving fields models",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from reinhardt_tasks import RetryStrategy, _compat, signals, task
 from reinhardt_tasks._compat import TaskResultStatus, task_backends
 from reinhardt_tasks.backends import DatabaseBackend, DummyBackend, ImmediateBackend
-from reinhardt_tasks.jobs import TaskStatus
+from reinhardt_tasks.jobs import TaskStatus, new_id
 from tests.backends.working import work_off
 
 ENQUEUED, STARTED, FINISHED, RETRIED = "task_enqueued", "task_started", "task_finished", "task_retried"
@@ -219,6 +220,42 @@ def test_a_receiver_that_raises_costs_neither_task_nor_worker(heard: Heard, data
         result.refresh()
     assert [result.return_value for result in results] == [3, "done"]
     assert sorted(heard.names()) == sorted([ENQUEUED, ENQUEUED, STARTED, STARTED, STARTED, RETRIED, FINISHED, FINISHED])
+
+
+class Nameless:
+    """A receiver without a `__qualname__`: send_robust, which wants to log that, does not catch what it raises."""
+
+    def __init__(self, problem: type[BaseException] = ValueError) -> None:
+        self.problem = problem
+
+    def __call__(self, **facts: Any) -> None:
+        raise self.problem("the receiver")
+
+
+@pytest.mark.parametrize("problem", [ValueError, SystemExit])
+def test_who_enqueues_hears_of_no_receiver(heard: Heard, database: DatabaseBackend, problem: Any, caplog: Any) -> None:
+    """An error would say that nothing is stored, and have it stored again."""
+    receiver = Nameless(problem)
+    signals.task_enqueued.connect(receiver)
+    try:
+        results = [add.enqueue(1, 2), *add.enqueue_many([((1, 2), {})] * 2), asyncio.run(add.aenqueue(1, 2))]
+        database.enqueue_jobs([replace(database.broker.get([results[0].id])[results[0].id], id=new_id())])
+    finally:
+        signals.task_enqueued.disconnect(receiver)
+    assert len({result.id for result in results}) == 4
+    assert heard.names() == [ENQUEUED] * 5
+    assert caplog.text.count("a receiver of a signal wanted to leave") == 5
+
+
+@pytest.mark.parametrize("problem", [KeyboardInterrupt, asyncio.CancelledError])
+def test_who_is_to_stop_is_not_kept_by_a_receiver(database: DatabaseBackend, problem: Any) -> None:
+    receiver = Nameless(problem)
+    signals.task_enqueued.connect(receiver)
+    try:
+        with pytest.raises(problem):
+            add.enqueue(1, 2)
+    finally:
+        signals.task_enqueued.disconnect(receiver)
 
 
 def test_a_receiver_may_log_the_exception_that_is_being_handled(heard: Heard, database: DatabaseBackend) -> None:

@@ -11,7 +11,7 @@ from asgiref.sync import sync_to_async
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 
-from .. import carriers, followers, signals
+from .. import carriers, followers
 from .._compat import DEFAULT_TASK_QUEUE_NAME, BaseTaskBackend, CoreTask, InvalidTask, TaskResultDoesNotExist
 from ..arguments import stored_call
 from ..bare_outcomes import attempt_of
@@ -35,6 +35,7 @@ from ..jobs import (
 from ..limits import limits_of, once_of
 from ..options import BackendOptions, Problem, are_names, read_options
 from ..queues import is_queue_name, no_queue_name
+from ..receivers import announce
 from ..registry import registry, task_of
 from ..results import TaskResult, enqueued_result, result_of
 from ..serialization import encode_call
@@ -269,13 +270,13 @@ class ReinhardtBackend(BaseTaskBackend):
     def _announce(self, task: CoreTask, sent: Sequence[Job], stored: Sequence[Job]) -> list[TaskResult[Any]]:
         results = [enqueued_result(job, task) for job in stored]
         for result in newly_stored(sent, results):
-            signals.task_enqueued.send_robust(sender=type(self), task_result=result)
+            announce(type(self), result)
         return results
 
     def _announce_jobs(self, jobs: Sequence[Job]) -> None:
         for job in jobs:
             if registry.has(job.name):
-                signals.task_enqueued.send_robust(sender=type(self), task_result=result_of(job, task_of(job)))
+                announce(type(self), result_of(job, task_of(job)))
 
     def _get(self, task_id: str | TaskId) -> Job:
         job = self.broker.get([str(task_id)]).get(str(task_id))

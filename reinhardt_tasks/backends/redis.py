@@ -11,13 +11,14 @@ from typing import Any, ClassVar
 from asgiref.sync import AsyncToSync, sync_to_async
 from django.db import connections, transaction
 
-from .. import carriers, signals
+from .. import carriers
 from .._compat import CoreTask, TaskResultDoesNotExist
 from ..brokers.base import Broker
 from ..calls import Call
 from ..exceptions import QueueError
 from ..jobs import Job, as_enqueued
 from ..options import BackendOptions, a_flag, a_number, a_text, a_text_or_none, option
+from ..receivers import aannounce, announce
 from ..registry import task_of
 from ..results import TaskResult, enqueued_result, result_of
 from .base import ReinhardtBackend, newly_stored
@@ -145,14 +146,14 @@ class RedisBackend(ReinhardtBackend):
             new = {job.id for job in newly_stored(jobs, stored)}
             for result in results:
                 if result.id in new:
-                    signals.task_enqueued.send_robust(sender=type(self), task_result=result)
+                    announce(type(self), result)
 
         return send
 
     async def _aannounce(self, task: CoreTask, sent: Sequence[Job], stored: Sequence[Job]) -> list[TaskResult[Any]]:
         results = [enqueued_result(job, task) for job in stored]
         for result in newly_stored(sent, results):
-            await signals.task_enqueued.asend_robust(sender=type(self), task_result=result)
+            await aannounce(type(self), result)
         return results
 
     def _open_database(self) -> str | None:

@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
-from .. import signals
 from .._compat import CoreTask, InvalidTaskBackend, task_backends
 from ..brokers.database.outbox import job_from_text
 from ..brokers.database.session import Session
@@ -18,6 +17,7 @@ from ..exceptions import QueueError, TaskNotFound
 from ..jobs import as_enqueued
 from ..models import ScheduleRow, SlotRow
 from ..options import Problem
+from ..receivers import announce
 from ..registry import task_of
 from ..results import fill_result, result_of
 from ..retries import pause_after
@@ -280,7 +280,7 @@ def _announce(firing: Firing, now: datetime) -> None:
     declaration = firing.declaration
     job = as_enqueued(firing.job, now)
     result = fill_result(job, firing.address.task, list(declaration.args), dict(declaration.kwargs))
-    signals.task_enqueued.send_robust(sender=type(firing.address.backend), task_result=result)
+    announce(type(firing.address.backend), result)
 
 
 def _announce_released(slot: SlotRow, now: datetime) -> None:
@@ -291,4 +291,4 @@ def _announce_released(slot: SlotRow, now: datetime) -> None:
         sender = type(task_backends[slot.alias])
     except (ValueError, TypeError, TaskNotFound, InvalidTaskBackend):
         return
-    signals.task_enqueued.send_robust(sender=sender, task_result=result)
+    announce(sender, result)

@@ -12,6 +12,7 @@ from ..brokers.base import Broker
 from ..exception_text import log_exception
 from ..exceptions import QueueError
 from ..jobs import Cancelled, Failed, Job, Outcome
+from ..receivers import guarded
 from ..redaction import cleaner
 from ..registry import registry, task_of
 from ..results import result_of
@@ -62,8 +63,5 @@ class LostEnds:
         tidy_connections()
 
     def _send(self, job: Job) -> None:
-        try:
+        with guarded(job.id, lambda: cleaner(job)):
             signals.task_finished.send_robust(sender=self._sender, task_result=result_of(job, task_of(job)))
-        except BaseException:
-            # send_robust lets some through, and fails for receivers without a name: none of them may end who rescues.
-            log_exception("Task id=%s: a receiver of a signal wanted to leave.", job.id, cleaner=lambda: cleaner(job))

@@ -123,6 +123,26 @@ def test_the_signal_comes_when_the_task_is_sent(door: Door) -> None:
         signals.task_enqueued.disconnect(note_it)
 
 
+def test_a_receiver_that_fails_keeps_nothing_that_follows_a_commit(door: Door) -> None:
+    backend = door()
+    followed: list[str] = []
+
+    class Nameless:
+        def __call__(self, **facts: Any) -> None:
+            raise ValueError("the receiver")
+
+    receiver = Nameless()
+    signals.task_enqueued.connect(receiver)
+    try:
+        with transaction.atomic():
+            add.enqueue(1)
+            transaction.on_commit(lambda: followed.append("hook"))
+        asyncio.run(add.aenqueue(1))
+    finally:
+        signals.task_enqueued.disconnect(receiver)
+    assert (followed, number_stored(backend)) == (["hook"], 2)
+
+
 def test_a_commit_whose_tasks_cannot_be_sent_says_so_and_names_the_way_out(door: Door, send: Any) -> None:
     with RedisServer(own=True) as server:
         door(URL=server.url)

@@ -57,6 +57,24 @@ def test_a_task_that_no_schedule_has_sent_has_no_slot(simulation: Simulation) ->
     assert result.return_value is None
 
 
+@pytest.mark.parametrize("problem", [ValueError, SystemExit])
+def test_a_receiver_that_fails_does_not_end_a_turn(simulation: Simulation, problem: type[BaseException]) -> None:
+    class Nameless:
+        def __call__(self, **facts: Any) -> None:
+            raise problem("the receiver")
+
+    receiver = Nameless()
+    simulation.declare("* * * * *")
+    simulation.fired()
+    turns = simulation.scheduler.turns
+    task_enqueued.connect(receiver)
+    try:
+        assert simulation.fired(MINUTE) == [NOON + MINUTE]
+    finally:
+        task_enqueued.disconnect(receiver)
+    assert simulation.scheduler.turns == turns + 1
+
+
 def test_what_travels_with_every_task_travels_with_these_too(simulation: Simulation) -> None:
     carrier = carriers.travels(chores.tenant)
     token = chores.tenant.set("acme")

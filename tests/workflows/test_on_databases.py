@@ -144,7 +144,9 @@ def test_starting_costs_statements_in_chunks(database_alias: str) -> None:
     assert statements(2000) < 2000 / 10
 
 
-def test_a_record_that_fails_half_way_leaves_nothing_of_it(database_alias: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_record_that_fails_half_way_leaves_nothing_of_it(
+    database_alias: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The record of an atomic step is part of the task's transaction, which commits all the same."""
     run = TaskChain("half", [step(say_atomically, "a"), step(say, "b")]).start()
     with monkeypatch.context() as patched:
