@@ -93,7 +93,7 @@ def test_a_reserved_key_is_cleared_away_with_its_job(
     verb: str, until: Until | None, own_server: RedisServer, make: Make
 ) -> None:
     broker = make(own_server.url, shards=3)
-    claim = running(broker, once_key="once", once_until=until)
+    claim = running(broker, once_key="once", once_until=until, limits=LIMITED)
     assert broker.settle([Succeeded(claim=claim)]) == []
     if verb == "prune":
         moment = stored_job(broker, claim).finished_at
@@ -104,6 +104,27 @@ def test_a_reserved_key_is_cleared_away_with_its_job(
         assert [
             key for shard in broker.shards for key in keys(client, shard) if key.startswith(("reserved", "once"))
         ] == []
+
+
+@pytest.mark.parametrize("is_stored", [True, False], ids=["stored", "only reserved"])
+@pytest.mark.parametrize(("first", "second"), [((), LIMITED), (LIMITED, ()), (LIMITED, (Limit(key="b", size=1),))])
+def test_one_key_is_one_job_whatever_its_limits(
+    first: Any, second: Any, is_stored: bool, redis_server: RedisServer, make: Make
+) -> None:
+    """As in another queue, or after a deploy that gives its task other limits."""
+    broker = make(redis_server.url, shards=5)
+    pairs = [[new_job(once_key=f"key{number}", limits=limits) for limits in (first, second)] for number in range(12)]
+    for one, other in pairs:
+        if not is_stored:
+            # The other is stored between the two things that whoever stores the first does.
+            broker._first_of_its_key(one)
+            broker.enqueue([other])
+        assert len({broker.enqueue([job])[0].id for job in (one, other)}) == 1
+    claims = []
+    while some := broker.claim(None, 100, new_worker()):
+        claims += some
+        assert broker.settle([Succeeded(claim=claim) for claim in some]) == []
+    assert len(ids_of(claims)) == len(set(ids_of(claims))) == len(pairs)
 
 
 def test_a_job_whose_key_is_gone_keeps_no_slot(redis_server: RedisServer, make: Make) -> None:

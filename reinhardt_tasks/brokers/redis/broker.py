@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ...exceptions import QueueError
+from ...gates import Limit, decode_limits, encode_limits
 from ...jobs import Claim, Job, Outcome, Progress, TaskStatus, as_enqueued
 from ...serialization import encode_progress
 from ...timestamps import from_micros, to_micros
@@ -270,15 +271,14 @@ class RedisBroker(Broker):
         number, freed = self._call("prune", [to_micros(before), limit])
         return int(number), list(zip(freed[::2], freed[1::2], strict=True))
 
-    def reserve(self, once_key: str, job_id: str) -> str:
-        """Let a once key stand for `job_id`, unless it stands for another already; return the id that it stands for."""
-        name = f"{self.base}reserved:{once_key}"
+    def reserve(self, once_key: str, job: Job) -> tuple[str, tuple[Limit, ...]]:
+        """Let a once key stand for a job, unless it stands for another; return id and limits of the one that it stands for."""
+        id_, limits = self._call("reserve", [once_key, job.id, encode_limits(job.limits) or ""])
+        return id_, decode_limits(limits)
 
-        def work() -> str:
-            client = self.connections.sender
-            return job_id if client.set(name, job_id, nx=True) else client.get(name) or job_id
-
-        return faults.guarded(self, work)
+    def free(self, once_key: str, job_id: str) -> None:
+        """Let a once key stand for nothing again, if it still stands for `job_id`."""
+        self._call("free", [once_key, job_id])
 
     def heads(self, queues: Queues, room: Room) -> list[tuple[float, str, bool]]:
         """Return rank, id and kind of the jobs that a claim would take; nothing is taken."""
@@ -292,14 +292,6 @@ class RedisBroker(Broker):
         """Tell who the worker is; that it lives, each claim tells by itself."""
         if worker.id not in self._signed_in:
             self.heartbeat(worker)
-
-    def free(self, once_key: str, job_id: str) -> None:
-        """Let a once key stand for nothing again, if it still stands for `job_id`."""
-        self._call("free", [once_key, job_id, ""])
-
-    def give(self, once_key: str, job_id: str, other: str) -> None:
-        """Let a once key stand for `other`, if it still stands for `job_id`."""
-        self._call("free", [once_key, job_id, other])
 
     def advice(self) -> list[Advice]:
         def ask() -> Any:

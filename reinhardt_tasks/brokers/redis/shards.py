@@ -347,19 +347,20 @@ class ShardedBroker(Broker):
     def _first_of_its_key(self, job: Job) -> Job:
         """Return the job under the id that its once key stands for. The key's shard keeps that id; it may lie elsewhere.
 
-        Reserved and not yet stored, as after a crash between the two, is stored now, under the same id.
+        Reserved and not yet stored, as after a crash between the two, is stored now, under the same id. In either case it has
+        the limits of the first: they say in which shard that lies, or is just being put. With others, as another queue has,
+        there would be two jobs with one id.
         """
         if job.once_key is None:
             return job
         keeper = self.shard_of(job.once_key)
-        id_ = keeper.reserve(job.once_key, job.id)
-        while id_ != job.id:
+        while (reserved := keeper.reserve(job.once_key, job))[0] != job.id:
+            id_, limits = reserved
             first = self.get([id_]).get(id_)
             if first is None or first.once_key == job.once_key:
-                return replace(job, id=id_)
-            # It has given its key back, in its own shard. Whoever sees that first takes it over here.
-            keeper.give(job.once_key, id_, job.id)
-            id_ = keeper.reserve(job.once_key, job.id)
+                return replace(job, id=id_, limits=limits if first is None else first.limits)
+            # It has given its key back, in its own shard. Whoever sees that first frees it here.
+            keeper.free(job.once_key, id_)
         return job
 
     def _for_its_key(self, job: Job, first: Job) -> Job:

@@ -13,7 +13,8 @@
 --   failures          zset    id -> 0: FAILURE and CANCELLED, in the order of ids
 --   all               zset    id -> 0: every job, in the order of ids
 --   once:<key>        string  id
---   reserved:<key>    string  id, perhaps of another shard: whoever spreads jobs asks here first
+--   reserved:<key>    string  id, perhaps of another shard: whoever spreads jobs asks here first; reserved-limits:<key> has the
+--                             limits of that job, where it has any: they say where it lies
 --   bell:<queue>      list    one token for each worker that should look; bell:* for those who serve all queues. Coroutines
 --                             ring chime:<queue> and chime:* instead
 -- Times are microseconds since 1970, by this server's clock. Arguments and results are never looked into.

@@ -1,11 +1,6 @@
--- Frees a reserved once key, or gives it to another. ARGV: once key, id, id of the other ('' for none). Returns whether it
--- stood for the first.
-local name = base .. 'reserved:' .. ARGV[1]
-if redis.call('GET', name) == ARGV[2] and ARGV[3] ~= '' then
-  redis.call('SET', name, ARGV[3])
-  return 1
+-- Frees a reserved once key. ARGV: once key, id. Returns whether it stood for that.
+local name = key('reserved', ARGV[1])
+if redis.call('GET', name) ~= ARGV[2] then
+  return 0
 end
-if redis.call('GET', name) == ARGV[2] then
-  return redis.call('DEL', name)
-end
-return 0
+return redis.call('DEL', name, key('reserved-limits', ARGV[1]))
