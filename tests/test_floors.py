@@ -18,7 +18,7 @@ FLOORS = [
     "schedules options queues "
     "redaction receivers signals logs log_lines log_capture carriers exception_text "
     "awaiting bare_outcomes workflow_states spans aliases priorities unknown_names ended_jobs waiting result_backends",
-    "brokers.base brokers.lookups brokers.wakes",
+    "brokers.base brokers.lookups brokers.sifting brokers.wakes",
     "brokers.memory brokers.memory_gates brokers.database brokers.redis brokers.archiving fields models",
     "worker scheduling workflows backends",
     "operations",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -60,6 +60,9 @@ class ArchivingBroker(Broker):
         inner: Any = self.broker
         stored: list[Job] = await inner.aenqueue(jobs)
         return stored
+
+    def part_of(self, job: Job) -> Hashable:
+        return self.broker.part_of(job)
 
     def get(self, ids: Collection[str]) -> dict[str, Job]:
         found = self.broker.get(ids)

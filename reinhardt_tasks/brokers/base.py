@@ -9,7 +9,7 @@ once more without harm, except where a method says otherwise.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -181,6 +181,13 @@ class Broker(ABC):
         while that waits, its arguments and a later time. Takes part in the caller's open transaction, where
         `traits.is_transactional`. Raises JobsRefused where a store answers and others than these might be taken.
         """
+
+    def part_of(self, job: Job) -> Hashable:
+        """Return what says which part of the store has to answer for a job to be stored: None for the whole of it.
+
+        One that is away stops its own jobs only: see `sifting`.
+        """
+        return None
 
     @abstractmethod
     def get(self, ids: Collection[str]) -> dict[str, Job]:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,8 +17,10 @@ from ..arguments import passed_call
 from ..brokers.base import Broker
 from ..brokers.database.outbox import job_from_text
 from ..brokers.database.session import Session
+from ..brokers.sifting import by_part, send_all_that_can_be
 from ..exception_text import log_exception
 from ..exceptions import QueueError
+from ..jobs import Job
 from ..models import ScheduleRow, SlotRow
 from ..redaction import cleaner, may_hide
 from ..registry import registry
@@ -31,8 +32,11 @@ logger = logging.getLogger("reinhardt_tasks")
 
 #: Slots that are sent at once, and how long whoever wrote one has to send it before others do.
 BATCH, RESEND_AFTER = 200, timedelta(seconds=5)
-#: The longest pause between two tries at a store that does not answer, in seconds.
-LONGEST_PAUSE = 10.0
+#: Slots that are looked at among those that were left behind: some may have to wait, and others come after them.
+LOOKED_AT = 1000
+#: The longest pause between two tries at a store that does not answer, and the pause between two at a slot that its store does
+#: not take, in seconds.
+LONGEST_PAUSE, REFUSED_PAUSE = 10.0, 60.0
 #: For how long a slot is kept trying whose backend is not in TASKS here.
 GRACE = timedelta(seconds=60)
 #: A store forgets a finished task after a while. A slot that is on its way for longer than this share of it may have been
@@ -41,57 +45,37 @@ SAFE_SHARE = 0.9
 
 
 class Sender:
-    """Sends slots, and lets a store that does not answer rest."""
+    """Sends slots, and lets a store, or a part of one, that does not answer rest."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._failures: dict[str, int] = {}
-        self._retry_at: dict[str, float] = {}
+        #: By alias and part.
+        self._failures: dict[tuple[str, Hashable], int] = {}
+        self._retry_at: dict[tuple[str, Hashable], float] = {}
+        #: Slots that their store does not take, and when they are tried again.
+        self._refused: dict[Any, float] = {}
 
     def send(self, slots: Iterable[SlotRow]) -> None:
         """Send slots that were just written."""
-        by_alias: dict[str, list[SlotRow]] = defaultdict(list)
-        for slot in slots:
-            by_alias[slot.alias].append(slot)
-        for alias, some in by_alias.items():
-            if time.monotonic() >= self._retry_at.get(alias, 0.0):
-                self._try(alias, some, None)
+        for alias, some in by_part(slots, _alias_of).items():
+            self._send(alias, some, None)
 
     def relay(self, now: datetime) -> int:
         """Send what others, or this one while a store was away, have left behind; return how many that were."""
-        resting = [alias for alias, at in self._retry_at.items() if time.monotonic() < at]
+        clock = time.monotonic()
+        self._refused = {pk: at for pk, at in self._refused.items() if at > clock}
+        resting = [alias for (alias, part), at in self._retry_at.items() if clock < at and part is None]
         left = (
             SlotRow.objects.using(self._session.alias)
             .filter(pending_at__lte=now - RESEND_AFTER, state=SlotRow.SENDING)
             .exclude(alias__in=resting)
             .order_by("pending_at")
         )
-        slots = self._session.run(lambda cursor: list(left[:BATCH]))
-        by_alias: dict[str, list[SlotRow]] = defaultdict(list)
-        for slot in slots:
-            by_alias[slot.alias].append(slot)
-        for alias, some in by_alias.items():
-            self._try(alias, some, now)
+        found = self._session.run(lambda cursor: list(left[:LOOKED_AT]))
+        slots = [slot for slot in found if slot.pk not in self._refused]
+        for alias, some in by_part(slots, _alias_of).items():
+            self._send(alias, some, now)
         return len(slots)
-
-    def _try(self, alias: str, slots: Sequence[SlotRow], now: datetime | None) -> None:
-        try:
-            self._send(alias, slots, now)
-        except QueueError as exc:
-            failures = self._failures[alias] = self._failures.get(alias, 0) + 1
-            pause = pause_after(failures, first=0.25, longest=LONGEST_PAUSE)
-            self._retry_at[alias] = time.monotonic() + pause
-            logger.warning(
-                "%d slots for TASKS[%r] wait to be sent (try %d, next in %.1f s): %s",
-                len(slots),
-                alias,
-                failures,
-                pause,
-                exc,
-            )
-        else:
-            self._failures.pop(alias, None)
-            self._retry_at.pop(alias, None)
 
     def _send(self, alias: str, slots: Sequence[SlotRow], now: datetime | None) -> None:
         try:
@@ -107,15 +91,48 @@ class Sender:
             for slot in slots:
                 self._hand_over(backend, slot)
             return
+        for part, some in by_part(slots, lambda slot: broker.part_of(_job_of(slot))).items():
+            if time.monotonic() >= self._retry_at.get((alias, part), 0.0):
+                self._try((alias, part), backend, broker, some[:BATCH], now)
+
+    def _try(
+        self, place: tuple[str, Hashable], backend: Any, broker: Broker, slots: Sequence[SlotRow], now: datetime | None
+    ) -> None:
+        try:
+            self._store(backend, broker, slots, now)
+        except QueueError as exc:
+            failures = self._failures[place] = self._failures.get(place, 0) + 1
+            pause = pause_after(failures, first=0.25, longest=LONGEST_PAUSE)
+            self._retry_at[place] = time.monotonic() + pause
+            logger.warning(
+                "%d slots for TASKS[%r] wait to be sent (try %d, next in %.1f s): %s",
+                len(slots),
+                place[0],
+                failures,
+                pause,
+                exc,
+            )
+        else:
+            self._failures.pop(place, None)
+            self._retry_at.pop(place, None)
+
+    def _store(self, backend: Any, broker: Broker, slots: Sequence[SlotRow], now: datetime | None) -> None:
+        """Store the tasks of slots in one part of a store. Raise QueueError where that is away; what is refused waits alone."""
         if now is not None:
             slots = self._without_doubtful(broker, backend, slots, now)
-        if slots:
-            broker.enqueue([job_from_text(slot.job or "") for slot in slots])
-            self._mark(slots, SlotRow.SENT)
+        unsent = send_all_that_can_be([_job_of(slot) for slot in slots], broker.enqueue, broker.part_of)
+        self._mark([slot for slot in slots if str(slot.pk) not in unsent], SlotRow.SENT)
+        for slot in slots:
+            if (reason := unsent.refused.get(str(slot.pk))) is not None:
+                self._refused[slot.pk] = time.monotonic() + REFUSED_PAUSE
+                words = "The slot %s of schedule %s is not taken by TASKS[%r] (next try in %g s): %s"
+                logger.warning(words, slot.due_at, slot.schedule_id, slot.alias, REFUSED_PAUSE, reason)
+        if unsent.away:
+            raise next(iter(unsent.away.values()))
 
     def _is_whole(self, slot: SlotRow) -> bool:
         try:
-            job_from_text(slot.job or "")
+            _job_of(slot)
         except (ValueError, TypeError):
             self._refuse([slot], "what was kept of its task is damaged")
             return False
@@ -140,7 +157,7 @@ class Sender:
         """Enqueue by a backend that keeps no jobs. It is told once, at most."""
         if not self._mark([slot], SlotRow.SENT):
             return
-        job = job_from_text(slot.job or "")
+        job = _job_of(slot)
         call = decode_call(job.payload)
         try:
             task = registry.get(job.name).using(backend=backend.alias)
@@ -163,3 +180,12 @@ class Sender:
                 rows = ScheduleRow.objects.using(self._session.alias).filter(pk=slot.schedule_id)
                 error = f"The slot {slot.due_at} was not sent: {reason}. Run it now, if it is wanted."
                 self._session.run(lambda cursor: rows.update(last_error=error))  # noqa: B023 - run at once
+
+
+def _job_of(slot: SlotRow) -> Job:
+    return job_from_text(slot.job or "")
+
+
+def _alias_of(slot: SlotRow) -> str:
+    alias: str = slot.alias
+    return alias

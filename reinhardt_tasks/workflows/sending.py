@@ -8,11 +8,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import partial
+from typing import Any
 
 from django.db import transaction
 
 from .._compat import task_backends
 from ..aliases import backend_or_none
+from ..brokers.sifting import send_all_that_can_be
 from ..gates import decode_limits
 from ..jobs import Job
 from ..models import StepRow
@@ -96,10 +98,20 @@ class Post:
 
 
 def send_quietly(alias: str, jobs: Iterable[Job]) -> None:
-    """Send jobs; where that fails, they are sent by whoever looks after workflows: they are recorded as ready."""
+    """Send jobs, all that can be; the others are sent by whoever looks after workflows: they are recorded as ready."""
     some = list(jobs)
+    unsent: dict[str, Exception] = {}
     try:
+        backend: Any = task_backends[alias]
+        if not backend.keeps_jobs:
+            # They run here: none of them twice.
+            backend.enqueue_jobs(some)
+            return
         for start in range(0, len(some), CHUNK):
-            task_backends[alias].enqueue_jobs(some[start : start + CHUNK])
+            found = send_all_that_can_be(some[start : start + CHUNK], backend.enqueue_jobs, backend.broker.part_of)
+            unsent |= found.refused | found.away
     except Exception as exc:
-        logger.warning("%d steps of a workflow could not be sent to %r yet: %s", len(some), alias, exc)
+        unsent = {job.id: exc for job in some}
+    if unsent:
+        reason = next(iter(unsent.values()))
+        logger.warning("%d steps of a workflow could not be sent to %r yet: %s", len(unsent), alias, reason)

@@ -18,6 +18,7 @@ from typing import Any
 from django.db import transaction
 
 from ..aliases import backend_or_none
+from ..brokers.sifting import by_part
 from ..exceptions import QueueError, TaskCancelled, TaskNotFound
 from ..jobs import Job, TaskStatus
 from ..models import StepRow, WorkflowRow
@@ -116,11 +117,13 @@ def _look(rows: Sequence[StepRow]) -> None:
         if backend is None:
             logger.warning("TASKS has no backend %r any more: %d steps of workflows wait for it.", alias, len(some))
             continue
-        try:
-            jobs = backend.broker.get([job_id_of(row) for row in some])
-            _compare(alias, backend, some, jobs, state)
-        except QueueError as exc:
-            logger.warning("%d steps of workflows on %r are looked after later: %s", len(some), alias, exc)
+        by_id = {job_id_of(row): row for row in some}
+        for its in by_part(map(job_of, some), backend.broker.part_of).values():
+            try:
+                jobs = backend.broker.get([job.id for job in its])
+                _compare(alias, backend, [by_id[job.id] for job in its], jobs, state)
+            except QueueError as exc:
+                logger.warning("%d steps of workflows on %r are looked after later: %s", len(its), alias, exc)
 
 
 class _Finding(Enum):

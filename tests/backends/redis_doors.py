@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
 
 from reinhardt_tasks._compat import task_backends
 from reinhardt_tasks.backends import RedisBackend
+from reinhardt_tasks.brokers.redis import Connections, Target
 from reinhardt_tasks.jobs import new_id
 from reinhardt_tasks.worker import Worker, WorkerConfig
 from tests.databases import environment_for_processes
@@ -53,6 +55,21 @@ def redis_of(backend: RedisBackend) -> Any:
     """Return the broker of a backend's first shard."""
     broker: Any = getattr(backend.broker, "broker", backend.broker)
     return getattr(broker, "shards", [broker])[0]
+
+
+@contextmanager
+def shard_away(backend: RedisBackend, number: int) -> Iterator[None]:
+    """Lead the way to one of a backend's shards to where nobody listens."""
+    broker: Any = getattr(backend.broker, "broker", backend.broker)
+    shard = broker.shards[number]
+    known = shard.connections
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    shard.connections = Connections(Target(url=f"redis://127.0.0.1:{port}/0"))
+    try:
+        yield
+    finally:
+        shard.connections = known
 
 
 def keys_of(backend: RedisBackend) -> set[str]:

@@ -24,7 +24,7 @@ from tests.servers import RedisServer
 from tests.worker.running import job_for
 
 from .chores import add
-from .redis_doors import Door, door, redis_of
+from .redis_doors import Door, door, redis_of, shard_away
 
 __all__ = ["door"]
 
@@ -150,6 +150,32 @@ def test_a_job_that_redis_cannot_take_is_set_aside_also_where_it_is_alone(
     good = leave()
     backend.broker.tidy()
     assert set(backend.broker.get([good.id])) == {good.id}
+
+
+@pytest.mark.parametrize("database_alias", ["sqlite"], indirect=True)
+def test_a_shard_that_is_away_keeps_its_own_rows_only(
+    door: Door, database_alias: str, leave: Leave, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(outbox_module, "BATCH", 4)
+    backend = door(OUTBOX=True, DATABASE=database_alias, SHARDS=3)
+    jobs = sorted([leave() for _ in range(20)], key=lambda job: backend.broker.part_of(job) != lost_part(backend))
+    lost = {job.id for job in jobs if backend.broker.part_of(job) == lost_part(backend)}
+    assert 0 < len(lost) < 20
+    with shard_away(backend, 1):
+        # All that belong to it come first.
+        OutboxRow.objects.using(database_alias).filter(pk__in=lost).update(created_at=datetime(2026, 1, 1, tzinfo=UTC))
+        backend.broker.tidy()
+        assert left(database_alias) == lost
+        assert errors(caplog) == [] and "until their part of the store is back" in caplog.text
+    start_anew(backend)
+    backend.broker.tidy()
+    assert left(database_alias) == set()
+    assert len(backend.broker.get([job.id for job in jobs])) == 20
+
+
+def lost_part(backend: RedisBackend) -> Any:
+    broker: Any = backend.broker
+    return broker.shards[1].base, None
 
 
 @pytest.mark.parametrize("database_alias", ["sqlite"], indirect=True)

@@ -14,12 +14,15 @@ from reinhardt_tasks.brokers.base import WorkerInfo
 from reinhardt_tasks.exceptions import QueueError
 from reinhardt_tasks.jobs import Succeeded
 from reinhardt_tasks.models import SlotRow
+from reinhardt_tasks.schedules.slots import slot_key
 from reinhardt_tasks.scheduling import sending
 from tests import databases
-from tests.backends.redis_doors import Door, door  # noqa: F401
+from tests.backends.redis_doors import Door, door, redis_of, shard_away
 
 from . import chores
 from .simulated import DAY, HOUR, MINUTE, NOON, Simulation, jobs, slots_of_jobs
+
+__all__ = ["door"]
 
 SECOND = timedelta(seconds=1)
 WORKER = WorkerInfo(id="w")
@@ -149,6 +152,59 @@ def test_a_store_that_is_away_is_ridden_out(
     simulation.fired(sending.RESEND_AFTER)
     assert len(jobs()) == 5 and set(slots_of_jobs().values()) == {1}
     assert states(simulation) == [SlotRow.SENT] * 5
+
+
+def test_a_slot_that_its_store_refuses_keeps_no_other(
+    simulation: Simulation, door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sending, "BATCH", 3)
+    backend = door()
+    shard = redis_of(backend)
+    client = shard.connections.sender
+    client.set(f"{shard.base}ready:broken", "somebody wrote here")
+    simulation.declare("* * * * *", "broken", queue_name="broken")
+    simulation.declare("* * * * *", "one")
+    simulation.fired()
+    simulation.walk(5 * MINUTE, MINUTE)
+    assert {schedule for schedule, _ in slots_of_jobs()} == {"one"} and len(jobs()) == 5
+    assert sorted(states(simulation)) == [SlotRow.SENDING] * 5 + [SlotRow.SENT] * 5
+    # One that its scheduler has left behind comes after them.
+    with monkeypatch.context() as patched:
+        patched.setattr(sending.Sender, "send", lambda *args: None)
+        simulation.fired(MINUTE)
+    simulation.fired(sending.RESEND_AFTER)
+    simulation.fired()
+    assert len(jobs()) == 6
+    client.delete(f"{shard.base}ready:broken")
+    simulation.new_scheduler()
+    for _ in range(3):
+        simulation.fired(sending.RESEND_AFTER)
+    assert set(states(simulation)) == {SlotRow.SENT}
+    assert len(jobs()) == 12 and set(slots_of_jobs().values()) == {1}
+
+
+def test_a_shard_that_is_away_stops_its_own_slots_only(simulation: Simulation, door: Door) -> None:
+    backend = door(SHARDS=4)
+    for number in range(8):
+        simulation.declare("* * * * *", f"schedule {number}")
+    simulation.fired()
+    with shard_away(backend, 3):
+        simulation.walk(3 * MINUTE, MINUTE)
+    broker: Any = backend.broker
+    keys = [slot_key(row.schedule.name, row.due_at) for row in slots(simulation, SlotRow.SENDING)]
+    ids = [str(row.pk) for row in slots(simulation, SlotRow.SENDING)]
+    assert 0 < len(ids) < 24
+    assert all(
+        broker.shards[3] in (broker.shard_of(key), broker.shard_of(id_)) for key, id_ in zip(keys, ids, strict=True)
+    )
+    simulation.new_scheduler()
+    simulation.fired(sending.RESEND_AFTER)
+    assert set(states(simulation)) == {SlotRow.SENT}
+    assert len(jobs()) == 24 and set(slots_of_jobs().values()) == {1}
+
+
+def slots(simulation: Simulation, state: str) -> list[SlotRow]:
+    return list(SlotRow.objects.using(simulation.database).filter(state=state).select_related("schedule"))
 
 
 def test_a_slot_on_its_way_counts_as_going(

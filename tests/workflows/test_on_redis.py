@@ -14,6 +14,7 @@ from reinhardt_tasks._compat import task_backends
 from reinhardt_tasks.models import StepRow
 from reinhardt_tasks.workflows.tending import tend
 from tests import databases
+from tests.backends.redis_doors import shard_away
 from tests.servers import RedisServer
 
 from .running import is_sound, worked_off
@@ -111,6 +112,51 @@ def test_a_task_that_was_seen_and_is_gone_was_taken_away_and_one_never_seen_is_s
     tend(NOW)
     assert run.refresh().status is ChainStatus.FAILED
     assert "was deleted" in run.steps()[1].error
+
+
+def test_a_step_that_its_store_refuses_keeps_no_other(sqlite_database: str) -> None:
+    broker: Any = task_backends["default"].broker
+    client = broker.connections.sender
+    client.set(f"{broker.base}ready:broken", "somebody wrote here")
+    run = group(step(say, 1), step(say, 2).using(queue_name="broken"), step(say, 3)).start()
+    tend(NOW)
+    assert worked_off(run).status is ChainStatus.RUNNING
+    assert sorted(ran) == [1, 3]
+    client.delete(f"{broker.base}ready:broken")
+    StepRow.objects.using(sqlite_database).filter(look_at__isnull=False).update(look_at=run.created_at)
+    start_outboxes_anew()
+    tend(NOW)
+    assert worked_off(run).status is ChainStatus.COMPLETED
+    assert sorted(ran) == [1, 2, 3]
+
+
+def start_outboxes_anew() -> None:
+    """Have what is set aside tried, as another process does."""
+    backend: Any = task_backends["default"]
+    if backend.settings.outbox:
+        backend._place.outbox._aside_at = 0.0
+        backend.broker.tidy()
+
+
+def test_a_shard_that_is_away_keeps_no_steps_of_others(sqlite_database: str, settings: Any) -> None:
+    tasks = dict(settings.TASKS)
+    options = {**tasks["default"]["OPTIONS"], "SHARDS": 4}
+    settings.TASKS = {**tasks, "default": {**tasks["default"], "OPTIONS": options}}
+    backend = task_backends["default"]
+    with shard_away(backend, 3):
+        run = group(step(say, number) for number in range(20)).start()
+        start_outboxes_anew()
+        broker: Any = backend.broker
+        here = [each for each in run.steps() if broker.shard_of(each.job_id) is not broker.shards[3]]
+        assert 0 < len(here) < 20
+        # They are there, and a look at all steps finds them.
+        tend(NOW)
+        assert StepRow.objects.using(sqlite_database).filter(workflow_id=run.id, is_sent=True).count() == len(here)
+    StepRow.objects.using(sqlite_database).filter(look_at__isnull=False).update(look_at=run.created_at)
+    start_outboxes_anew()
+    tend(NOW)
+    assert worked_off(run).status is ChainStatus.COMPLETED
+    assert sorted(ran) == list(range(20))
 
 
 def test_a_store_that_is_away_keeps_the_workflows_on_no_other(

@@ -1,7 +1,7 @@
 """Tasks on their way to another store, written in the caller's transaction and sent from here: at least once.
 
 The store knows a job's id again, so what is sent twice is there once. What it does not take, or this version cannot read, is
-set aside: it keeps nobody, and is tried again, above all by the next version.
+set aside: it keeps nobody, and is tried again, above all by the next version. So is what belongs to a shard that is away.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -23,6 +23,7 @@ from ...registry import registry
 from ...texts import is_storable
 from ...timestamps import from_micros, to_micros
 from ..base import Broker
+from ..sifting import send_all_that_can_be
 from .session import migrate_hint
 
 logger = logging.getLogger("reinhardt_tasks")
@@ -116,18 +117,27 @@ class Outbox:
             if faults:
                 aside = OutboxRow.objects.using(self.database).filter(pk__in=list(faults))
                 aside.update(created_at=datetime.now(UTC) + ASIDE)
-        for row in some:
-            if row.pk in faults and not _is_aside(row):
-                logger.error(
-                    "Task id=%s cannot be sent to TASKS[%r]. It is kept in the outbox and tried again now and then: %s",
-                    row.pk,
-                    self.alias,
-                    faults[row.pk],
-                )
+        self._tell({row.pk: faults[row.pk] for row in some if row.pk in faults and not _is_aside(row)})
         return len(some), len(sent)
 
+    def _tell(self, faults: Mapping[Any, Exception]) -> None:
+        away = [exc for exc in faults.values() if isinstance(exc, QueueError) and not isinstance(exc, JobsRefused)]
+        if away:
+            logger.warning("%d tasks stay in the outbox until their part of the store is back: %s", len(away), away[0])
+        for key, exc in faults.items():
+            if exc not in away:
+                logger.error(
+                    "Task id=%s cannot be sent to TASKS[%r]. It is kept in the outbox and tried again now and then: %s",
+                    key,
+                    self.alias,
+                    exc,
+                )
+
     def _enqueue(self, rows: Sequence[OutboxRow]) -> dict[Any, Exception]:
-        """Send the jobs of rows; return what keeps single ones from being sent, by their keys."""
+        """Send the jobs of rows; return what keeps single ones from being sent, by their keys.
+
+        Raise QueueError where the store is away as a whole.
+        """
         faults: dict[Any, Exception] = {}
         jobs: dict[Any, Job] = {}
         for row in rows:
@@ -135,16 +145,15 @@ class Outbox:
                 jobs[row.pk] = job_from_text(row.job)
             except ValueError as exc:
                 faults[row.pk] = exc
-        try:
-            if jobs:
-                self.broker.enqueue(list(jobs.values()))
-        except (JobsRefused, ValueError, TypeError):
-            # One of them is to blame, and must not keep the others.
-            for key, job in jobs.items():
-                try:
-                    self.broker.enqueue([job])
-                except (JobsRefused, ValueError, TypeError) as exc:
-                    faults[key] = exc
+        unsent = send_all_that_can_be(list(jobs.values()), self.broker.enqueue, self.broker.part_of)
+        for key, job in jobs.items():
+            if job.id in unsent.refused:
+                faults[key] = unsent.refused[job.id]
+            elif job.id in unsent.away:
+                if self.broker.part_of(job) is None:
+                    raise unsent.away[job.id]
+                # The others go on; set aside, these do not come first every time.
+                faults[key] = unsent.away[job.id]
         return faults
 
 

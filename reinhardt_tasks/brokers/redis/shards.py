@@ -9,7 +9,7 @@ import threading
 import time
 import zlib
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
@@ -70,6 +70,15 @@ class ShardedBroker(Broker):
     def place_of(self, job: Job) -> RedisBroker:
         """Return the shard of a job."""
         return self.home if job.limits else self.shard_of(job.id)
+
+    def part_of(self, job: Job) -> Hashable:
+        """Return the shard of a job, and the one that keeps its key."""
+        try:
+            keeper = None if job.once_key is None else self.shard_of(job.once_key)
+        except UnicodeError:
+            # No shard keeps that: it is refused when it is sent.
+            return job.id
+        return self.place_of(job).base, keeper and keeper.base
 
     def enqueue(self, jobs: Sequence[Job]) -> list[Job]:
         """See the contract; all or none for each shard."""
