@@ -306,8 +306,11 @@ class RedisBroker(Broker):
         for chore in self.chores:
             chore()
 
-    def _call(self, name: str, args: Sequence[Any]) -> Any:
-        return faults.guarded(self, lambda: script(name)(self.connections.send, self.base, args))
+    def _call(self, name: str, args: Sequence[Any], *, brings_jobs: bool = False) -> Any:
+        def call() -> Any:
+            return script(name)(self.connections.send, self.base, args)
+
+        return faults.guarded(self, call, brings_jobs=brings_jobs)
 
     async def _acall(self, name: str, args: Sequence[Any], *, brings_jobs: bool = False) -> Any:
         with faults.translated(self, brings_jobs=brings_jobs):
@@ -344,25 +347,33 @@ class RedisBroker(Broker):
         }
 
     def _store(self, args: Sequence[Any]) -> Any:
-        def store() -> Any:
-            if not self._replicas:
-                return script("enqueue")(self.connections.send, self.base, args)
-            # WAIT is about what was written on its own connection.
-            with self.connections.sender.client() as one:
-                answer = script("enqueue")(one.execute_command, self.base, args)
-                self._check_replicas(one.wait(self._replicas, int(self._replica_timeout * 1000)))
+        if not self._replicas:
+            return self._call("enqueue", args, brings_jobs=True)
+
+        def store(send: Callable[..., Any]) -> Any:
+            answer = script("enqueue")(send, self.base, args)
+            if any(answer[1]):
+                send("SET", f"{self.base}waited", 1)
+            self._check_replicas(send("WAIT", self._replicas, int(self._replica_timeout * 1000)))
             return answer
 
-        return faults.guarded(self, store, brings_jobs=True)
+        # WAIT is about what was written before over its own connection. Some of these jobs may be there already, written over
+        # another, perhaps over the one that was lost: then something has to be written behind them.
+        return faults.guarded(self, lambda: self.connections.send_together(store), brings_jobs=True)
 
     async def _astore(self, args: Sequence[Any]) -> Any:
         if not self._replicas:
             return await self._acall("enqueue", args, brings_jobs=True)
-        with faults.translated(self, brings_jobs=True):
-            async with (await self.connections.asender()).client() as one:
-                answer = await script("enqueue").acall(one.execute_command, self.base, args)
-                self._check_replicas(await one.wait(self._replicas, int(self._replica_timeout * 1000)))
+
+        async def store(send: Callable[..., Any]) -> Any:
+            answer = await script("enqueue").acall(send, self.base, args)
+            if any(answer[1]):
+                await send("SET", f"{self.base}waited", 1)
+            self._check_replicas(await send("WAIT", self._replicas, int(self._replica_timeout * 1000)))
             return answer
+
+        with faults.translated(self, brings_jobs=True):
+            return await self.connections.asend_together(store)
 
     def _check_replicas(self, reached: int) -> None:
         if reached < self._replicas:

@@ -11,15 +11,17 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import redis
 import redis.asyncio
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.retry import Retry
+
+T = TypeVar("T")
 
 #: Seconds for connecting and for an answer; a CLIENT PAUSE or a suspended server shows as a timeout after this.
 TIMEOUT = 5.0
@@ -96,6 +98,51 @@ class Connections:
             raise
         at_hand.append(connection)
         return answer
+
+    def send_together(self, work: Callable[[Callable[..., Any]], T]) -> T:
+        """Run `work(send)`, whose commands all go over one connection; where that is lost, all of `work` is done again."""
+
+        def attempt() -> T:
+            pool = self.taker.connection_pool
+            connection = pool.get_connection()
+
+            def send(*command: Any) -> Any:
+                connection.send_command(*command)
+                return connection.read_response()
+
+            try:
+                return work(send)
+            except BaseException:
+                connection.disconnect()
+                raise
+            finally:
+                pool.release(connection)
+
+        return Retry(ExponentialBackoff(base=0.05), RETRIES).call_with_retry(attempt, lambda exc: None)
+
+    async def asend_together(self, work: Callable[[Callable[..., Awaitable[Any]]], Awaitable[T]]) -> T:
+        """See send_together()."""
+        client = await self.asender()
+
+        async def attempt() -> T:
+            pool = client.connection_pool
+            connection = await pool.get_connection()
+
+            async def send(*command: Any) -> Any:
+                await connection.send_command(*command)
+                return await connection.read_response()
+
+            try:
+                return await work(send)
+            except BaseException:
+                await connection.disconnect(nowait=True)
+                raise
+            finally:
+                await pool.release(connection)
+
+        async def do_nothing(exc: Exception) -> None: ...
+
+        return await AsyncRetry(ExponentialBackoff(base=0.05), RETRIES).call_with_retry(attempt, do_nothing)
 
     @property
     def taker(self) -> Any:

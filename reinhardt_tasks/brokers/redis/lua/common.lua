@@ -13,6 +13,7 @@
 --   failures          zset    id -> 0: FAILURE and CANCELLED, in the order of ids
 --   all               zset    id -> 0: every job, in the order of ids
 --   once:<key>        string  id
+--   waited              string  written where WAIT has to be about something
 --   reserved:<key>    string  id, perhaps of another shard: whoever spreads jobs asks here first; reserved-limits:<key> has the
 --                             limits of that job, where it has any: they say where it lies
 --   bell:<queue>      list    one token for each worker that should look; bell:* for those who serve all queues. Coroutines
