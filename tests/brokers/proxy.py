@@ -31,6 +31,10 @@ class Proxy:
         with self._lock:
             self._words += [(words.encode(), number < after) for number in range(after + times)]
 
+    def lead_to(self, host: str, port: int) -> None:
+        """Lead new connections to another server, as a name does after a failover; those of now stay where they are."""
+        self._target = (host, port)
+
     def cut(self) -> None:
         """Cut all connections of now, whatever passes there."""
         sockets, self._sockets = self._sockets, []

@@ -2,23 +2,70 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 import redis
+from asgiref.sync import sync_to_async
 
 from reinhardt_tasks.brokers.redis import Connections, Target
+from reinhardt_tasks.jobs import Succeeded
 from tests.servers import RedisServer, wait_until
 
+from .promises.base import ids_of, new_job, new_worker
 from .proxy import Proxy
+from .redis_makers import Make, make
 from .redis_stage import own_server, proxy
 
-__all__ = ["own_server", "proxy"]
+__all__ = ["make", "own_server", "proxy"]
 
 Open = Callable[..., Connections]
+
+
+def test_a_failover_behind_a_name_needs_no_new_process(make: Make) -> None:
+    """The master of before keeps its connections, and answers READONLY on them for ever."""
+    with RedisServer(own=True) as old, RedisServer(own=True) as new, Proxy(old.host, old.port) as name:
+        broker, worker = make(name.url), new_worker(lease=300)
+
+        async def acts() -> Any:
+            """Do all that opens connections, side by side."""
+            await broker.aenqueue([new_job()])
+            with ThreadPoolExecutor(3) as threads:
+                list(threads.map(lambda _: broker.enqueue([new_job()]), range(3)))
+            broker.heartbeat(worker)
+            broker.wait(None, 0.01)
+            yield
+            (job,) = await broker.aenqueue([new_job()])
+            yield await broker.aget([job.id])
+
+        async def scenario() -> Any:
+            steps = acts()
+            await anext(steps)
+            (claim,) = broker.claim(None, 1, worker)
+            assert broker.wait(["none"], 0.01) is False
+            with old.client() as was, new.client() as will:
+                will.replicaof(old.host, old.port)
+                await sync_to_async(wait_until)(lambda: was.wait(1, 100) == 1, "the replica has all")
+                will.replicaof("NO", "ONE")
+                name.lead_to(new.host, new.port)
+                was.replicaof(new.host, new.port)
+            found = await anext(steps)
+            return claim, found
+
+        claim, found = asyncio.run(scenario())
+        assert len(found) == 1
+        assert broker.settle([Succeeded(claim=claim)]) == []
+        assert broker.wait(["none"], 0.01) is False
+        assert broker.heartbeat(worker).held == {}
+        assert len(broker.claim(None, 10, worker)) == 4
+        assert ids_of(broker.enqueue([job := new_job()])) == [job.id]
+        with new.client() as client:
+            assert client.exists(f"{broker.base}job:{job.id}")
 
 
 @pytest.fixture

@@ -113,11 +113,15 @@ class RedisBroker(Broker):
         wanted = list(ids)
         if not wanted:
             return {}
-        with faults.translated(self):
+
+        async def read() -> list[Any]:
             async with (await self.connections.asender()).pipeline(transaction=False) as pipeline:
                 for id_ in wanted:
                     pipeline.hgetall(f"{self.base}job:{id_}")
-                return self._jobs_of(wanted, await pipeline.execute(raise_on_error=False))
+                found: list[Any] = await pipeline.execute(raise_on_error=False)
+                return found
+
+        return self._jobs_of(wanted, await faults.aguarded(self, read))
 
     def wait(self, queues: Queues, timeout: float, kinds: Kinds = BOTH) -> bool:
         return self.sleepers.wait(queues, timeout, kinds)
@@ -313,8 +317,10 @@ class RedisBroker(Broker):
         return faults.guarded(self, call, brings_jobs=brings_jobs)
 
     async def _acall(self, name: str, args: Sequence[Any], *, brings_jobs: bool = False) -> Any:
-        with faults.translated(self, brings_jobs=brings_jobs):
+        async def call() -> Any:
             return await script(name).acall((await self.connections.asender()).execute_command, self.base, args)
+
+        return await faults.aguarded(self, call, brings_jobs=brings_jobs)
 
     def _take(self, name: str, args: Sequence[Any]) -> Any:
         """Call a script that gives out claims: once, since a second time would give out more."""
@@ -372,8 +378,7 @@ class RedisBroker(Broker):
             self._check_replicas(await send("WAIT", self._replicas, int(self._replica_timeout * 1000)))
             return answer
 
-        with faults.translated(self, brings_jobs=True):
-            return await self.connections.asend_together(store)
+        return await faults.aguarded(self, lambda: self.connections.asend_together(store), brings_jobs=True)
 
     def _check_replicas(self, reached: int) -> None:
         if reached < self._replicas:

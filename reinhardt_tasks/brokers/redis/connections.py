@@ -12,6 +12,7 @@ import asyncio
 import os
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -175,6 +176,23 @@ class Connections:
         finally:
             self._async.pop(loop, None)
             await client.aclose()
+
+    def renew(self) -> None:
+        """Let go of the connections that nobody uses just now: what comes next is sent over new ones."""
+        at_hand = self._connections_at_hand()
+        with suppress(IndexError):
+            while True:
+                connection = at_hand.pop()
+                connection.disconnect()
+                self._resender.connection_pool.release(connection)
+        for (_, pid), client in list(self._clients.items()):
+            if pid == os.getpid() and not self.target.cluster:
+                client.connection_pool.disconnect(inuse_connections=False)
+
+    async def arenew(self) -> None:
+        """See renew(); for those of the running event loop."""
+        if not self.target.cluster:
+            await (await self.asender()).connection_pool.disconnect(inuse_connections=False)
 
     def close(self) -> None:
         with self._lock:

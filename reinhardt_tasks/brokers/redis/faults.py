@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
 import redis
@@ -58,18 +57,36 @@ def guarded(broker: RedisBroker, work: Callable[[], T], *, brings_jobs: bool = F
     With `brings_jobs` that is JobsRefused where it is said of these jobs and not of the server.
     """
     try:
+        try:
+            return work()
+        except redis.ResponseError as exc:
+            if not _is_said_by_a_replica(exc):
+                raise
+        # It has written nothing. Behind a name or a proxy there may be another master by now, while the one of before keeps its
+        # connections open.
+        broker.connections.renew()
         return work()
     except FAULTS as exc:
         raise _kind(exc, brings_jobs)(sentence(broker, exc)) from exc
 
 
-@contextmanager
-def translated(broker: RedisBroker, *, brings_jobs: bool = False) -> Iterator[None]:
-    """Raise what `guarded` does for what happens in this context."""
+async def aguarded(broker: RedisBroker, work: Callable[[], Awaitable[T]], *, brings_jobs: bool = False) -> T:
+    """See guarded()."""
     try:
-        yield
+        try:
+            return await work()
+        except redis.ResponseError as exc:
+            if not _is_said_by_a_replica(exc):
+                raise
+        await broker.connections.arenew()
+        return await work()
     except FAULTS as exc:
         raise _kind(exc, brings_jobs)(sentence(broker, exc)) from exc
+
+
+def _is_said_by_a_replica(exc: redis.ResponseError) -> bool:
+    code = _CODE.search(str(exc))
+    return isinstance(exc, redis.exceptions.ReadOnlyError) or code is not None and "READONLY" in code.groups()
 
 
 def _kind(exc: BaseException, brings_jobs: bool) -> type[QueueError]:
