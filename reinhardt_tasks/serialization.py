@@ -56,14 +56,15 @@ def encode_call(
     return _dumps(value, f"{CALL} {name}", lambda: {"args": list(args), **kwargs, "headers": headers})
 
 
-#: A payload that begins so was refused by its store; the reason follows. No JSON text begins so.
+#: A payload that begins so was refused by its store; the rest of the line is the reason, and behind it may lie what was refused.
+#: No JSON text begins so.
 REFUSED = "!"
 
 
 def decode_call(payload: str) -> StoredCall:
     """Return what `encode_call` stored. Raise SerializationFailed for a payload that is not one of its."""
     if payload and payload.startswith(REFUSED):
-        raise SerializationFailed(payload[len(REFUSED) :])
+        raise SerializationFailed(payload[len(REFUSED) :].partition("\n")[0])
     try:
         args, kwargs, *rest = json.loads(payload)
         headers = rest[0] if rest else {}

@@ -54,6 +54,41 @@ def test_what_nobody_with_a_key_has_written_never_runs(tamper: Any, door: Door) 
     assert "not signed with a key of this project" in found.errors[0].traceback
 
 
+def test_a_wrong_key_for_a_while_costs_no_arguments(door: Door, settings: Any) -> None:
+    backend = door(SIGN=True, RESULT_BACKEND="database")
+    result, key = note.enqueue("mine"), settings.SECRET_KEY
+    settings.SECRET_KEY = "that of a wrong deploy"
+    work_off(backend)
+    result.refresh()
+    assert result.state is TaskStatus.FAILURE
+    assert "mine" not in result.errors[0].traceback
+    # After an hour it lies in the archive only.
+    broker: Any = backend.broker
+    assert broker.broker.delete([result.id]) == [result.id]
+    for right in ("that of another wrong deploy", key):
+        settings.SECRET_KEY = right
+        assert broker.retry([result.id]) == [result.id]
+        work_off(backend)
+        broker.broker.delete([result.id])
+    assert chores.noted == ["mine"]
+    result.refresh()
+    assert (result.state, result.args) == (TaskStatus.SUCCESS, ["mine"])
+
+
+def test_what_was_refused_is_signed_by_nobody(door: Door) -> None:
+    backend = door(SIGN=True, RESULT_BACKEND="database")
+    result, other = note.enqueue(1), note.enqueue(2)
+    client, base = redis_of(backend).connections.sender, redis_of(backend).base
+    _tampered(client, base, result.id, other.id)
+    work_off(backend)
+    broker: Any = backend.broker
+    broker.broker.delete([result.id])
+    assert broker.retry([result.id]) == [result.id]
+    work_off(backend)
+    assert chores.noted == [2]
+    assert backend.get_status(result.id) is TaskStatus.FAILURE
+
+
 def test_signed_tasks_run_and_what_an_older_key_has_signed_too(door: Door, settings: Any) -> None:
     settings.SECRET_KEY = "the old one"
     backend = door(SIGN=True)

@@ -17,15 +17,19 @@ class Seal:
     """Signs with SECRET_KEY, and takes what SECRET_KEY_FALLBACKS have signed too."""
 
     def put_on(self, id_: str, name: str, payload: str) -> str:
+        """Return the payload with a signature; one that was refused as it was found: whoever has its key may take it off."""
+        if payload.startswith(REFUSED):
+            return payload.partition("\n")[2]
         return f"{payload}\n{Signer(salt=_SALT).signature(_message(id_, name, payload))}"
 
     def take_off(self, id_: str, name: str, text: str) -> str:
-        """Return the payload; where the signature is not right, one that no worker decodes, which says so."""
+        """Return the payload; where the signature is not right, one that no worker decodes: it says so, and has all as it was."""
         payload, _, signature = text.rpartition("\n")
         try:
             Signer(salt=_SALT).unsign(f"{_message(id_, name, payload)}:{signature}")
         except BadSignature:
-            return f"{REFUSED}The arguments of task {id_} are not signed with a key of this project: they were not run."
+            reason = f"The arguments of task {id_} are not signed with a key of this project: they were not run."
+            return f"{REFUSED}{reason}\n{text}"
         return payload
 
 
