@@ -110,10 +110,18 @@ class ArchivingBroker(Broker):
         return self.broker.annotate(claim, metadata, progress)
 
     def cancel(self, ids: Collection[str]) -> list[str]:
+        waiting = {id_: job for id_, job in self.broker.get(ids).items() if job.status.is_waiting}
+        now = datetime.now(UTC)
+        self._keep_ended(
+            [
+                replace(job, status=TaskStatus.CANCELLED, cancel_requested=True, finished_at=now)
+                for job in waiting.values()
+            ]
+        )
         done = self.broker.cancel(ids)
-        ended = [job for job in self.broker.get(done).values() if job.status is TaskStatus.CANCELLED]
-        if ended:
-            self._archive(ended)
+        # A worker may have given one back in between, or an earlier call have come so far.
+        others = self.broker.get([id_ for id_ in ids if id_ not in waiting]).values()
+        self._keep_ended([job for job in others if job.status is TaskStatus.CANCELLED])
         return done
 
     def retry(self, ids: Collection[str]) -> list[str]:
@@ -215,5 +223,8 @@ class ArchivingBroker(Broker):
             job = stored.get(outcome.claim.job.id, outcome.claim.job)
             if job.token == outcome.claim.token and (end := ended_by(job, outcome, now)) is not None:
                 ended.append(end)
-        if ended:
-            self._archive(ended)
+        self._keep_ended(ended)
+
+    def _keep_ended(self, jobs: Sequence[Job]) -> None:
+        if jobs:
+            self._archive(jobs)

@@ -14,11 +14,12 @@ from reinhardt_tasks.brokers.base import Broker
 from reinhardt_tasks.brokers.database import DatabaseBroker
 from reinhardt_tasks.brokers.database.archive import archive
 from reinhardt_tasks.brokers.redis import Connections, RedisBroker, Target
+from reinhardt_tasks.exceptions import QueueError
 from reinhardt_tasks.jobs import Failed, Job, Released, Succeeded, TaskStatus, new_id
 from tests.databases import emptied
 
 from .contract import BrokerContract
-from .promises.base import attempt_of, new_job, new_worker, stored_job
+from .promises.base import attempt_of, ids_of, new_job, new_worker, stored_job
 from .promises.logs import log_of, messages_of
 
 
@@ -52,6 +53,60 @@ class TestArchivingRedis(BrokerContract):
     def test_counts_are_bounded(self, broker: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         """It is the inner broker that counts."""
         super().test_counts_are_bounded(broker.broker, monkeypatch)
+
+    def test_who_dies_while_cancelling_loses_nothing(self, broker: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        jobs = broker.enqueue([new_job(), new_job()])
+        cancel = broker.broker.cancel
+
+        def dies(ids: Any) -> Any:
+            cancel(ids)
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patched:
+            patched.setattr(broker.broker, "cancel", dies)
+            with pytest.raises(KeyboardInterrupt):
+                broker.cancel(ids_of(jobs))
+        broker.broker.prune(datetime.now(UTC) + timedelta(hours=1), 10)
+        assert {job.status for job in broker.get(ids_of(jobs)).values()} == {TaskStatus.CANCELLED}
+        assert len(broker.get(ids_of(jobs))) == 2
+
+    def test_a_cancellation_whose_archive_is_away_is_none(self, broker: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        (job,) = broker.enqueue([new_job()])
+
+        def away(jobs: Any) -> None:
+            raise QueueError("The archive is away.")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(broker, "_archive", away)
+            with pytest.raises(QueueError):
+                broker.cancel([job.id])
+        assert stored_job(broker, job).status is TaskStatus.PENDING
+        assert broker.cancel([job.id]) == [job.id]
+        assert broker.archived.get([job.id])[job.id].status is TaskStatus.CANCELLED
+
+    def test_one_that_was_cancelled_before_is_archived_by_the_next_who_tries(self, broker: Any) -> None:
+        """As where a worker gave it back, or the answer of the first try was lost."""
+        (job,) = broker.enqueue([new_job()])
+        assert broker.broker.cancel([job.id]) == [job.id]
+        assert broker.cancel([job.id]) == []
+        assert broker.archived.get([job.id])[job.id].status is TaskStatus.CANCELLED
+
+    def test_a_job_that_begins_while_it_is_cancelled_is_seen_as_it_is(
+        self, broker: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (job,), worker = broker.enqueue([new_job()]), new_worker()
+        cancel, claims = broker.broker.cancel, []
+
+        def is_late(ids: Any) -> Any:
+            claims.extend(broker.claim(None, 1, worker))
+            return cancel(ids)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(broker.broker, "cancel", is_late)
+            assert broker.cancel([job.id]) == [job.id]
+        assert stored_job(broker, job).status is TaskStatus.RUNNING
+        assert broker.settle([Failed(claim=claims[0], attempt=attempt_of(claims[0]))]) == []
+        assert stored_job(broker.archived, job).status is stored_job(broker, job).status is TaskStatus.FAILURE
 
     def test_what_lies_in_the_archive_only_is_tried_again_with_its_past(self, broker: Any) -> None:
         worker = new_worker()
