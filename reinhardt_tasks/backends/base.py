@@ -78,6 +78,11 @@ class ReinhardtBackend(BaseTaskBackend):
         """Where this backend keeps its jobs. Raise NotImplementedError for one that keeps none."""
         raise NotImplementedError(f"{type(self).__name__} keeps no jobs: there is nothing that a worker could run.")
 
+    @property
+    def has_outbox(self) -> bool:
+        """Whether what was enqueued may still be on its way to the store."""
+        return False
+
     def validate_task(self, task: CoreTask) -> None:
         """Raise InvalidTask, saying what to do, for a task that this backend cannot take."""
         if task is self._valid_task:

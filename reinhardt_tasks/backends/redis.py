@@ -70,6 +70,10 @@ class RedisBackend(ReinhardtBackend):
         self.problems += self._place.problems
 
     @property
+    def has_outbox(self) -> bool:
+        return self.settings.outbox
+
+    @property
     def broker(self) -> Broker:
         return stand_in_of(self) or self._place.broker
 

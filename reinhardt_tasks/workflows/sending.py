@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -21,7 +21,7 @@ from ..models import StepRow
 from ..registry import registry
 from ..workflow_states import StepStatus
 from .ids import job_id_of
-from .places import is_in_transaction
+from .places import is_in_transaction, session
 
 logger = logging.getLogger("reinhardt_tasks")
 
@@ -51,7 +51,7 @@ class Post:
 
     def __init__(self, using: str) -> None:
         self.using = using
-        self._later: dict[str, list[Job]] = defaultdict(list)
+        self._later: dict[str, list[StepRow]] = defaultdict(list)
 
     def clear(self) -> None:
         """Forget what was collected: the transaction is tried again."""
@@ -73,23 +73,22 @@ class Post:
                 row.ready_at = now
                 row.is_sent = is_there
                 row.look_at = now if is_kept else None
-            jobs = [job_of(row) for row in some]
-            if joins:
-                for start in range(0, len(jobs), CHUNK):
-                    backend.enqueue_jobs(jobs[start : start + CHUNK])
-            else:
-                self._later[alias] += jobs
+            if not joins:
+                self._later[alias] += some
+                continue
+            for start in range(0, len(some), CHUNK):
+                backend.enqueue_jobs([job_of(row) for row in some[start : start + CHUNK]])
 
     def leave(self) -> None:
         """Send the rest: now, or when the caller's transaction commits."""
-        for alias, jobs in self._later.items():
+        for alias, rows in self._later.items():
             backend = backend_or_none(alias)
             if backend is None:
-                logger.error("TASKS has no backend %r any more: %d steps wait for it.", alias, len(jobs))
+                logger.error("TASKS has no backend %r any more: %d steps wait for it.", alias, len(rows))
                 continue
             # What runs in the caller is not for a transaction's end in a TestCase, which never comes.
             at_once = not backend.keeps_jobs and not is_in_transaction(self.using)
-            send = partial(send_quietly, alias, list(jobs))
+            send = partial(send_quietly, alias, list(rows))
             if at_once:
                 send()
             else:
@@ -97,21 +96,36 @@ class Post:
         self._later.clear()
 
 
-def send_quietly(alias: str, jobs: Iterable[Job]) -> None:
-    """Send jobs, all that can be; the others are sent by whoever looks after workflows: they are recorded as ready."""
-    some = list(jobs)
-    unsent: dict[str, Exception] = {}
+def send_quietly(alias: str, rows: Sequence[StepRow]) -> None:
+    """Send steps, all that can be; the others are sent by whoever looks after workflows: they are recorded as ready."""
     try:
-        backend: Any = task_backends[alias]
-        if not backend.keeps_jobs:
-            # They run here: none of them twice.
-            backend.enqueue_jobs(some)
-            return
-        for start in range(0, len(some), CHUNK):
-            found = send_all_that_can_be(some[start : start + CHUNK], backend.enqueue_jobs, backend.broker.part_of)
-            unsent |= found.refused | found.away
+        for start in range(0, len(rows), CHUNK):
+            _send(task_backends[alias], rows[start : start + CHUNK])
     except Exception as exc:
-        unsent = {job.id: exc for job in some}
-    if unsent:
-        reason = next(iter(unsent.values()))
-        logger.warning("%d steps of a workflow could not be sent to %r yet: %s", len(unsent), alias, reason)
+        logger.warning("%d steps of a workflow could not be sent to %r yet: %s", len(rows), alias, exc)
+
+
+def _send(backend: Any, rows: Sequence[StepRow]) -> None:
+    jobs = [job_of(row) for row in rows]
+    if not backend.keeps_jobs:
+        # They run here: none of them twice.
+        backend.enqueue_jobs(jobs)
+        return
+    unsent = send_all_that_can_be(jobs, backend.enqueue_jobs, backend.broker.part_of)
+    if len(unsent.away) == len(jobs):
+        raise unsent.away[jobs[0].id]
+    if not backend.has_outbox:
+        _note_sent([row for row, job in zip(rows, jobs, strict=True) if job.id not in unsent])
+    if reasons := [*unsent.refused.values(), *unsent.away.values()]:
+        words = "%d steps of a workflow could not be sent to %r yet: %s"
+        logger.warning(words, len(reasons), backend.alias, reasons[0])
+
+
+def _note_sent(rows: Sequence[StepRow]) -> None:
+    """Record that steps are in their queue: one that is not found there later has been, and may have run."""
+    place = session()
+    for round_ in {row.round for row in rows}:
+        same = StepRow.objects.using(place.alias).filter(
+            pk__in=[row.pk for row in rows if row.round == round_], round=round_, status=StepStatus.READY.value
+        )
+        place.run(lambda cursor: same.update(is_sent=True))  # noqa: B023 - run at once

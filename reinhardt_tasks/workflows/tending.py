@@ -163,7 +163,7 @@ def _compare(
         StepRow.objects.using(database()).filter(pk__in=seen).update(is_sent=True)
     if unsent := found[_Finding.UNSENT]:
         logger.warning("%d steps of workflows were ready and not in their queue: they are sent now.", len(unsent))
-        send_quietly(alias, [job_of(row) for row in unsent])
+        send_quietly(alias, unsent)
     for row in found[_Finding.TAKEN_AWAY]:
         _record(row, _taken_away())
     for row in found[_Finding.ENDED]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,6 +12,7 @@ from django.db import transaction
 from reinhardt_tasks import ChainStatus, QueueError, TaskChain, group, previous_result, step
 from reinhardt_tasks._compat import task_backends
 from reinhardt_tasks.models import StepRow
+from reinhardt_tasks.workflows import following
 from reinhardt_tasks.workflows.tending import tend
 from tests import databases
 from tests.backends.redis_doors import shard_away
@@ -101,10 +102,13 @@ def test_a_task_that_was_seen_and_is_gone_was_taken_away_and_one_never_seen_is_s
     broker = task_backends["default"].broker
     run = group(step(say, 1), step(say, 2)).start()
     first, second = (each.job_id for each in run.steps())
+    # As where whoever sent it died before saying so here.
+    StepRow.objects.using(sqlite_database).filter(workflow_id=run.id).update(is_sent=False)
     broker.delete([first])
     tend(NOW)
     assert set(broker.get([first, second])) == {first, second}, "it might never have been sent"
-    assert StepRow.objects.using(sqlite_database).filter(workflow_id=run.id, is_sent=True).count() == 1
+    rows = StepRow.objects.using(sqlite_database).filter(workflow_id=run.id, is_gate=False).order_by("position")
+    assert rows[1].is_sent
     broker.delete([second])
     StepRow.objects.using(sqlite_database).filter(workflow_id=run.id, look_at__isnull=False).update(
         look_at=run.created_at
@@ -112,6 +116,37 @@ def test_a_task_that_was_seen_and_is_gone_was_taken_away_and_one_never_seen_is_s
     tend(NOW)
     assert run.refresh().status is ChainStatus.FAILED
     assert "was deleted" in run.steps()[1].error
+
+
+@pytest.mark.parametrize("what", ["has run", "was discarded"])
+def test_a_step_that_left_its_queue_unseen_is_not_sent_again(
+    sqlite_database: str, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    broker = task_backends["default"].broker
+    run = TaskChain("unseen", [step(say, 1), step(say, 2)]).start()
+    if task_backends["default"].has_outbox:
+        # It is on its way only, until a look has found it.
+        tend(NOW)
+    if what == "has run":
+
+        def away(*args: Any) -> None:
+            raise QueueError("The database is away.")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(following, "record", away)
+            worked_off(run)
+        assert broker.prune(datetime.now(UTC) + timedelta(hours=1), 10) == 1
+    else:
+        assert broker.delete([run.steps()[0].job_id])
+    StepRow.objects.using(sqlite_database).filter(look_at__isnull=False).update(look_at=run.created_at)
+    tend(NOW)
+    worked_off(run)
+    assert ran == ([1] if what == "has run" else [])
+    assert run.status is ChainStatus.FAILED
+    assert "was deleted" in run.steps()[0].error
+    # Somebody who looks into it decides.
+    run.retry()
+    assert worked_off(run).status is ChainStatus.COMPLETED
 
 
 def test_a_step_that_its_store_refuses_keeps_no_other(sqlite_database: str) -> None:
