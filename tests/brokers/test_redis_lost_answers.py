@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -156,6 +157,49 @@ def test_an_outcome_whose_answer_was_lost_is_recorded_once(proxy: Proxy, redis_s
         (done,) = all_ended(direct, [job])
     assert proxy.lost == 1
     assert (done.status, done.result, done.token) == (TaskStatus.SUCCESS, "0", 1)
+
+
+@pytest.mark.parametrize("shards", [1, 3])
+@pytest.mark.parametrize("verb", ["cancel", "retry", "delete", "prune", "revive"])
+def test_what_people_do_says_what_it_did_where_its_answer_was_lost(
+    verb: str, shards: int, proxy: Proxy, redis_server: RedisServer, make: Make
+) -> None:
+    broker, direct = make(proxy.url, shards), make(redis_server.url, shards)
+    jobs = direct.enqueue([new_job() for _ in range(5)])
+    if verb != "cancel":
+        direct.cancel(ids_of(jobs))
+    stored = list(direct.get(ids_of(jobs)).values())
+    if verb == "revive":
+        direct.delete(ids_of(jobs))
+    broker.counts()
+    proxy.lose(script(verb).sha)
+    if verb == "prune":
+        assert broker.prune(datetime.now(UTC) + timedelta(hours=1), 10) == 5
+    elif verb == "revive":
+        assert set(broker.revive(stored)) == set(ids_of(jobs))
+    else:
+        assert getattr(broker, verb)(ids_of(jobs)) == ids_of(jobs)
+    assert proxy.lost == 1
+    with redis_server.client() as client:
+        kept = [key for key in client.scan_iter(count=1000) if ":answer:" in key]
+        assert kept and all(0 < client.ttl(key) <= 120 for key in kept)
+
+
+@pytest.mark.parametrize("verb", ["delete", "prune"])
+def test_a_key_is_free_though_nobody_heard_so(verb: str, proxy: Proxy, redis_server: RedisServer, make: Make) -> None:
+    """Or the next job of that key would be stored under the id of the last, which an archive may hold."""
+    broker, direct = make(proxy.url, 3), make(redis_server.url, 3)
+    jobs = direct.enqueue([new_job(once_key=f"key{number}") for number in range(6)])
+    direct.cancel(ids_of(jobs))
+    broker.counts()
+    proxy.lose(script(verb).sha)
+    if verb == "prune":
+        broker.prune(datetime.now(UTC) + timedelta(hours=1), 10)
+    else:
+        broker.delete(ids_of(jobs))
+    assert proxy.lost == 1
+    again = [new_job(once_key=f"key{number}") for number in range(6)]
+    assert ids_of(direct.enqueue(again)) == ids_of(again)
 
 
 def test_a_bell_that_was_not_heard_costs_a_moment(proxy: Proxy, redis_server: RedisServer, make: Make) -> None:

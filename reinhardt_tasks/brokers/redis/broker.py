@@ -9,7 +9,7 @@ from typing import Any
 
 from ...exceptions import QueueError
 from ...gates import Limit, decode_limits, encode_limits
-from ...jobs import Claim, Job, Outcome, Progress, TaskStatus, as_enqueued
+from ...jobs import Claim, Job, Outcome, Progress, TaskStatus, as_enqueued, new_id
 from ...serialization import encode_progress
 from ...timestamps import from_micros, to_micros
 from ..base import (
@@ -180,17 +180,17 @@ class RedisBroker(Broker):
         return bool(self._call("annotate", [claim.job.id, claim.token, encode_metadata(metadata), told]))
 
     def cancel(self, ids: Collection[str]) -> list[str]:
-        return self._call("cancel", [self._ttl, *ids]) if ids else []
+        return self._act("cancel", [self._ttl, *ids]) if ids else []
 
     def retry(self, ids: Collection[str]) -> list[str]:
-        return self._call("retry", list(ids)) if ids else []
+        return self._act("retry", list(ids)) if ids else []
 
     def revive(self, jobs: Sequence[Job]) -> list[str]:
         if not jobs:
             return []
         stored = [value for job in jobs for value in job_values(replace(job, run_after=None), self._seal)]
         pasts = [value for job in jobs for value in past_values(job)]
-        return self._call("revive", [len(jobs), *stored, *pasts])
+        return self._act("revive", [len(jobs), *stored, *pasts])
 
     def delete(self, ids: Collection[str]) -> list[str]:
         return self.delete_keys(ids)[0]
@@ -267,12 +267,12 @@ class RedisBroker(Broker):
         """See delete(); return the once keys, with their ids, that are free again, too."""
         if not ids:
             return [], []
-        deleted, freed = self._call("delete", list(ids))
+        deleted, freed = self._act("delete", list(ids))
         return deleted, list(zip(freed[::2], freed[1::2], strict=True))
 
     def prune_keys(self, before: datetime, limit: int) -> tuple[int, list[tuple[str, str]]]:
         """See prune(); return the once keys, with their ids, that are free again, too."""
-        number, freed = self._call("prune", [to_micros(before), limit])
+        number, freed = self._act("prune", [to_micros(before), limit])
         return int(number), list(zip(freed[::2], freed[1::2], strict=True))
 
     def reserve(self, once_key: str, job: Job) -> tuple[str, tuple[Limit, ...]]:
@@ -315,6 +315,11 @@ class RedisBroker(Broker):
             return script(name)(self.connections.send, self.base, args)
 
         return faults.guarded(self, call, brings_jobs=brings_jobs)
+
+    def _act(self, name: str, args: Sequence[Any]) -> Any:
+        """Call a script that finds nothing left to do the second time; sent again, it gives the answer of the first."""
+        answer = f"{self.base}answer:{new_id()}"
+        return faults.guarded(self, lambda: script(name)(self.connections.send, self.base, args, answer))
 
     async def _acall(self, name: str, args: Sequence[Any], *, brings_jobs: bool = False) -> Any:
         async def call() -> Any:

@@ -24,12 +24,16 @@ class Script:
         # The name by which Redis knows a script, nothing that keeps a secret.
         self.sha = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
 
-    def __call__(self, send: Callable[..., Any], base: str, args: Sequence[Any]) -> Any:
-        """Have it run by `send`, which sends one command and returns its answer."""
+    def __call__(self, send: Callable[..., Any], base: str, args: Sequence[Any], answer: str | None = None) -> Any:
+        """Have it run by `send`, which sends one command and returns its answer.
+
+        `answer` is a key that keeps the answer of a script which would give another one when it is sent again.
+        """
+        keys = [base] if answer is None else [base, answer]
         try:
-            return send("EVALSHA", self.sha, 1, base, *args)
+            return send("EVALSHA", self.sha, len(keys), *keys, *args)
         except NoScriptError:
-            return send("EVAL", self.text, 1, base, *args)
+            return send("EVAL", self.text, len(keys), *keys, *args)
 
     async def acall(self, send: Callable[..., Awaitable[Any]], base: str, args: Sequence[Any]) -> Any:
         """See __call__(), on an event loop."""

@@ -1,4 +1,8 @@
 -- Cancels jobs: waiting ones end, running ones are marked. ARGV: ttl (ms), ids. Returns the ids for which that took effect.
+local before = answered_before()
+if before then
+  return before
+end
 local done = {}
 press_on()
 for number = 2, #ARGV do
@@ -21,4 +25,4 @@ for number = 2, #ARGV do
     done[#done + 1] = id
   end
 end
-return done
+return answered(done, #done > 0)

@@ -14,6 +14,7 @@
 --   all               zset    id -> 0: every job, in the order of ids
 --   once:<key>        string  id
 --   waited              string  written where WAIT has to be about something
+--   answer:<id>         string  what was answered to one call, for a while: see answered
 --   reserved:<key>    string  id, perhaps of another shard: whoever spreads jobs asks here first; reserved-limits:<key> has the
 --                             limits of that job, where it has any: they say where it lies
 --   bell:<queue>      list    one token for each worker that should look; bell:* for those who serve all queues. Coroutines
@@ -195,4 +196,19 @@ local function part(whole, name)
     whole[name] = found
   end
   return found
+end
+
+-- What people do is sent again where its answer was lost, and would then find nothing left to do. KEYS[2] keeps for a while what
+-- it answered the first time.
+local ANSWERED = 120
+local function answered_before()
+  local text = KEYS[2] and redis.call('GET', KEYS[2])
+  return text and cjson.decode(text)
+end
+
+local function answered(answer, is_anything)
+  if KEYS[2] and is_anything then
+    redis.call('SET', KEYS[2], cjson.encode(answer), 'EX', ANSWERED)
+  end
+  return answer
 end

@@ -1,5 +1,9 @@
 -- Deletes jobs that do not run. ARGV: ids. Returns the ids for which that took effect, and the once keys that are free
 -- again, with their ids.
+local before = answered_before()
+if before then
+  return before
+end
 local done, freed = {}, {}
 for _, id in ipairs(ARGV) do
   local found = try('HMGET', key('job', id), 'st', 'q', 'lm')
@@ -16,4 +20,4 @@ for _, id in ipairs(ARGV) do
     done[#done + 1] = id
   end
 end
-return {done, freed}
+return answered({done, freed}, #done > 0)

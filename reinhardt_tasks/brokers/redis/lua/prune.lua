@@ -1,5 +1,9 @@
 -- Deletes what finished before a moment, and what has expired. ARGV: moment (µs), limit. Returns how many jobs, and the once
 -- keys that are free again, with their ids.
+local before = answered_before()
+if before then
+  return before
+end
 local old = redis.call('ZRANGEBYSCORE', base .. 'ended', '-inf', '(' .. ARGV[1], 'LIMIT', 0, tonumber(ARGV[2]))
 local freed = {}
 for _, id in ipairs(old) do
@@ -9,4 +13,4 @@ for _, id in ipairs(old) do
     freed[#freed + 1] = id
   end
 end
-return {#old, freed}
+return answered({#old, freed}, #old > 0)

@@ -1,6 +1,10 @@
 -- Stores jobs that have ended and lie here no more, ready now.
 -- ARGV: count, the jobs (see store), then four values for each: token, history ('' for none), when it first started (µs,
 -- '' for never), log ('' for none). Returns the ids of those that are not here already.
+local before = answered_before()
+if before then
+  return before
+end
 local count = tonumber(ARGV[1])
 local refused = check_store(2, count)
 if refused then
@@ -21,4 +25,4 @@ for number = 0, count - 1 do
     revived[#revived + 1] = id
   end
 end
-return revived
+return answered(revived, #revived > 0)
