@@ -12,7 +12,7 @@ from django.contrib import messages
 from django.http import Http404, HttpResponse, QueryDict
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy
 
 from .._compat import TASK_MAX_PRIORITY, TASK_MIN_PRIORITY
 from ..brokers.base import Changes
@@ -25,6 +25,7 @@ from .budgets import Progress, done_before, further, within_budget
 from .deeds import DEEDS, Deed
 from .fields import MomentField
 from .searching import SearchForm
+from .telling import tell, tell_of_left
 from .visits import Visit, after_of, needs_post
 
 #: Selected tasks that the page which asks first shows.
@@ -99,7 +100,7 @@ def act_on_tasks(visit: Visit) -> HttpResponse:
         return _all_done(visit, order, deed, form)
     done = change(order.store, order.ids, deed) if isinstance(deed, Changes) else act(order.store, deed, order.ids)
     history.tasks_were(visit.request, done.took, order.deed.done, _changes(deed), names=done.names)
-    _tell(visit, Progress(took=list(done.took), left=dict(done.left)), len(done.took))
+    tell(visit, Progress(took=list(done.took), left=dict(done.left)), len(done.took))
     return visit.redirect(_back(visit, order, done.took))
 
 
@@ -109,10 +110,11 @@ def _all_done(visit: Visit, order: Order, deed: Any, form: ChangeForm | None) ->
     detail = "; ".join(filter(None, [_changes(deed), f"all that match: {_filters(visit, order)}"]))
     history.tasks_were(visit.request, progress.took, order.deed.done, detail, names=progress.names)
     so_far = done_before(visit.request.POST) + len(progress.took)
-    if progress.after is None:
-        _tell(visit, progress, so_far)
+    if progress.after is None or progress.error is not None:
+        tell(visit, progress, so_far)
+        progress.raise_error()
         return visit.redirect(_back(visit, order))
-    _tell_of_left(visit, progress)
+    tell_of_left(visit, progress)
     return _asked(visit, order, form, after=progress.after, so_far=so_far)
 
 
@@ -212,26 +214,6 @@ def _filters(visit: Visit, order: Order) -> str:
     entered = {name: form.meaning(name, order.query) for name in form.fields if form.data.get(name)}
     chosen = {"state": form.state} | entered
     return " ".join(f"{name}={'…' if name == 'text' else value}" for name, value in chosen.items())
-
-
-def _tell(visit: Visit, progress: Progress, number: int) -> None:
-    """Say for how many tasks it is done in all, and for which ones not."""
-    if number:
-        visit.say(ngettext("Done for {number} task.", "Done for {number} tasks.", number).format(number=f"{number:,}"))
-    elif not progress.left:
-        visit.say(_("There was nothing to do."), messages.WARNING)
-    _tell_of_left(visit, progress)
-
-
-def _tell_of_left(visit: Visit, progress: Progress) -> None:
-    if progress.left:
-        id_, reason = next(iter(progress.left.items()))
-        words = ngettext(
-            "Not done for {number} task; for {id}: {reason}",
-            "Not done for {number} tasks; for {id}: {reason}",
-            len(progress.left),
-        )
-        visit.say(words.format(number=f"{len(progress.left):,}", id=id_, reason=reason), messages.WARNING)
 
 
 def _back(visit: Visit, order: Order, took: Sequence[str] = ()) -> str:

@@ -10,6 +10,7 @@ from django.http import QueryDict
 
 from ..operations import Count
 from ..operations.actions import Done, Step
+from ..operations.stores import STORE_ERRORS
 
 #: Tasks, and seconds, of one request.
 MOST, SECONDS = 1000, 2.0
@@ -29,6 +30,13 @@ class Progress:
     after: str | None = None
     #: The share was used up: there may be more to do.
     is_cut: bool = False
+    #: What the store said that went away half way.
+    error: Exception | None = None
+
+    def raise_error(self) -> None:
+        """Raise what the store said that went away, if one did: once what was done before is kept in the history and told."""
+        if self.error is not None:
+            raise self.error
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,20 +60,27 @@ def done_before(posted: QueryDict) -> int:
 
 
 def within_budget(steps: Iterator[Step] | Iterator[Done] | Iterator[int]) -> Progress:
-    """Do steps until they end or the request's share is used up. A step is done whole."""
+    """Do steps until they end, the request's share is used up, or the store goes away. A step is done whole."""
     progress = Progress()
     ends_at = time.monotonic() + SECONDS
-    for step in steps:
-        if isinstance(step, int):
-            progress.number += step
-        else:
-            done = step.done if isinstance(step, Step) else step
-            progress.took += done.took
-            progress.names |= done.names
-            progress.left |= done.left
-            progress.after = step.after if isinstance(step, Step) else None
-        is_much = len(progress.took) + len(progress.left) >= MOST
-        if is_much or time.monotonic() >= ends_at:
-            progress.is_cut = True
-            break
+    try:
+        for step in steps:
+            _add(progress, step)
+            is_much = len(progress.took) + len(progress.left) >= MOST
+            if is_much or time.monotonic() >= ends_at:
+                progress.is_cut = True
+                break
+    except STORE_ERRORS as exc:
+        progress.error = exc
     return progress
+
+
+def _add(progress: Progress, step: Step | Done | int) -> None:
+    if isinstance(step, int):
+        progress.number += step
+        return
+    done = step.done if isinstance(step, Step) else step
+    progress.took += done.took
+    progress.names |= done.names
+    progress.left |= done.left
+    progress.after = step.after if isinstance(step, Step) else None

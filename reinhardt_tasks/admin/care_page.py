@@ -16,6 +16,7 @@ from ..operations import Store, check_queue, prune, requeue_lost, requeue_unknow
 from . import history
 from .budgets import done_before, further, within_budget
 from .fields import MomentField
+from .telling import tell_of_deleted
 from .visits import Visit, needs_post
 
 #: Waiting tasks that one look at a backend reads.
@@ -56,11 +57,12 @@ def _prune(visit: Visit, store: Store) -> HttpResponse:
         before = form.cleaned_data["before"]
         progress = within_budget(prune(store, before))
         detail = f"before {before:%Y-%m-%d %H:%M}: {progress.number}"
-        history.store_was(visit.request, store.alias, gettext_noop("Finished tasks deleted."), detail)
+        if progress.number or progress.error is None:
+            history.store_was(visit.request, store.alias, gettext_noop("Finished tasks deleted."), detail)
         so_far = done_before(posted) + progress.number
         if not progress.is_cut:
-            words = ngettext("{number} task was deleted.", "{number} tasks were deleted.", so_far)
-            visit.say(words.format(number=f"{so_far:,}"))
+            tell_of_deleted(visit, so_far)
+            progress.raise_error()
             return visit.redirect(visit.url("jobrow_queues"))
     return visit.render(
         "prune.html",
@@ -77,6 +79,7 @@ def _requeue(visit: Visit, store: Store) -> HttpResponse:
     history.tasks_were(visit.request, progress.took, gettext_noop("Requeued."), names=progress.names)
     number = len(progress.took)
     visit.say(ngettext("{number} task runs again.", "{number} tasks run again.", number).format(number=number))
+    progress.raise_error()
     if progress.is_cut:
         visit.say(_("There are more. Press the button again to go on."), messages.WARNING)
     return visit.redirect(visit.url("jobrow_queues"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from django.http import HttpResponse
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 
 from ..exceptions import OperationRefused
 from ..operations import Store, act_on_group, bound_of, count_tasks, failures, store_of, stores
@@ -12,6 +11,7 @@ from ..operations.failures import query_of_group
 from . import history
 from .budgets import done_before, further, within_budget
 from .deeds import DEEDS
+from .telling import tell, tell_of_left
 from .visits import Visit, after_of, needs_post
 
 #: What can be done to a group.
@@ -47,10 +47,11 @@ def act(visit: Visit) -> HttpResponse:
         names = dict.fromkeys(progress.took, group["name"])
         history.tasks_were(visit.request, progress.took, deed.done, names=names)
         so_far = done_before(posted) + len(progress.took)
-        if progress.after is None:
-            words = ngettext("Done for {number} task.", "Done for {number} tasks.", so_far)
-            visit.say(words.format(number=f"{so_far:,}"))
+        if progress.after is None or progress.error is not None:
+            tell(visit, progress, so_far)
+            progress.raise_error()
             return visit.redirect(visit.url("jobrow_failures"))
+        tell_of_left(visit, progress)
         after = progress.after
     query = query_of_group(**group)
     after = after or bound_of(store, query)

@@ -6,13 +6,14 @@ from collections.abc import Callable
 
 from django.http import HttpResponse
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop, ngettext
+from django.utils.translation import gettext_noop
 
 from ..exceptions import OperationRefused
 from ..operations import Store, bound_of, clear, count_waiting, held_back, overview, pause, resume, store_of
 from ..operations.queues import waiting_in
 from . import history
 from .budgets import done_before, further, within_budget
+from .telling import tell_of_deleted, tell_of_left
 from .visits import Visit, after_of, needs_post
 
 
@@ -60,11 +61,13 @@ def _clear(visit: Visit, store: Store, queue: str) -> HttpResponse:
     if posted.get("confirmed"):
         progress = within_budget(clear(store, queue, after=after))
         number = len(progress.took)
-        history.queue_was(visit.request, store.alias, queue, gettext_noop("Cleared."), f"{number}")
+        if number or progress.error is None:
+            history.queue_was(visit.request, store.alias, queue, gettext_noop("Cleared."), f"{number}")
         so_far = done_before(posted) + number
-        if progress.after is None:
-            words = ngettext("{number} task was deleted.", "{number} tasks were deleted.", so_far)
-            visit.say(words.format(number=f"{so_far:,}"))
+        tell_of_left(visit, progress)
+        if progress.after is None or progress.error is not None:
+            tell_of_deleted(visit, so_far)
+            progress.raise_error()
             return visit.redirect(visit.url("jobrow_queues"))
         after = progress.after
     after = after or bound_of(store, waiting_in(queue))

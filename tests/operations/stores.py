@@ -10,6 +10,7 @@ import pytest
 from reinhardt_tasks import operations
 from reinhardt_tasks._compat import task_backends
 from reinhardt_tasks.brokers.base import WorkerInfo
+from reinhardt_tasks.exceptions import QueueError
 from reinhardt_tasks.jobs import Attempt, Claim, Failed, Released, Retrying, Succeeded, TaskStatus, new_id
 from reinhardt_tasks.log_lines import AttemptLog, LogLine, encode_log
 from reinhardt_tasks.operations import Store
@@ -108,6 +109,19 @@ def attempt(
         exception=exception,
         traceback=traceback,
     )
+
+
+def goes_away(patch: pytest.MonkeyPatch, store: Store, method: str, after: int) -> None:
+    """Let a store answer a method of its broker so many times, and be away from then on."""
+    answers, asked = getattr(store.broker, method), []
+
+    def answer(*args: Any, **values: Any) -> Any:
+        asked.append(args)
+        if len(asked) > after:
+            raise QueueError("Nobody answers.")
+        return answers(*args, **values)
+
+    patch.setattr(store.broker, method, answer)
 
 
 def status_of(store: Store, id_: str) -> TaskStatus:
