@@ -15,7 +15,7 @@ from reinhardt_tasks import operations
 from reinhardt_tasks.brokers.base import Query, WorkerInfo
 from reinhardt_tasks.jobs import Job, TaskStatus, new_id
 from reinhardt_tasks.management.tasks_cli import output
-from reinhardt_tasks.operations import Store, actions, counting
+from reinhardt_tasks.operations import Store, actions, counting, store_of
 from reinhardt_tasks.redaction import REDACTED
 from reinhardt_tasks.registry import registry
 from tests.operations import chores
@@ -23,6 +23,7 @@ from tests.operations.stores import (
     claim,
     database_store,
     fail,
+    goes_away,
     put_off,
     redis_store,
     status_of,
@@ -121,7 +122,8 @@ def test_a_rehearsal_does_nothing(store: Store) -> None:
     id_ = chores.add.enqueue(1).id
     code, out, _ = told("discard", "--all", "--dry-run")
     assert (code, out) == (0, f"{id_}\ndiscard: 1 task. Nothing was done.\n")
-    assert data("cancel", id_, "--dry-run") == {"action": "cancel", "dry_run": True, "ids": [id_], "after": None}
+    its = {"action": "cancel", "dry_run": True, "ids": [id_], "after": None, "away": {}}
+    assert data("cancel", id_, "--dry-run") == its
     assert status_of(store, id_) is TaskStatus.PENDING
 
 
@@ -298,6 +300,68 @@ def test_who_is_interrupted_is_told_where_to_go_on(database_store: Store, monkey
     monkeypatch.setattr(output.Output, "progress", original)
     code, out, _ = told("cancel", "--all", "--yes", "--backend", "default", "--after", ids[2])
     assert (code, out) == (0, "Done with 2 tasks.\n")
+
+
+def test_a_store_that_goes_away_half_way_is_told_with_what_was_done(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(actions, "BATCH", 2)
+    ids = [chores.add.enqueue(number).id for number in range(6)]
+    with monkeypatch.context() as patch:
+        # Once before it begins, and once for each batch.
+        goes_away(patch, store, "search", 3)
+        code, out, err = told("cancel", "--all", "--yes")
+    assert (code, out) == (3, "")
+    assert f"Stopped after 4 tasks.\nGo on with --backend default --after {ids[2]}\nNobody answers." in err
+    with monkeypatch.context() as patch:
+        goes_away(patch, store, "search", 2)
+        answer = data("retry", "--all", "--yes", code=3)
+    assert (answer["count"], answer["backend"], answer["after"]) == (2, "default", ids[4])
+
+
+def test_backends_that_were_not_begun_are_told(
+    database_store: Store, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.TASKS = {**settings.TASKS, "other": settings.TASKS["default"], "third": settings.TASKS["default"]}
+    monkeypatch.setattr(actions, "BATCH", 2)
+    ids = [chores.add.enqueue(number).id for number in range(3)]
+    with monkeypatch.context() as patch:
+        goes_away(patch, store_of("default"), "search", 2)
+        code, _, err = told("cancel", "--all", "--yes")
+    assert code == 3
+    assert f"Go on with --backend default --after {ids[1]}\nNot begun: --backend other --backend third\n" in err
+    goes_away(monkeypatch, store_of("default"), "search", 1)
+    answer = data("retry", "--all", "--yes", code=3)
+    assert (answer["count"], answer["after"], answer["not_begun"]) == (0, None, ["default", "other", "third"])
+
+
+def test_a_rehearsal_on_a_store_that_is_away_tells_of_it(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    goes_away(monkeypatch, store, "search", 0)
+    assert told("discard", "--all", "--dry-run") == (
+        3,
+        "discard: 0+ tasks. Nothing was done.\n",
+        "default is away: Nobody answers.\n",
+    )
+
+
+def test_a_queue_that_no_store_has_is_refused(store: Store) -> None:
+    code, out, err = told("cancel", "--all", "--queue", "emial", "--yes")
+    assert (code, out) == (2, "") and "did you mean 'emails'?" in err
+    assert told("discard", "--all", "--queue", "emial", "--dry-run")[0] == 2
+    assert told("cancel", "--all", "--queue", "reports", "--yes")[0] == 0
+    # One that the settings name no more, with tasks that ended.
+    chores.add.using(queue_name="reports").enqueue(1)
+    id_ = fail(store, "reports")
+    store.backend.queues = {"default"}
+    assert told("retry", "--all", "--queue", "reports", "--yes")[0] == 0
+    assert status_of(store, id_) is TaskStatus.PENDING
+
+
+def test_all_of_which_some_were_left_ends_as_ids_do(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    chores.add.enqueue(1)
+    monkeypatch.setattr(store.broker, "cancel", lambda ids: [])
+    code, out, _ = told("cancel", "--all", "--yes")
+    assert (code, out) == (1, "Done with 0 tasks. 1 changed meanwhile and was left.\n")
 
 
 # Queues

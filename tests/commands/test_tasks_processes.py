@@ -80,6 +80,16 @@ def test_whoever_reads_may_stop_reading(environment: dict[str, str]) -> None:
     process.stderr.close()
 
 
+def test_what_acts_is_not_done_because_nobody_reads_on(environment: dict[str, str]) -> None:
+    id_ = tasks.note.enqueue("path", "x").id
+    process = started(environment, "retry", id_)
+    assert process.stderr is not None
+    process.stderr.close()
+    # It is pending: that is what nobody reads.
+    assert process.wait(SOON) == 1
+    process.communicate()
+
+
 def test_status_is_shown_again_until_ctrl_c(environment: dict[str, str]) -> None:
     process = started(environment, "status", "--watch", "--interval", "0.1", "--json")
     assert process.stdout is not None

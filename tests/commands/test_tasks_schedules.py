@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import uuid
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -12,8 +14,11 @@ import pytest
 from django.utils import timezone
 
 from reinhardt_tasks._compat import BaseTaskBackend
+from reinhardt_tasks.exceptions import QueueError, TaskNotFound
+from reinhardt_tasks.management.commands.tasks import SUBCOMMANDS
 from reinhardt_tasks.models import ScheduleRow, SlotRow
 from reinhardt_tasks.operations import Query, Store
+from reinhardt_tasks.operations.schedules import SCHEDULE_ACTIONS
 from reinhardt_tasks.schedules import CronSchedule, IntervalSchedule
 from reinhardt_tasks.scheduling import Scheduler, people
 from reinhardt_tasks.scheduling.databases import schedules_database
@@ -307,3 +312,23 @@ def test_a_store_that_is_away_hides_no_schedule(database_store: Store, settings:
 def test_what_cannot_be_is_refused_with_2(words: list[str], sentence: str) -> None:
     code, _, err = told("schedules", *words)
     assert code == 2 and sentence in err
+
+
+def test_what_was_enqueued_is_told_where_the_next_one_cannot_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    people.create("weekly", chores.add.module_path, CronSchedule("0 3 * * mon"), args=[1])
+    action = SCHEDULE_ACTIONS["run-now"]
+
+    def does(problem: Exception) -> Callable[[str], str | None]:
+        def work(name: str) -> str | None:
+            if name == "weekly":
+                raise problem
+            return action.does(name)
+
+        return work
+
+    for problem, code in ((TaskNotFound("No task is registered."), 1), (QueueError("Nobody answers."), 3)):
+        member = SUBCOMMANDS["schedules"].members["run-now"]  # type: ignore[attr-defined]
+        monkeypatch.setattr(member, "action", replace(action, does=does(problem)))
+        answer = data("schedules", "run-now", "nightly", "weekly", code=code)
+        assert answer["took"] == list(answer["tasks"]) == ["nightly"]
+        assert answer["left"] == ({"weekly": "No task is registered."} if code == 1 else {})

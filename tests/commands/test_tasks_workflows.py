@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
 
+from reinhardt_tasks.management.tasks_cli import output
 from reinhardt_tasks.models import WorkflowRow
 from reinhardt_tasks.operations import Store
 from reinhardt_tasks.workflow_states import ChainStatus
@@ -88,6 +91,20 @@ def test_one_is_cancelled_and_retried(database_store: Store) -> None:
     assert answer["took"] == [] and "RUNNING" in answer["left"][id_]
     fail_next(database_store, id_)
     assert data("workflows", "retry", id_, "--yes")["took"] == [id_]
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_the_question_names_the_workflows(monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = [started() for _ in range(5)]
+    monkeypatch.setattr(output.sys, "stdin", Terminal())
+    name = get_workflow(ids[0]).name
+    assert f"1 workflow: {name!r}. Cancel this workflow?" in told("workflows", "cancel", ids[0])[2]
+    names = ", ".join([repr(name)] * 3)
+    assert f"5 workflows: {names}, …. Of each: Cancel this workflow?" in told("workflows", "cancel", *ids)[2]
 
 
 def test_what_there_is_not_is_told_and_the_others_are_done() -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from django.core.management.base import CommandParser
 from django.utils.translation import gettext as _
@@ -11,17 +11,29 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from ... import operations
 from ...brokers.base import Changes
-from ...exceptions import OperationRefused
+from ...exceptions import OperationRefused, QueueError
 from ...operations import Action, Count, Query, Store
+from ...operations.stores import STORE_ERRORS
 from ..flags import whole
 from .base import INTERRUPTED, OK, UNDONE, Options, Subcommand, chosen_stores
-from .filters import add_filters, filters_in_words, query_of, refuse_both, refuse_unknown_name, resolved
+from .filters import (
+    add_filters,
+    filters_in_words,
+    query_of,
+    refuse_both,
+    refuse_queue_of_none,
+    refuse_unknown_name,
+    resolved,
+)
+from .looking import told_of_away
 from .output import Output
 from .words import moment_to_come
 
 
 class Acting(Subcommand):
     """Does one thing to tasks."""
+
+    acts = True
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("ids", nargs="*", metavar="ID", help=_("Ids, or beginnings that no other task has."))
@@ -50,7 +62,7 @@ class Acting(Subcommand):
         chosen = resolved(options["ids"], stores)
         ids = [id_ for _store, some in chosen for id_ in some]
         if options["dry_run"]:
-            return _tell_of_rehearsal(out, self.name, ids, None)
+            return _tell_of_rehearsal(out, self.name, Listed(ids=ids))
         deed = self.deed(options)
         if isinstance(deed, Action) and deed is operations.DISCARD:
             question = ngettext("Delete {number} task for good?", "Delete {number} tasks for good?", len(ids))
@@ -73,6 +85,7 @@ class Acting(Subcommand):
     def _run_on_all(self, options: Options, out: Output, stores: list[Store]) -> int:
         meant = query_of(options)
         refuse_unknown_name(meant, stores)
+        refuse_queue_of_none(meant, stores)
         query = operations.narrowed_to(meant, self.deed(options))
         if not query.statuses:
             raise OperationRefused(
@@ -80,7 +93,8 @@ class Acting(Subcommand):
             )
         if options["dry_run"]:
             listing = operations.list_tasks(query, of=stores, after=options["after"], limit=options["limit"] or 20)
-            return _tell_of_rehearsal(out, self.name, [task.id for task in listing.tasks], listing.after)
+            ids = [task.id for task in listing.tasks]
+            return _tell_of_rehearsal(out, self.name, Listed(ids=ids, after=listing.after, away=listing.away))
         # What is enqueued while somebody makes up their mind, or while another backend's turn is, is left alone.
         bounds = [(store, operations.bound_of(store, query, options["after"])) for store in stores]
         count = None
@@ -89,7 +103,7 @@ class Acting(Subcommand):
             count = operations.count_tasks(query, of=stores, after=options["after"], limit=options["limit"])
         if count is not None and not out.confirm(self._question(options, count, stores), is_agreed=options["yes"]):
             return _undone(out)
-        return work_off(out, self.name, self._strides(options, query, bounds), count)
+        return work_off(out, self.name, self._strides(options, query, bounds), count, stores)
 
     def _question(self, options: Options, count: Count, stores: list[Store]) -> str:
         words = ngettext(
@@ -120,8 +134,13 @@ class Stride:
     after: str | None = None
 
 
-def work_off(out: Output, name: str, strides: Iterator[Stride], of: Count | None = None) -> int:
-    """Do batch by batch what is long, tell how far it is `of` so many, and say at a Ctrl-C where to go on."""
+def work_off(
+    out: Output, name: str, strides: Iterator[Stride], of: Count | None = None, stores: Sequence[Store] = ()
+) -> int:
+    """Do batch by batch what is long, and tell how far it is `of` so many.
+
+    At a Ctrl-C, or where a store goes away, say where to go on, and which of `stores`, done in this order, are left.
+    """
     total = None if of is None or of.is_at_least else of.number
     count = missed = 0
     last: Stride | None = None
@@ -131,12 +150,11 @@ def work_off(out: Output, name: str, strides: Iterator[Stride], of: Count | None
             missed += last.missed
             out.progress(count, total)
     except KeyboardInterrupt:
-        after = last.after if last is not None else None
-        out.warn(_("Stopped after {number} tasks.").format(number=count))
-        if last is not None and after is not None:
-            out.warn(_("Go on with --backend {alias} --after {id}").format(alias=last.store.alias, id=after))
-        out.data({"action": name, "count": count, "took": None, "left": None, "after": after})
+        _tell_stopped(out, name, count, last, stores)
         return INTERRUPTED
+    except STORE_ERRORS as exc:
+        _tell_stopped(out, name, count, last, stores)
+        raise QueueError(str(exc)) from exc
     out.end()
     words = ngettext("Done with {number} task.", "Done with {number} tasks.", count).format(number=count)
     if missed:
@@ -145,7 +163,32 @@ def work_off(out: Output, name: str, strides: Iterator[Stride], of: Count | None
         ).format(number=missed)
     out.say(words)
     out.data({"action": name, "count": count, "took": None, "left": None, "after": None})
-    return OK
+    return UNDONE if missed else OK
+
+
+def _tell_stopped(out: Output, name: str, count: int, last: Stride | None, stores: Sequence[Store]) -> None:
+    """Say how much is done, where the store that was begun last goes on, and which ones were not begun."""
+    aliases = [store.alias for store in stores]
+    begun = 0 if last is None or last.store.alias not in aliases else aliases.index(last.store.alias) + 1
+    alias = after = None
+    if last is not None and last.after is not None:
+        alias, after = last.store.alias, last.after
+    out.warn(ngettext("Stopped after {number} task.", "Stopped after {number} tasks.", count).format(number=count))
+    if after is not None:
+        out.warn(_("Go on with --backend {alias} --after {id}").format(alias=alias, id=after))
+    if begun and aliases[begun:]:
+        out.warn(_("Not begun: {backends}").format(backends=" ".join(f"--backend {each}" for each in aliases[begun:])))
+    out.data(
+        {
+            "action": name,
+            "count": count,
+            "took": None,
+            "left": None,
+            "after": after,
+            "backend": alias,
+            "not_begun": aliases[begun:],
+        }
+    )
 
 
 class Retry(Acting):
@@ -202,16 +245,27 @@ class Change(Acting):
         return super().run(options, out)
 
 
-def _tell_of_rehearsal(out: Output, name: str, ids: list[str], after: str | None) -> int:
-    for id_ in ids:
+@dataclass(frozen=True, kw_only=True)
+class Listed:
+    """The tasks that an action would take, where the next ones begin, and the stores that did not say (alias → why)."""
+
+    ids: list[str]
+    after: str | None = None
+    away: Mapping[str, str] = field(default_factory=dict)
+
+
+def _tell_of_rehearsal(out: Output, name: str, listed: Listed) -> int:
+    number = len(listed.ids)
+    for id_ in listed.ids:
         out.say(id_)
-    more = "+" if after is not None else ""
+    more = "+" if listed.after is not None or listed.away else ""
     words = ngettext(
-        "{action}: {number} task. Nothing was done.", "{action}: {number} tasks. Nothing was done.", len(ids)
+        "{action}: {number} task. Nothing was done.", "{action}: {number} tasks. Nothing was done.", number
     )
-    out.say(words.format(action=name, number=f"{len(ids)}{more}"))
-    out.data({"action": name, "dry_run": True, "ids": ids, "after": after})
-    return OK
+    out.say(words.format(action=name, number=f"{number}{more}"))
+    away = dict(listed.away)
+    out.data({"action": name, "dry_run": True, "ids": listed.ids, "after": listed.after, "away": away})
+    return told_of_away(out, away)
 
 
 def _undone(out: Output) -> int:

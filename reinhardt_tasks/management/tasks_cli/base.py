@@ -26,6 +26,8 @@ class Subcommand(ABC):
     name: str
     help: str | Promise
     backend_help: str | Promise = gettext_lazy("Alias in TASKS; may be repeated (default: all).")
+    #: Whether it changes something: where nobody reads on what it says, a part of that is left undone.
+    acts = False
 
     def add_arguments(self, parser: CommandParser) -> None:  # noqa: B027 - some have none
         """Add the flags of this subcommand alone."""
@@ -34,6 +36,10 @@ class Subcommand(ABC):
         """Add those that it shares with others."""
         parser.add_argument("--backend", action="append", metavar="ALIAS", help=str(self.backend_help))
         add_output_arguments(parser)
+
+    def chosen(self, options: Options) -> Subcommand:
+        """Return the one that is to run: itself, or one of its own."""
+        return self
 
     @abstractmethod
     def run(self, options: Options, out: Output) -> int:

@@ -14,6 +14,7 @@ from .output import Output
 
 
 class Edit(Subcommand):
+    acts = True
     name = "edit"
     help = gettext_lazy(
         "Give a task other arguments: a failed one is retried with them, a finished one is enqueued anew."
@@ -39,6 +40,7 @@ class Edit(Subcommand):
 
 
 class RunAgain(Subcommand):
+    acts = True
     name = "run-again"
     help = gettext_lazy("Enqueue a finished task once more, under a new id.")
 

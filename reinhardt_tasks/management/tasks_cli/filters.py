@@ -107,6 +107,16 @@ def refuse_unknown_name(query: Query, stores: list[Store]) -> None:
         raise OperationRefused(_unknown_name(query.name))
 
 
+def refuse_queue_of_none(query: Query, stores: list[Store]) -> None:
+    """Raise OperationRefused for a queue that none of the stores has, nor, where all of them answer, any of their tasks."""
+    if query.queue is None:
+        return
+    # One that the settings name no more may still have tasks that ended.
+    found = operations.list_tasks(Query(queue=query.queue), of=stores, limit=1)
+    if not found.tasks and not found.away:
+        refuse_unknown_queue(query.queue, stores)
+
+
 def refuse_unknown_queue(queue: str, stores: list[Store]) -> None:
     """Raise OperationRefused for a queue that none of the stores has."""
     refusal: OperationRefused | None = None

@@ -31,8 +31,11 @@ class Group(Subcommand):
     def add_common_arguments(self, parser: CommandParser) -> None:
         """Each of its own subcommands has them."""
 
+    def chosen(self, options: Options) -> Subcommand:
+        return self.members[options["verb"]]
+
     def run(self, options: Options, out: Output) -> int:
-        return self.members[options["verb"]].run(options, out)
+        return self.chosen(options).run(options, out)
 
 
 def add_yes(parser: argparse.ArgumentParser) -> None:

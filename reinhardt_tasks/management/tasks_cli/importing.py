@@ -22,6 +22,7 @@ _EXAMPLES = 3
 
 
 class Import(Subcommand):
+    acts = True
     name = "import"
     help = gettext_lazy(
         "Bring over schedules and waiting tasks of another task system; a second time nothing is left to do."

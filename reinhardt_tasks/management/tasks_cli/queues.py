@@ -19,6 +19,8 @@ from .words import at_local, moment
 class OnQueue(Subcommand):
     """Does one thing to queues of one backend."""
 
+    acts = True
+
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("queues", nargs="+", metavar="QUEUE", help=_("Names of queues."))
 
@@ -89,6 +91,7 @@ class Clear(OnQueue):
 class Prune(Subcommand):
     name = "prune"
     help = gettext_lazy("Delete tasks that finished before a moment.")
+    acts = True
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(

@@ -22,6 +22,7 @@ from .tables import Table
 class Requeue(Subcommand):
     name = "requeue"
     help = gettext_lazy("Run again what dead workers held, and what nobody knew the name of and is known now.")
+    acts = True
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--lost", action="store_true", help=_("Only tasks of workers that were lost."))

@@ -68,6 +68,8 @@ def _said(flag: str, value: Any) -> Any:
 class Changing(Subcommand):
     """Makes or changes a schedule by the flags that both have."""
 
+    acts = True
+
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name", metavar="NAME", help=_("Its name."))
         parser.add_argument("--task", metavar="TASK", help=_("The task, by its whole name or its last part."))

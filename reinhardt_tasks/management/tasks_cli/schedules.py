@@ -7,7 +7,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from ...cuts import beginning
-from ...exceptions import InvalidSchedule
+from ...exceptions import InvalidSchedule, TaskNotFound
 from ...jobs import TaskStatus
 from ...operations import TaskView
 from ...operations.schedule_runs import PastRun, last_tasks, no_runs_words, past_runs, runs_of, zone_of
@@ -121,6 +121,8 @@ class ShowSchedule(Subcommand):
 class ActOnSchedules(Subcommand):
     """One of SCHEDULE_ACTIONS."""
 
+    acts = True
+
     def __init__(self, action: ScheduleAction) -> None:
         self.action = action
         self.name, self.help = action.name, action.help
@@ -139,15 +141,19 @@ class ActOnSchedules(Subcommand):
                 return UNDONE
         took: dict[str, str | None] = {}
         left: dict[str, str] = {}
-        for name in names:
-            try:
-                took[name] = self.action.does(name)
-            except InvalidSchedule as exc:
-                left[name] = str(exc)
-                out.warn(str(exc))
-            else:
-                out.say(str(self.action.said).format(name=name, task=took[name]))
-        out.data({"action": self.name, "count": len(took), "took": list(took), "left": left, "tasks": _tasks(took)})
+        try:
+            for name in names:
+                try:
+                    took[name] = self.action.does(name)
+                except (InvalidSchedule, TaskNotFound) as exc:
+                    left[name] = str(exc)
+                    out.warn(str(exc))
+                else:
+                    out.say(str(self.action.said).format(name=name, task=took[name]))
+        finally:
+            # What was done is told, also where a store went away before the rest.
+            tasks = {name: task for name, task in took.items() if task is not None}
+            out.data({"action": self.name, "count": len(took), "took": list(took), "left": left, "tasks": tasks})
         return UNDONE if left else OK
 
 
@@ -186,7 +192,3 @@ def _status(view: ScheduleView, last: dict[str, TaskView]) -> str | None:
 
 def _marks(view: ScheduleView) -> str:
     return "  ".join(filter(None, [late_words(view, at_local), unsent_words(view), view.row.last_error or ""]))
-
-
-def _tasks(took: dict[str, str | None]) -> dict[str, str]:
-    return {name: task for name, task in took.items() if task is not None}

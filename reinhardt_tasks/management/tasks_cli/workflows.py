@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from typing import Any
 
 from django.core.management.base import CommandParser
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
 from ...exceptions import WorkflowNotFound
 from ...operations.facts import moment_text
@@ -23,6 +24,9 @@ from .looking import told_of_away
 from .output import Output
 from .tables import Table
 from .words import age, ago, at_local
+
+#: Workflows that a question names.
+NAMED = 3
 
 
 class ListWorkflows(Subcommand):
@@ -113,6 +117,8 @@ class ShowWorkflow(Subcommand):
 class ActOnWorkflows(Subcommand):
     """One of WORKFLOW_ACTIONS."""
 
+    acts = True
+
     def __init__(self, action: WorkflowAction) -> None:
         self.action = action
         self.name, self.help = action.name, action.help
@@ -132,7 +138,7 @@ class ActOnWorkflows(Subcommand):
                 left[given] = str(exc)
             else:
                 runs[run.id] = run
-        if self.action.destroys and runs and not out.confirm(str(self.action.question), is_agreed=options["yes"]):
+        if self.action.destroys and runs and not out.confirm(self._question(runs), is_agreed=options["yes"]):
             out.warn(_("Nothing was done."))
             return UNDONE
         took = []
@@ -146,6 +152,13 @@ class ActOnWorkflows(Subcommand):
         out.say(_("Done with {took} of {all}.").format(took=len(took), all=len(took) + len(left)))
         out.data({"action": self.name, "count": len(took), "took": took, "left": left})
         return UNDONE if left else OK
+
+    def _question(self, runs: Mapping[str, WorkflowRun]) -> str:
+        """Return the question, with how many workflows it is about, and the names of the first of them."""
+        names = [run.name for run in runs.values()]
+        shown = ", ".join([*map(repr, names[:NAMED]), *(["…"] if len(names) > NAMED else [])])
+        words = ngettext("{number} workflow: {names}.", "{number} workflows: {names}. Of each:", len(names))
+        return f"{words.format(number=len(names), names=shown)} {self.action.question}"
 
 
 class Workflows(Group):
