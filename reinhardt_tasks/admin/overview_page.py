@@ -9,11 +9,19 @@ from typing import Any
 from django.http import HttpResponse
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
-from ..operations import Alert, Query, StoreOverview, list_tasks, overview, store_of, throughput
+from ..operations import Alert, Count, Query, StoreOverview, counted, list_tasks, overview, store_of, throughput
+from ..operations.overview import COUNTED
 from ..operations.stores import STORE_ERRORS
 from .charts import Chart, chart_of
 from .visits import Visit
+
+#: Alerts about schedules → what is said of these to who may not see them.
+_UNNAMED = {
+    "no_scheduler": gettext_lazy("There are schedules that nobody fires. You may not see which."),
+    "broken_schedule": gettext_lazy("There are schedules that an error has switched off. You may not see which."),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,9 +32,10 @@ class StoreShown:
     chart: Chart | None = None
 
     @property
-    def totals(self) -> dict[str, int]:
-        names = ("ready", "running", "scheduled", "retrying", "failed")
-        return {name: sum(getattr(queue, name) for queue in self.store.queues) for name in names}
+    def totals(self) -> dict[str, Count]:
+        found = {name: counted(getattr(queue, name) for queue in self.store.queues) for name in COUNTED}
+        failed = sum(queue.failed for queue in self.store.queues)
+        return {**found, "failed": Count(number=failed, is_at_least=self.store.failed_is_cut)}
 
     @property
     def oldest(self) -> float | None:
@@ -56,20 +65,24 @@ def _context(*, may_see_schedules: bool) -> dict[str, Any]:
 
 
 def _alerts(alerts: Sequence[Alert], may_see_schedules: bool) -> Iterator[Alert]:
-    """Yield what somebody should look at; of the schedules, for who may not see them, one sentence that names none."""
-    unseen = None
+    """Yield what somebody should look at; of the schedules, for who may not see them, a sentence that names none."""
+    told = set()
     for alert in alerts:
-        if alert.code != "no_scheduler" or may_see_schedules:
+        if alert.code not in _UNNAMED or may_see_schedules:
             yield alert
-        else:
-            unseen = alert
-    if unseen is not None:
-        yield replace(unseen, message=_("There are schedules that nobody fires. You may not see which."))
+        elif alert.code not in told:
+            told.add(alert.code)
+            yield replace(alert, message=str(_UNNAMED[alert.code]))
 
 
 def _is_unused(shown: StoreShown) -> bool:
     """Return whether a backend has no task at all, and never had one that it still knows."""
-    if shown.store.error or any(shown.totals.values()) or shown.chart is None or shown.chart.whole.ended:
+    if (
+        shown.store.error
+        or any(each.number for each in shown.totals.values())
+        or shown.chart is None
+        or shown.chart.whole.ended
+    ):
         return False
     listing = list_tasks(Query(), of=[store_of(shown.store.alias)], limit=1)
     return not listing.tasks and not listing.away

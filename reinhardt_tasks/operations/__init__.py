@@ -27,7 +27,7 @@ from .alerts import Alert, alerts_of
 from .at_work import AtWork, WorkerAtWork, at_work
 from .attempts import AttemptView
 from .checking import Finding, QueueCheck, check_queue
-from .counting import Count, bound_of, count_tasks, count_waiting
+from .counting import Count, bound_of, count_tasks, count_waiting, counted
 from .editing import arguments_of, edit, run_again
 from .failures import FailureGroup, FailureGroups, act_on_group, failures
 from .finding import Listing, find_task, list_tasks, task_view
@@ -88,6 +88,7 @@ __all__ = [
     "clear",
     "count_tasks",
     "count_waiting",
+    "counted",
     "edit",
     "failures",
     "find_task",

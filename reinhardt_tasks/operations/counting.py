@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
+from ..brokers.base import Broker
 from ..brokers.lookups import FIRST_ID, LAST_ID, PAGE, Query
 from ..jobs import dashed
 from .stores import STORE_ERRORS, Store, stores
@@ -70,7 +71,14 @@ def count_waiting(store: Store, queues: Collection[str]) -> Count:
         for status, number in each.counts.items()
         if status.is_waiting
     ]
-    return Count(number=sum(numbers), is_at_least=any(number >= store.broker.COUNT_LIMIT for number in numbers))
+    return counted(numbers, store.broker.COUNT_LIMIT)
+
+
+def counted(numbers: Iterable[int], limit: int | None = None) -> Count:
+    """Return the sum of what a store tells of its queues' tasks: it counts each number up to `limit`, Broker.COUNT_LIMIT."""
+    found = list(numbers)
+    most = Broker.COUNT_LIMIT if limit is None else limit
+    return Count(number=sum(found), is_at_least=any(number >= most for number in found))
 
 
 def _behind(id_: str) -> str:

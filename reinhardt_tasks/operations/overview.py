@@ -9,12 +9,16 @@ from datetime import UTC, datetime
 from .._compat import DEFAULT_TASK_BACKEND_ALIAS, task_backends
 from ..aliases import what_breaks
 from ..backends.base import ReinhardtBackend
+from ..brokers.base import Broker
 from ..exceptions import OperationRefused
 from ..jobs import TaskStatus
 from .alerts import MAX_OLDEST, Alert, alerts_of, away_alert, unsent_alert
 from .scheduler_alerts import scheduler_alerts
 from .stores import STORE_ERRORS, Store, aliases, store_of
 from .workers import WorkerView, workers_of
+
+#: The numbers of a queue that its store counts up to Broker.COUNT_LIMIT.
+COUNTED = ("ready", "running", "scheduled", "retrying")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,6 +34,11 @@ class QueueOverview:
     #: Seconds for which its oldest ready task has waited.
     oldest_age: float | None = None
     is_paused: bool = False
+
+    @property
+    def at_least(self) -> list[str]:
+        """The names of the numbers that were counted no further: there may be more."""
+        return [name for name in COUNTED if getattr(self, name) >= Broker.COUNT_LIMIT]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

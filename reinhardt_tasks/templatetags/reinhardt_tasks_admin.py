@@ -17,6 +17,7 @@ from ..cuts import beginning
 from ..jobs import TaskStatus, percent_of
 from ..models import STATUSES
 from ..models.workflows import STEP_STATUSES, WORKFLOW_STATUSES
+from ..operations.counting import counted
 from ..priorities import both_scales
 from ..serialization import shown_json
 from ..workflow_states import ChainStatus, StepStatus
@@ -64,6 +65,12 @@ def age(moment: datetime | None) -> str:
 
 
 register.filter(both_scales)
+
+
+@register.filter
+def bounded(number: int) -> str:
+    """Return a number of a queue's tasks, with a + where it was counted no further."""
+    return str(counted([number]))
 
 
 @register.filter

@@ -21,6 +21,7 @@ from django.utils import translation
 
 from reinhardt_tasks.admin import register
 from reinhardt_tasks.bare_outcomes import lost_outcome
+from reinhardt_tasks.brokers.base import Broker
 from reinhardt_tasks.exceptions import QueueError
 from reinhardt_tasks.jobs import Failed, Job, Progress, Retrying, Succeeded, TaskPriority, TaskStatus, new_id
 from reinhardt_tasks.models import JobRow
@@ -28,6 +29,7 @@ from reinhardt_tasks.operations import Query, Store
 from reinhardt_tasks.options import BackendOptions
 from reinhardt_tasks.templatetags.reinhardt_tasks_admin import label
 from tests import databases
+from tests.commands.telling import data
 from tests.operations import chores
 from tests.operations.stores import attempt, claim, fail, logged, put_back, put_off, succeed, worker
 from tests.settings import sqlite
@@ -481,3 +483,19 @@ def test_a_task_that_a_worker_gave_back_says_so(store: Store, chief: Client) -> 
     assert page.complaints == [] and "put back" in page.text and "restart the worker" in page.text
     assert "put back" not in read(chief.get(url("jobrow_change", wanted))).text
     assert read(chief.get(url("jobrow_tasks"))).text.count("put back") == 1
+
+
+def test_numbers_that_were_counted_no_further_say_so(
+    store: Store, chief: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Broker, "COUNT_LIMIT", 2)
+    for number in range(3):
+        chores.add.enqueue(number)
+    chores.log_in.enqueue("a", "b-secret")
+    text = read(chief.get(url("jobrow_changelist"))).text
+    assert "3+ pending" in text and "default 2+ " in text and "emails 1 " in text
+    assert "default 2+ " in read(chief.get(url("jobrow_queues"))).text
+    order = {"backend": "default", "queue": "default", "deed": "clear"}
+    assert "Pending 2+ " in read(chief.post(url("jobrow_queues_act"), order)).text
+    at_least = {each["queue"]: each["at_least"] for each in data("status")["backends"][0]["queues"]}
+    assert (at_least["default"], at_least["emails"]) == (["ready"], [])

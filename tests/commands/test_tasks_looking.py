@@ -66,6 +66,7 @@ def test_status_shows_each_queue(store: Store) -> None:
         "failed": 1,
         "oldest_age": None,
         "is_paused": False,
+        "at_least": [],
     }
     assert queues["default"]["oldest_age"] >= 0
     assert (backend["backend"], backend["keeps_tasks"], backend["error"]) == ("default", True, None)

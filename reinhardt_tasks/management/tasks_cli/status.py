@@ -12,7 +12,6 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from ... import operations
-from ...brokers.base import Broker
 from ...operations import StoreOverview, Throughput
 from ...operations.stores import STORE_ERRORS
 from ..flags import seconds
@@ -121,10 +120,10 @@ def _tell(store: StoreOverview, hour: Throughput | None, out: Output) -> None:
     for queue in store.queues:
         table.add(
             queue.queue,
-            _bounded(queue.ready),
-            _bounded(queue.running),
-            _bounded(queue.scheduled),
-            _bounded(queue.retrying),
+            operations.counted([queue.ready]),
+            operations.counted([queue.running]),
+            operations.counted([queue.scheduled]),
+            operations.counted([queue.retrying]),
             f"{queue.failed}+" if store.failed_is_cut else queue.failed,
             age(queue.oldest_age),
             _("paused") if queue.is_paused else "",
@@ -149,10 +148,6 @@ def _hour_in_words(hour: Throughput) -> str:
     )
 
 
-def _bounded(number: int) -> str:
-    return f"{number}+" if number >= Broker.COUNT_LIMIT else str(number)
-
-
 def _json(store: StoreOverview, hour: Throughput | None) -> dict[str, Any]:
     return {
         "backend": store.alias,
@@ -160,7 +155,7 @@ def _json(store: StoreOverview, hour: Throughput | None) -> dict[str, Any]:
         "place": store.place,
         "keeps_tasks": store.keeps_tasks,
         "error": store.error or None,
-        "queues": [asdict(queue) for queue in store.queues],
+        "queues": [{**asdict(queue), "at_least": queue.at_least} for queue in store.queues],
         "failed_is_cut": store.failed_is_cut,
         "workers": len(store.living),
         "slots": store.slots,
