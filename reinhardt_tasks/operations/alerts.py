@@ -25,7 +25,7 @@ MAX_OLDEST = 300.0
 class Alert:
     """One thing to look at.
 
-    `code` is for programs: store_away, no_worker, old_tasks, paused, lost_workers, unsent, no_scheduler.
+    `code` is for programs: store_away, no_worker, old_tasks, paused, lost_workers, unsent, no_scheduler, broken_schedule.
     """
 
     code: str

@@ -1,6 +1,8 @@
-"""What somebody should look at about schedules: they are late, or were declared and never taken over."""
+"""What somebody should look at about schedules: late ones, those that no scheduler ever took over, those that are broken."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext as _
@@ -66,10 +68,32 @@ def _of(alias: str, found: Unattended) -> list[Alert]:
             "{number} schedules are declared, and no scheduler has taken them over: {names}.",
             len(names),
         )
-        shown = [*map(repr, names[:NAMED]), *(["…"] if len(names) > NAMED else [])]
-        messages.append(words.format(number=len(names), names=", ".join(shown)))
+        messages.append(words.format(number=len(names), names=_named(names)))
     hint = _(
         "Start a scheduler, or start it again: `manage.py runscheduler`, or a worker by "
         "`manage.py runworker --with-scheduler`."
     )
-    return [Alert(code="no_scheduler", backend=alias, message=message, hint=hint) for message in messages]
+    alerts = [Alert(code="no_scheduler", backend=alias, message=message, hint=hint) for message in messages]
+    return [*alerts, *([_broken(alias, found.broken)] if found.broken else [])]
+
+
+def _broken(alias: str, names: Sequence[str]) -> Alert:
+    words = ngettext(
+        "{number} schedule was switched off by an error: {names}.",
+        "{number} schedules were switched off by an error: {names}.",
+        len(names),
+    )
+    number = f"{len(names)}+" if len(names) >= COUNTED else len(names)
+    return Alert(
+        code="broken_schedule",
+        backend=alias,
+        message=words.format(number=number, names=_named(names)),
+        hint=_(
+            "`manage.py tasks schedules show` tells the error. Mend it and switch it on again; switched off by hand, it is "
+            "no longer told of."
+        ),
+    )
+
+
+def _named(names: Sequence[str]) -> str:
+    return ", ".join([*map(repr, names[:NAMED]), *(["…"] if len(names) > NAMED else [])])

@@ -106,7 +106,7 @@ def view_of(row: ScheduleRow, now: datetime, number: int, unsent: int = 0) -> Sc
 
 
 def switch(name: str, is_on: bool, *, database: str | None = None) -> ScheduleRow:
-    """Switch a schedule on or off. What came due while it was off is not run."""
+    """Switch a schedule on or off. What came due while it was off is not run. One that an error has switched off is off then."""
 
     def change(row: ScheduleRow, now: datetime) -> None:
         if row.retired_at is not None:
@@ -115,7 +115,9 @@ def switch(name: str, is_on: bool, *, database: str | None = None) -> ScheduleRo
             )
         if is_on:
             _check(declaration_of_row(row))
-            row.last_error = row.failed_at = None
+            row.last_error = None
+        # Whoever switches it off has seen its error, which stays to be read.
+        row.failed_at = None
         was_on = row.enabled and row.next_at is not None
         row.enabled = is_on
         if not (was_on and is_on):

@@ -1,4 +1,4 @@
-"""Whether anybody fires the schedules, asked in three statements, however many there are: for alerts."""
+"""Whether the schedules are fired, asked in four statements, however many there are: for alerts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .synchronising import not_taken_over
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Unattended:
-    """What shows that no scheduler is there, or none that has started since the last deploy."""
+    """What shows that no scheduler is there, or none that has started since the last deploy; and what none can fire."""
 
     #: Schedules that should have been fired a minute ago or longer, the longest due first; at most COUNTED are named.
     late: Sequence[str] = ()
@@ -27,6 +27,8 @@ class Unattended:
     late_for: timedelta = timedelta()
     #: Schedules that are declared and switched on, and were never taken over.
     not_taken_over: Sequence[str] = ()
+    #: Schedules that an error has switched off, the last one first; at most COUNTED are named.
+    broken: Sequence[str] = ()
 
 
 def unattended(database: str) -> Unattended:
@@ -37,10 +39,17 @@ def unattended(database: str) -> Unattended:
         rows = ScheduleRow.objects.using(database).filter(next_at__lte=now - LATE).order_by("next_at")
         found = session.run(lambda cursor: list(rows.values_list("name", "next_at")[:COUNTED]))
         new = not_taken_over(database)
+        failed = ScheduleRow.objects.using(database).filter(
+            enabled=False, failed_at__isnull=False, retired_at__isnull=True
+        )
+        broken = session.run(
+            lambda cursor: list(failed.order_by("-failed_at").values_list("name", flat=True)[:COUNTED])
+        )
     return Unattended(
         late=[name for name, _due in found],
         late_for=now - found[0][1] if found else timedelta(),
         not_taken_over=[declaration.name for declaration in new if declaration.enabled],
+        broken=broken,
     )
 
 

@@ -166,6 +166,22 @@ def test_the_overview_leads_to_a_schedule_that_nobody_fires(
     assert place not in read(someone("view_jobrow").get(url("jobrow_changelist"))).text
 
 
+def test_a_schedule_that_an_error_has_switched_off_is_told_until_it_is_switched_off_by_hand(
+    nightly: ScheduleRow, keeper: Client, someone: Callable[..., Client]
+) -> None:
+    error = {"enabled": False, "next_slot": None, "next_at": None, "last_error": "TypeError: no"}
+    ScheduleRow.objects.using(schedules_database()).update(failed_at=datetime.now(UTC), **error)
+    words = "1 schedule was switched off by an error"
+    assert words in read(keeper.get(url("jobrow_changelist"))).text
+    unseen = read(someone("view_jobrow").get(url("jobrow_changelist"))).text
+    assert "an error has switched off. You may not see which." in unseen and "nightly" not in unseen
+    page = read(keeper.get(url("schedulerow_change", nightly.pk)))
+    assert "broken" in page.text and page.buttons == ["run-now", "off", "on", "delete"]
+    page = read(keeper.post(url("schedulerow_act", nightly.pk), {"deed": "off"}, follow=True))
+    assert page.buttons == ["run-now", "on", "delete"] and "TypeError: no" in page.text
+    assert words not in read(keeper.get(url("jobrow_changelist"))).text
+
+
 def test_the_overview_names_no_schedule_to_who_may_not_see_them(
     nightly: ScheduleRow, someone: Callable[..., Client], settings: Any
 ) -> None:

@@ -101,6 +101,27 @@ def test_another_backend_that_cannot_be_made_hides_nothing(kept: str, settings: 
     assert [alert.message.partition(":")[2] for alert in alerts()] == ["", " 'weekly'."]
 
 
+def test_a_schedule_that_its_own_error_has_switched_off_is_told_until_somebody_sees_to_it(kept: str) -> None:
+    for name in ("daily", "other"):
+        people.create(name, chores.add.module_path, CronSchedule("0 3 * * *"), args=[1])
+    ScheduleRow.objects.using(kept).update(task="gone.tasks.add")
+    make_due(kept, "daily", timedelta(minutes=2))
+    Scheduler().run_once()
+    assert people.view_of(people.find("daily"), people.now(), 1).state == "broken"
+    (alert,) = alerts()
+    assert (alert.code, alert.backend) == ("broken_schedule", "default")
+    assert alert.message == "1 schedule was switched off by an error: 'daily'."
+    make_due(kept, "other", timedelta(minutes=2))
+    Scheduler().run_once()
+    (alert,) = alerts()
+    assert alert.message.startswith("2 schedules were switched off by an error: ")
+    people.switch("daily", False)
+    row = people.find("daily")
+    assert people.view_of(row, people.now(), 1).state == "off" and "gone.tasks.add" in str(row.last_error)
+    people.edit("other", task=chores.add.module_path, enabled=True)
+    assert alerts() == []
+
+
 def test_status_tells_of_it(kept: str, settings: Any) -> None:
     declare(settings, daily=DAILY)
     code, out, _ = told("status")
@@ -116,7 +137,7 @@ def test_status_tells_of_it_where_the_default_keeps_no_tasks(settings: Any) -> N
     assert NOT_TAKEN_OVER in told("status")[1]
 
 
-def test_three_statements_tell_it_however_many_there_are(kept: str, settings: Any) -> None:
+def test_a_few_statements_tell_it_however_many_there_are(kept: str, settings: Any) -> None:
     declare(settings, **{f"s{number}": DAILY for number in range(300)})
     Scheduler().synchronise()
     past = datetime.now(UTC) - timedelta(hours=1)
@@ -125,7 +146,7 @@ def test_three_statements_tell_it_however_many_there_are(kept: str, settings: An
         (alert,) = alerts()
     assert alert.message.startswith("100+ schedules are due")
     table = ScheduleRow._meta.db_table
-    assert sum(table in query["sql"] for query in captured.captured_queries) == 2
+    assert sum(table in query["sql"] for query in captured.captured_queries) == 3
 
 
 @pytest.mark.parametrize("declares", [True, False])
