@@ -19,7 +19,7 @@ from ..scheduling.rows import schedule_of_row
 from ..serialization import shown_json
 from . import history
 from .schedule_form import ScheduleForm
-from .schedule_pages import find
+from .schedule_pages import NEXT, find
 from .visits import Visit
 
 
@@ -27,7 +27,7 @@ def add(visit: Visit) -> HttpResponse:
     if not visit.rights.may_add:
         raise PermissionDenied
     form = ScheduleForm(visit.request.POST if visit.request.method == "POST" else None)
-    if form.is_valid():
+    if form.is_valid() and not _wants_preview(visit):
         try:
             row = people.create(form.cleaned_data["name"], **form.values())
         except (InvalidSchedule, SerializationFailed, OperationRefused) as exc:
@@ -36,7 +36,7 @@ def add(visit: Visit) -> HttpResponse:
             history.happened(visit.request, row, gettext_noop("Made."), ADDITION)
             visit.say(_("Schedule {name} was made.").format(name=row.name))
             return visit.redirect(visit.url("schedulerow_change", str(row.pk)))
-    return visit.render("schedule_edit.html", _("Add a schedule"), "schedules", form=form, row=None)
+    return _shown(visit, _("Add a schedule"), form, None)
 
 
 def edit_one(visit: Visit, id_: str) -> HttpResponse:
@@ -46,16 +46,25 @@ def edit_one(visit: Visit, id_: str) -> HttpResponse:
     if row.source != "people":
         raise OperationRefused(_("This schedule is declared in code or settings: change it there."))
     form = ScheduleForm(visit.request.POST if visit.request.method == "POST" else None, _initial(row))
-    if form.is_valid():
+    if form.is_valid() and not _wants_preview(visit):
         try:
-            edit_schedule(row, form.values())
+            edit_schedule(row, form.changes())
         except (InvalidSchedule, SerializationFailed, OperationRefused) as exc:
             form.add_error(None, str(exc))
         else:
             history.happened(visit.request, row, gettext_noop("Edited."))
             visit.say(_("The schedule was changed."))
             return visit.redirect(visit.url("schedulerow_change", str(row.pk)))
-    return visit.render("schedule_edit.html", _("Edit a schedule"), "schedules", form=form, row=row)
+    return _shown(visit, _("Edit a schedule"), form, row)
+
+
+def _wants_preview(visit: Visit) -> bool:
+    return "preview" in visit.request.POST
+
+
+def _shown(visit: Visit, title: str, form: ScheduleForm, row: ScheduleRow | None) -> HttpResponse:
+    preview = form.preview(NEXT) if _wants_preview(visit) and form.is_valid() else None
+    return visit.render("schedule_edit.html", title, "schedules", form=form, row=row, preview=preview)
 
 
 def _initial(row: ScheduleRow) -> dict[str, Any]:

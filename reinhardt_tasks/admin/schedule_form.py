@@ -9,6 +9,7 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ImproperlyConfigured
 from django.http import QueryDict
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -17,6 +18,7 @@ from ..calls import check_call
 from ..exceptions import InvalidSchedule, TaskNotFound
 from ..models import ScheduleRow
 from ..operations import aliases
+from ..operations.schedule_runs import Preview, preview
 from ..operations.schedules import schedule_by
 from ..registry import registry
 from ..schedules import CronSchedule
@@ -39,6 +41,13 @@ _OF_KINDS = {
     "overlap": ("cron", "interval"),
     "start": ("cron", "interval"),
     "end": ("cron", "interval"),
+}
+#: Options of a schedule → the fields that each is made of, where these are not one of its name. A kind has no fields of another.
+_MADE_OF = {
+    "schedule": {"kind", "expression", "seconds", "tz", "every", "at"},
+    "overlap": {"overlap", "kind"},
+    "start": {"start", "kind"},
+    "end": {"end", "kind"},
 }
 _GROUPS = [
     (gettext_lazy("Task and arguments"), ("name", "task", "args", "kwargs")),
@@ -112,6 +121,9 @@ class ScheduleForm(forms.Form):
             for name in ("args", "kwargs"):
                 self.fields[name].required = False
                 self.fields[name].help_text = _("Empty: as they are stored.")
+            for name in self.fields.keys() - {"name"}:
+                # So that it is known what was changed here, and not by somebody else since it was shown.
+                self.fields[name].show_hidden_initial = True
 
     @property
     def names(self) -> list[str]:
@@ -152,6 +164,20 @@ class ScheduleForm(forms.Form):
             "enabled": given["enabled"],
         }
 
+    def changes(self) -> dict[str, Any]:
+        """Return those of the values that were changed in the form: what somebody else changed meanwhile stays."""
+        values = self.values()
+        if not any(name.startswith("initial-") for name in self.data):
+            # It was posted by a program, which was shown nothing.
+            return values
+        changed = set(self.changed_data)
+        return {name: value for name, value in values.items() if changed & _MADE_OF.get(name, {name})}
+
+    def preview(self, number: int) -> Preview:
+        """Return what was entered in words, and its next runs, counted from now on."""
+        values = self.values()
+        return preview(values["schedule"], number, start=values["start"], end=values["end"])
+
     def _leave_other_kinds(self, cleaned: dict[str, Any]) -> None:
         for name, kinds in _OF_KINDS.items():
             if cleaned.get("kind") not in kinds:
@@ -167,6 +193,8 @@ class ScheduleForm(forms.Form):
             if name in given:
                 with self._told_at(name):
                     self._schedule(given | {"tz": None})
+        if given.get("at") and "at" in self.changed_data and given["at"] <= timezone.now():
+            self.add_error("at", _("This is over: it would never run."))
         if given.get("jitter"):
             with self._told_at("jitter"):
                 seconds_of(given["jitter"], _("The jitter"))

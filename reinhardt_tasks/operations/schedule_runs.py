@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any
 
 from django.utils import timezone
@@ -15,8 +15,10 @@ from .._compat import task_backends
 from ..aliases import what_breaks
 from ..backends.base import ReinhardtBackend
 from ..exceptions import InvalidSchedule, OperationRefused
+from ..schedules import Declaration, Schedule
 from ..scheduling import people
 from ..scheduling.by_hand import is_by_hand
+from ..scheduling.planning import slots_of
 from ..scheduling.rows import schedule_of_row
 from .stores import STORE_ERRORS, store_of
 from .views import TaskView, view
@@ -29,6 +31,15 @@ class Run:
     at: datetime
     #: The clock is changed between the run before it and this one.
     is_after_change: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preview:
+    """What a schedule would be that nobody has saved."""
+
+    words: str
+    zone: str
+    runs: Sequence[Run]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,8 +70,16 @@ def zone_of(row: Any) -> tzinfo:
         schedule = schedule_of_row(row)
     except InvalidSchedule:
         return timezone.get_current_timezone()
-    zone: tzinfo = getattr(schedule, "zone", None) or timezone.get_current_timezone()
-    return zone
+    return _zone(schedule)
+
+
+def preview(schedule: Schedule, number: int, *, start: datetime | None = None, end: datetime | None = None) -> Preview:
+    """Return a schedule in words, and its next runs from now on."""
+    zone = _zone(schedule)
+    # Its times ask for neither its name nor its task.
+    declaration = Declaration(name="preview", task="preview", schedule=schedule, start=start, end=end)
+    runs = runs_of(list(islice(slots_of(declaration, people.now()), number)), zone)
+    return Preview(words=str(schedule), zone=str(zone), runs=runs)
 
 
 def runs_of(moments: Sequence[datetime], zone: tzinfo) -> list[Run]:
@@ -89,6 +108,10 @@ def no_runs_words(row: Any) -> str:
 def last_tasks(rows: Sequence[Any], *, with_arguments: bool = True) -> tuple[dict[str, TaskView], dict[str, str]]:
     """Return what is still known of the last tasks of schedules, by id, and the stores that are away (alias → why)."""
     return _tasks([(row.last_alias or "", str(row.last_task)) for row in rows if row.last_task], with_arguments)
+
+
+def _zone(schedule: Schedule) -> tzinfo:
+    return getattr(schedule, "zone", None) or timezone.get_current_timezone()
 
 
 def _id_of(slot: Any) -> str | None:

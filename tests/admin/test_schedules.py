@@ -233,6 +233,7 @@ def test_a_schedule_is_made(store: Store, keeper: Client) -> None:
         ({"kind": "interval", "every": "0.5"}, "greater than or equal to 1"),
         ({"kind": "interval", "every": "1e300"}, "The interval cannot be 1e+300 seconds"),
         ({"kind": "at", "at": "0001-01-01T00:00"}, "too early or too late"),
+        ({"kind": "at", "at": "2026-01-01T00:00"}, "This is over: it would never run."),
         ({"jitter": "1e300"}, "The jitter cannot be 1e+300 seconds"),
         ({"jitter": "-1"}, "greater than or equal to 0"),
         ({"start": "2027-01-02T00:00", "end": "2027-01-01T00:00"}, "before it starts"),
@@ -322,6 +323,58 @@ def test_arguments_that_cannot_be_shown_are_left_as_they_are(store: Store, keepe
     text = read(keeper.post(place, entered(name="", task=chores.greet.module_path, args="", kwargs=""))).text
     assert "unexpected keyword argument" in text or "got an unexpected" in text
     assert again(row).task == chores.add.module_path
+
+
+def shown(client: Client, place: str) -> dict[str, str]:
+    """Return what a browser would send of a form that nobody has touched."""
+    found = {}
+    for each in read(client.get(place)).inputs:
+        if each.get("type") != "checkbox" or "checked" in each:
+            found[each.get("name") or ""] = each.get("value") or ""
+    form = client.get(place).context["form"]
+    found |= {name: form[name].value() for name in ("args", "kwargs", "kind", "backend", "catch_up", "overlap")}
+    return {name: value for name, value in found.items() if name}
+
+
+def test_what_somebody_else_changed_while_the_form_was_open_stays(nightly: ScheduleRow, keeper: Client) -> None:
+    place = url("schedulerow_edit", nightly.pk)
+    values = shown(keeper, place)
+    people.edit(nightly.name, enabled=False, schedule=CronSchedule("0 5 * * *"), priority=50)
+    assert "was changed" in read(keeper.post(place, values | {"queue_name": "emails"}, follow=True)).text
+    row = again(nightly)
+    assert row.queue == "emails" and row.args == '["ada", "geheim-123"]'
+    assert (row.enabled, row.priority, schedule_of_row(row)) == (False, 50, CronSchedule("0 5 * * *"))
+    # What was changed in the form itself is as the form has it.
+    keeper.post(place, values | {"expression": "0 6 * * *", "priority": "20"})
+    row = again(nightly)
+    assert (row.enabled, row.priority, row.queue) == (False, 20, "emails")
+    assert schedule_of_row(row) == CronSchedule("0 6 * * *", tz="Europe/Berlin")
+
+
+def test_a_time_that_is_over_is_no_hindrance_to_other_changes(sqlite_store: Store, keeper: Client) -> None:
+    row = people.create("once", chores.add.module_path, At(datetime(2020, 1, 2, tzinfo=UTC)), args=[1])
+    place = url("schedulerow_edit", row.pk)
+    values = shown(keeper, place) | {"priority": "7"}
+    assert "was changed" in read(keeper.post(place, values, follow=True)).text
+    assert again(row).priority == 7
+    page = read(keeper.post(place, values | {"at": "2020-01-03T00:00"}))
+    assert "This is over: it would never run." in page.text
+
+
+def test_a_schedule_is_seen_in_words_with_its_runs_before_it_is_saved(nightly: ScheduleRow, keeper: Client) -> None:
+    for place, values in (
+        (url("schedulerow_add"), entered()),
+        (url("schedulerow_edit", nightly.pk), shown(keeper, url("schedulerow_edit", nightly.pk))),
+    ):
+        before = list(ScheduleRow.objects.using(schedules_database()).values())
+        order = values | {"expression": "30 17 * * mon", "tz": "Asia/Tokyo", "preview": "1"}
+        page = read(keeper.post(place, order))
+        assert page.complaints == [] and "at 17:30 on Monday, Asia/Tokyo time" in page.text
+        assert page.text.count("17:30:00 JST") == 10 and "Nothing is saved yet." in page.text
+        assert list(ScheduleRow.objects.using(schedules_database()).values()) == before
+        page = read(keeper.post(place, order | {"expression": "61 * * * *"}))
+        assert "the minute field '61'" in page.text and "Next runs" not in page.text
+    assert not LogEntry.objects.exists()
 
 
 def test_a_schedule_with_seconds_is_announced_and_keeps_them(store: Store, keeper: Client) -> None:
