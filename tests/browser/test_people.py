@@ -114,7 +114,9 @@ def test_what_is_much_goes_on_by_itself_until_it_is_done_or_stopped(
     page.get_by_role("button", name="Discard…").click()
     page.get_by_role("button", name="Discard").click()
     if is_stopped:
-        page.get_by_role("button", name="Stop").click()
+        # Each part is another page, and whoever has no mouse is at the button at once.
+        page.locator("[data-rt-by-itself] button:focus").wait_for()
+        page.keyboard.press("Enter")
         page.get_by_text("Press the button to go on.").wait_for()
         # Longer than it waits by itself.
         page.wait_for_timeout(1000)
@@ -145,6 +147,59 @@ def test_a_schedule_is_made_and_run_now(visit: Callable[..., Any], site: Site) -
     assert "at 17:00 on Monday" in page.locator("#content").inner_text()
     page.get_by_role("button", name="Run at tea time now").click()
     assert "enqueued as task" in page.locator(".messagelist").inner_text()
+
+
+def test_a_schedule_is_edited_and_its_next_runs_change(visit: Callable[..., Any], site: Site, pictures: Path) -> None:
+    page = visit()
+    page.goto(f"{PAGES['schedules']}add/")
+    page.locator("#rt-name").fill("tidy up")
+    page.locator("#rt-task").fill("tests.browser.tasks.pack")
+    page.locator("#rt-args").fill('["a drawer"]')
+    page.locator("#rt-expression").fill("0 17 * * mon")
+    page.locator("#rt-tz").fill("Asia/Tokyo")
+    page.get_by_role("button", name="Save").click()
+    runs = page.locator("li.rt-ahead")
+    assert runs.count() == 10 and all("17:00:00 JST" in each for each in runs.all_inner_texts())
+    page.get_by_role("link", name="Edit").click()
+    page.locator("#rt-expression").fill("30 6 * * *")
+    page.get_by_role("button", name="Preview").click()
+    preview = page.locator("#rt-preview")
+    assert "at 06:30 every day, Asia/Tokyo time" in preview.inner_text()
+    assert runs.count() == 10 and all("06:30:00 JST" in each for each in runs.all_inner_texts())
+    page.screenshot(path=str(pictures / "light-schedule-preview.png"), full_page=True)
+    assert page.evaluate(CONTRASTS) == []
+    page.get_by_role("button", name="Save").click()
+    assert "The schedule was changed." in page.locator(".messagelist").inner_text()
+    assert "at 06:30 every day" in page.locator(".rt-headline").inner_text()
+    assert runs.count() == 10 and all("06:30:00 JST" in each for each in runs.all_inner_texts())
+
+
+def test_a_second_press_is_none(visit: Callable[..., Any], site: Site) -> None:
+    site.door.touch()
+    id_ = site.enqueue("deliver", "a letter")
+    page = visit()
+    page.goto(f"/admin/reinhardt_tasks/jobrow/{id_}/change/")
+    page.locator("#rt-task-state .rt-good").wait_for()
+    page.reload()
+    posted: list[str] = []
+    page.on("request", lambda request: posted.append(request.url) if request.method == "POST" else None)
+    page.get_by_role("button", name="Run again").dblclick()
+    page.get_by_text("Enqueued once more").wait_for()
+    assert len(posted) == 1
+
+
+def test_an_update_leaves_whoever_goes_by_keyboard_where_they_are(visit: Callable[..., Any], site: Site) -> None:
+    id_ = site.enqueue("wander", "by keyboard")
+    page = visit()
+    page.goto(PAGES["workers"])
+    link = page.locator(f"a[href*='{id_}']")
+    link.wait_for()
+    link.focus()
+    # The seconds since the heartbeat are news each time: what is focused then is another link than this one.
+    link.evaluate("link => { link.dataset.old = 'yes'; }")
+    page.locator(f"a[href*='{id_}']:not([data-old])").wait_for()
+    assert page.evaluate("document.activeElement.getAttribute('href')") == link.get_attribute("href")
+    assert page.locator("[data-rt-clock]").inner_text().startswith("Updated at ")
 
 
 def test_a_workflow_is_seen_to_go_on_and_cancelled(visit: Callable[..., Any], site: Site) -> None:

@@ -4,7 +4,9 @@
     const EVERY = 5000;
     const place = document.querySelector("[data-rt-refresh]");
     const bar = document.querySelector("[data-rt-live]");
+    const clock = bar && bar.querySelector("[data-rt-clock]");
     let isPaused = false;
+    let isSent = false;
 
     // A part that somebody is in the middle of (in a form, or with words selected) is left as it is.
     function isBusy() {
@@ -18,12 +20,32 @@
         return part.innerHTML.replace(/name="csrfmiddlewaretoken" value="[^"]*"/g, "");
     }
 
+    // Whoever goes through the page by keyboard stays where they are, though it is written anew. Return what sees to that.
+    function keptFocus(part) {
+        const active = document.activeElement;
+        if (!part.contains(active)) {
+            return () => {};
+        }
+        const stops = () => [...part.querySelectorAll("a[href], button, summary, [tabindex]")];
+        const isLike = (stop) => stop.tagName === active.tagName && stop.getAttribute("href") === active.getAttribute("href");
+        const place = stops().indexOf(active);
+        const placeAmongLike = stops().filter(isLike).indexOf(active);
+        return () => {
+            const stop = stops().filter(isLike)[placeAmongLike] || stops()[place];
+            if (stop) {
+                stop.focus({preventScroll: true});
+            }
+        };
+    }
+
     function exchange(fresh) {
         const parts = fresh.querySelectorAll("[data-rt-part]");
         const known = new Map([...place.querySelectorAll("[data-rt-part]")].map((part) => [part.id, part]));
         const isSame = parts.length === known.size && [...parts].every((part) => known.has(part.id));
         if (!isSame) {
+            const focus = keptFocus(place);
             place.replaceChildren(...fresh.body.childNodes);
+            focus();
             return;
         }
         for (const part of parts) {
@@ -33,6 +55,7 @@
             }
             const opened = [...old.querySelectorAll("details")].map((each) => each.open);
             const scrolled = [...old.querySelectorAll(".rt-scroll, pre")].map((each) => [each.scrollLeft, each.scrollTop]);
+            const focus = keptFocus(old);
             old.replaceChildren(...part.childNodes);
             old.querySelectorAll("details").forEach((each, number) => {
                 if (number in opened) {
@@ -44,11 +67,22 @@
                     [each.scrollLeft, each.scrollTop] = scrolled[number];
                 }
             });
+            focus();
+        }
+    }
+
+    // By the site's clock, like all other times of the page.
+    function timeNow() {
+        const language = document.documentElement.lang;
+        try {
+            return new Date().toLocaleTimeString(language, {timeZone: clock.dataset.zone});
+        } catch {
+            // No browser knows a zone of this name.
+            return new Date().toLocaleTimeString(language, {timeZoneName: "short"});
         }
     }
 
     async function refresh() {
-        const clock = bar.querySelector("[data-rt-clock]");
         try {
             const answer = await fetch(place.dataset.rtRefresh, {credentials: "same-origin", redirect: "error"});
             if (!answer.ok) {
@@ -58,7 +92,7 @@
             if (!isPaused && !isBusy()) {
                 exchange(new DOMParser().parseFromString(text, "text/html"));
             }
-            clock.textContent = new Date().toLocaleTimeString(document.documentElement.lang);
+            clock.textContent = clock.dataset.words.replace("{time}", timeNow());
             bar.classList.remove("rt-lost");
         } catch {
             clock.textContent = clock.dataset.lost;
@@ -66,10 +100,19 @@
         }
     }
 
-    async function tick() {
-        if (!document.hidden && !isPaused && !isBusy()) {
-            await refresh();
+    async function update() {
+        if (document.hidden || isPaused) {
+            return;
         }
+        if (isBusy()) {
+            clock.textContent = clock.dataset.waits;
+            return;
+        }
+        await refresh();
+    }
+
+    async function tick() {
+        await update();
         setTimeout(tick, EVERY);
     }
 
@@ -80,13 +123,28 @@
             isPaused = !isPaused;
             button.textContent = isPaused ? button.dataset.off : button.dataset.on;
         });
-        document.addEventListener("visibilitychange", () => {
-            if (!document.hidden && !isPaused && !isBusy()) {
-                refresh();
-            }
-        });
+        document.addEventListener("visibilitychange", update);
         setTimeout(tick, EVERY);
     }
+
+    // A second press before the first one is answered would do the same once more.
+    document.addEventListener("submit", (event) => {
+        if (event.target.getAttribute("method") !== "post") {
+            return;
+        }
+        if (isSent) {
+            event.preventDefault();
+            return;
+        }
+        isSent = true;
+        // The answer may never come.
+        setTimeout(() => {
+            isSent = false;
+        }, 10000);
+    });
+    window.addEventListener("pageshow", () => {
+        isSent = false;
+    });
 
     // Something long, of which each answer does a part: the next one is asked for until somebody stops it, or leaves.
     for (const further of document.querySelectorAll("[data-rt-further]")) {
@@ -95,8 +153,12 @@
         const timer = setTimeout(() => further.closest("form").requestSubmit(), 300);
         byHand.hidden = true;
         byItself.hidden = false;
-        byItself.querySelector("button").addEventListener("click", () => {
+        const stop = byItself.querySelector("button");
+        // Each part is a page of its own: nobody finds the way to it by keyboard in the time that one is there.
+        stop.focus();
+        stop.addEventListener("click", () => {
             clearTimeout(timer);
+            isSent = false;
             // The next one may have been asked for already: its answer would go on.
             window.stop();
             byHand.hidden = false;
