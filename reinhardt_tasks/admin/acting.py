@@ -10,9 +10,9 @@ from typing import Any
 from django import forms
 from django.contrib import messages
 from django.http import Http404, HttpResponse, QueryDict
-from django.utils import timezone
+from django.utils import timezone, translation
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, gettext_noop
 
 from .._compat import TASK_MAX_PRIORITY, TASK_MIN_PRIORITY
 from ..brokers.base import Changes
@@ -107,8 +107,8 @@ def act_on_tasks(visit: Visit) -> HttpResponse:
 def _all_done(visit: Visit, order: Order, deed: Any, form: ChangeForm | None) -> HttpResponse:
     assert order.query is not None
     progress = within_budget(on_all(order.store, deed, order.query, after=order.after))
-    detail = "; ".join(filter(None, [_changes(deed), f"all that match: {_filters(visit, order)}"]))
-    history.tasks_were(visit.request, progress.took, order.deed.done, detail, names=progress.names)
+    details = _changes(deed) | _filters(visit, order)
+    history.tasks_were(visit.request, progress.took, order.deed.done, details, names=progress.names)
     so_far = done_before(visit.request.POST) + len(progress.took)
     if progress.after is None or progress.error is not None:
         tell(visit, progress, so_far)
@@ -200,20 +200,27 @@ def _conditions(visit: Visit, order: Order) -> list[tuple[Any, str]]:
     return [(label, form.meaning(name, order.query)) for name, label in entered]
 
 
-def _changes(deed: Any) -> str:
+def _changes(deed: Any) -> dict[str, object]:
     """Return what was changed, for the history."""
     if not isinstance(deed, Changes):
-        return ""
-    said = {"priority": deed.priority, "queue": deed.queue, "run_after": deed.run_after}
-    return " ".join(f"{name}={value}" for name, value in said.items() if value is not None)
+        return {}
+    said = {
+        gettext_noop("New priority"): deed.priority,
+        gettext_noop("New queue"): deed.queue,
+        gettext_noop("Not before"): deed.run_after,
+    }
+    return {name: value for name, value in said.items() if value is not None}
 
 
-def _filters(visit: Visit, order: Order) -> str:
+def _filters(visit: Visit, order: Order) -> dict[str, object]:
     """Return the filters, for the history; words in arguments are not for all who read that."""
     form = SearchForm(QueryDict(order.filters), order.store, with_arguments=visit.rights.view_arguments)
-    entered = {name: form.meaning(name, order.query) for name in form.fields if form.data.get(name)}
-    chosen = {"state": form.state} | entered
-    return " ".join(f"{name}={'…' if name == 'text' else value}" for name, value in chosen.items())
+    found: dict[str, object] = {gettext_noop("All that match"): "", gettext_noop("State"): form.state}
+    with translation.override("en"):
+        for name, field in form.fields.items():
+            if form.data.get(name):
+                found[str(field.label)] = "…" if name == "text" else form.meaning(name, order.query)
+    return found
 
 
 def _back(visit: Visit, order: Order, took: Sequence[str] = ()) -> str:

@@ -56,9 +56,12 @@ def _prune(visit: Visit, store: Store) -> HttpResponse:
     if is_confirmed and form.is_valid():
         before = form.cleaned_data["before"]
         progress = within_budget(prune(store, before))
-        detail = f"before {before:%Y-%m-%d %H:%M}: {progress.number}"
+        details = {
+            gettext_noop("Finished before"): f"{before:%Y-%m-%d %H:%M %Z}",
+            gettext_noop("Tasks"): progress.number,
+        }
         if progress.number or progress.error is None:
-            history.store_was(visit.request, store.alias, gettext_noop("Finished tasks deleted."), detail)
+            history.store_was(visit.request, store.alias, gettext_noop("Finished tasks deleted."), details)
         so_far = done_before(posted) + progress.number
         if not progress.is_cut:
             tell_of_deleted(visit, so_far)

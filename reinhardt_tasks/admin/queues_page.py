@@ -26,6 +26,7 @@ def show(visit: Visit) -> HttpResponse:
         stores=stores,
         # Keys may be made of arguments.
         held_back=held_back().lines if visit.rights.view_arguments else (),
+        history=history.of_queues(),
     )
 
 
@@ -62,7 +63,8 @@ def _clear(visit: Visit, store: Store, queue: str) -> HttpResponse:
         progress = within_budget(clear(store, queue, after=after))
         number = len(progress.took)
         if number or progress.error is None:
-            history.queue_was(visit.request, store.alias, queue, gettext_noop("Cleared."), f"{number}")
+            details = {gettext_noop("Tasks"): number}
+            history.queue_was(visit.request, store.alias, queue, gettext_noop("Cleared."), details)
         so_far = done_before(posted) + number
         tell_of_left(visit, progress)
         if progress.after is None or progress.error is not None:

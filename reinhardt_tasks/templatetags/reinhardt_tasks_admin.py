@@ -135,6 +135,12 @@ def anchor(alias: str, queue: str) -> str:
 
 
 @register.filter
+def place(lane: str) -> str:
+    """Return what an entry of the history is about that is kept by a queue's lane: a queue, or all of a backend."""
+    return lane.removesuffix(":")
+
+
+@register.filter
 def percent(progress: tuple[float, float] | None) -> int | None:
     """Return how far a task is, 0 to 100; None where its total tells nothing."""
     return percent_of(progress) if progress else None

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 from django.contrib.admin.models import DELETION, LogEntry
 from django.test import Client
+from django.utils import translation
 
+from reinhardt_tasks.admin import history
 from reinhardt_tasks.jobs import TaskStatus
 from reinhardt_tasks.operations import Query, Store, store_of
 from tests.operations import chores
@@ -175,14 +177,20 @@ def test_history_says_of_all_that_match_which_they_were_and_how_they_were_chosen
     assert {entry.object_id for entry in LogEntry.objects.all()} == ids
     assert all(chores.add.module_path in entry.object_repr for entry in LogEntry.objects.all())
     text = read(chief.get(url("jobrow_change", min(ids)))).text
-    assert "Cancelled. (all that match: state=pending queue=emails)" in text
+    assert "Cancelled. (All that match; State: pending; Queue: emails)" in text
+    chief.post(url("jobrow_act"), ordered("retry", min(ids)))
+    chief.post(url("jobrow_act"), ordered("change", min(ids), confirmed="1", **{"to-priority": "7"}))
+    assert "Changed. (New priority: 7)" in read(chief.get(url("jobrow_change", min(ids)))).text
+    with translation.override("ja"):
+        text = read(chief.get(url("jobrow_change", min(ids)))).text
+    assert "状態: pending; キュー: emails)" in text and "State:" not in text
 
 
 def test_history_keeps_no_words_that_were_looked_for_in_arguments(store: Store, chief: Client) -> None:
     chores.add.enqueue(4711)
     chief.post(url("jobrow_act"), ordered("cancel", confirmed="1", all="1", filters="backend=default&text=4711"))
     (entry,) = LogEntry.objects.all()
-    assert "text=…" in entry.change_message and "4711" not in entry.change_message
+    assert "In the arguments\t…" in entry.change_message and "4711" not in entry.change_message
 
 
 def test_the_question_names_the_task_that_a_part_of_a_name_was_taken_for(store: Store, chief: Client) -> None:
@@ -416,11 +424,13 @@ def test_a_queue_is_paused_resumed_and_cleared(store: Store, chief: Client) -> N
     text = read(chief.post(url("jobrow_queues_act"), order | {"deed": "clear", "confirmed": "1"}, follow=True)).text
     assert "1 task was deleted." in text
     assert {each.queue: sum(each.counts.values()) for each in store.broker.counts()}.get("emails", 0) == 0
+    text = read(chief.get(url("jobrow_queues"))).text
+    assert all(f"user0 · default:emails · {words}" in text for words in ("Paused.", "Resumed.", "Cleared. (Tasks: 1)"))
     words = list(LogEntry.objects.order_by("pk").values_list("change_message", "object_repr"))
     assert words == [
         ("Paused.", "default:emails"),
         ("Resumed.", "default:emails"),
-        ("Cleared.\n1", "default:emails"),
+        ("Cleared.\nTasks\t1", "default:emails"),
     ]
 
 
@@ -447,6 +457,17 @@ def test_whoever_may_not_leaves_queues_alone(
     assert client.post(url("jobrow_queues_act"), order).status_code == 403
     assert deed not in read(client.get(url("jobrow_queues"))).buttons
     assert bool(store.broker.claim(["default"], 1, worker())) is (deed != "resume") and store.broker.get([id_])
+
+
+def test_a_bounded_number_of_things_that_people_did_to_queues_is_shown(
+    store: Store, chief: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "What people did" not in read(chief.get(url("jobrow_queues"))).text
+    monkeypatch.setattr(history, "OF_QUEUES", 2)
+    for deed in ("pause", "resume", "pause"):
+        chief.post(url("jobrow_queues_act"), {"backend": "default", "queue": "emails", "deed": deed})
+    page = read(chief.get(url("jobrow_queues")))
+    assert page.complaints == [] and page.text.count("· default:emails ·") == 2
 
 
 def test_a_queue_that_there_is_not_is_refused(store: Store, chief: Client) -> None:
