@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from datetime import datetime
 
 from django import forms
-from django.contrib import messages
 from django.http import HttpResponse, QueryDict
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, gettext_noop, ngettext
 
 from ..exceptions import OperationRefused
-from ..operations import Store, check_queue, prune, requeue_lost, requeue_unknown, store_of
+from ..jobs import TaskStatus
+from ..operations import Query, Step, Store, check_queue, count_tasks, prune, requeue_lost, requeue_unknown, store_of
 from . import history
 from .budgets import done_before, further, within_budget
 from .fields import MomentField
 from .telling import tell_of_deleted
-from .visits import Visit, needs_post
+from .visits import Visit, after_of, needs_post
+
+_FINISHED = tuple(status for status in TaskStatus if status.is_finished)
+#: The place at which lost tasks are not done yet.
+_LOST = "lost"
 
 #: Waiting tasks that one look at a backend reads.
 LOOKED_AT = 2000
@@ -29,6 +34,12 @@ class PruneForm(forms.Form):
     def __init__(self, data: QueryDict | None) -> None:
         super().__init__(data, auto_id="rt-%s")
         self.fields["before"].required = True
+
+    def clean_before(self) -> datetime:
+        before: datetime = self.cleaned_data["before"]
+        if before > timezone.now():
+            raise forms.ValidationError(_("This is yet to come: tasks would be deleted as they end."))
+        return before
 
 
 @needs_post
@@ -50,47 +61,66 @@ def check(visit: Visit) -> HttpResponse:
 
 
 def _prune(visit: Visit, store: Store) -> HttpResponse:
-    posted, so_far = visit.request.POST, None
-    is_confirmed = bool(posted.get("confirmed"))
-    form = PruneForm(posted if is_confirmed else None)
-    if is_confirmed and form.is_valid():
+    posted = visit.request.POST
+    form = PruneForm(posted if "before" in posted else None)
+    count = so_far = None
+    if form.is_valid():
         before = form.cleaned_data["before"]
-        progress = within_budget(prune(store, before))
-        details = {
-            gettext_noop("Finished before"): f"{before:%Y-%m-%d %H:%M %Z}",
-            gettext_noop("Tasks"): progress.number,
-        }
-        if progress.number or progress.error is None:
-            history.store_was(visit.request, store.alias, gettext_noop("Finished tasks deleted."), details)
-        so_far = done_before(posted) + progress.number
-        if not progress.is_cut:
-            tell_of_deleted(visit, so_far)
-            progress.raise_error()
-            return visit.redirect(visit.url("jobrow_queues"))
+        if posted.get("confirmed"):
+            progress = within_budget(prune(store, before))
+            details = {
+                gettext_noop("Finished before"): f"{before:%Y-%m-%d %H:%M %Z}",
+                gettext_noop("Tasks"): progress.number,
+            }
+            if progress.number or progress.error is None:
+                history.store_was(visit.request, store.alias, gettext_noop("Finished tasks deleted."), details)
+            so_far = done_before(posted) + progress.number
+            if not progress.is_cut:
+                tell_of_deleted(visit, so_far)
+                progress.raise_error()
+                return visit.redirect(visit.url("jobrow_queues"))
+        count = count_tasks(Query(statuses=_FINISHED, finished_until=before), of=[store])
     return visit.render(
         "prune.html",
         _("Delete finished tasks"),
         "queues",
         store=store,
         form=form,
-        further=None if so_far is None else further(so_far),
+        count=count,
+        further=None if so_far is None else further(so_far, count),
     )
 
 
 def _requeue(visit: Visit, store: Store) -> HttpResponse:
-    progress = within_budget(_lost_and_unknown(store))
+    posted = visit.request.POST
+    place = " ".join(filter(None, [posted.get("walk"), after_of(posted)]))
+    progress = within_budget(_lost_and_unknown(store, place))
     history.tasks_were(visit.request, progress.took, gettext_noop("Requeued."), names=progress.names)
-    number = len(progress.took)
-    visit.say(ngettext("{number} task runs again.", "{number} tasks run again.", number).format(number=number))
-    progress.raise_error()
-    if progress.is_cut:
-        visit.say(_("There are more. Press the button again to go on."), messages.WARNING)
-    return visit.redirect(visit.url("jobrow_queues"))
+    number = done_before(posted) + len(progress.took)
+    if progress.after is None or progress.error is not None:
+        words = ngettext("{number} task runs again.", "{number} tasks run again.", number)
+        visit.say(words.format(number=f"{number:,}"))
+        progress.raise_error()
+        return visit.redirect(visit.url("jobrow_queues"))
+    walk, _space, after = progress.after.partition(" ")
+    return visit.render(
+        "requeue.html",
+        _("Requeue lost tasks"),
+        "queues",
+        store=store,
+        walk=walk,
+        after=after,
+        further=further(number),
+    )
 
 
-def _lost_and_unknown(store: Store) -> Iterator[Any]:
-    yield from requeue_lost(store)
-    yield from requeue_unknown(store)
+def _lost_and_unknown(store: Store, place: str) -> Iterator[Step]:
+    """Do what is left behind a place that a step of this has told; all, where it is ''."""
+    if place in ("", _LOST):
+        for done in requeue_lost(store):
+            yield Step(done=done, after=_LOST)
+        place = ""
+    yield from requeue_unknown(store, after=place)
 
 
 #: Button → the right that it takes, and what does it.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 
 from django.utils.translation import gettext as _
 
@@ -48,7 +48,8 @@ def waiting_in(queue: str) -> Query:
 
 
 def prune(store: Store, before: datetime) -> Iterator[int]:
-    """Delete what finished before a moment; yield after each batch how many it had."""
+    """Delete what finished before a moment; yield after each batch how many it had. What ends meanwhile stays."""
+    before = min(before, datetime.now(UTC))
     while number := store.broker.prune(before, PRUNED_AT_ONCE):
         logger.info("Finished tasks pruned by hand: backend=%s count=%d", store.alias, number)
         yield number

@@ -23,6 +23,12 @@ logger = logging.getLogger("reinhardt_tasks")
 
 _AT_ONCE = 200
 
+#: Walk over tasks of a store → which ones, and what is done to those of them whose name is known by now; in this order.
+_WALKS = {
+    "failed": (Query(statuses=(TaskStatus.FAILURE,), exception=class_path(TaskNotFound)), RETRY),
+    "put-back": (Query(statuses=(TaskStatus.SCHEDULED,)), RUN_NOW),
+}
+
 
 def requeue_lost(store: Store) -> Iterator[Done]:
     """Take over what dead workers held, and have it run again or fail, by the rule that workers follow; yield each batch.
@@ -41,17 +47,22 @@ def requeue_lost(store: Store) -> Iterator[Done]:
         store.broker.leave(worker)
 
 
-def requeue_unknown(store: Store) -> Iterator[Step]:
-    """Retry what failed since nobody knew its name, and run what is put back for that, where the name is known by now."""
-    for query, action in (
-        (Query(statuses=(TaskStatus.FAILURE,), exception=class_path(TaskNotFound)), RETRY),
-        (Query(statuses=(TaskStatus.SCHEDULED,)), RUN_NOW),
-    ):
-        after: str | None = None
+def requeue_unknown(store: Store, *, after: str | None = None) -> Iterator[Step]:
+    """Retry what failed since nobody knew its name, and run what is put back for that, where the name is known by now.
+
+    Whoever stops goes on later with `after` of the last step: a walk, and the id behind which that goes on.
+    """
+    begins, _, id_ = (after or "").partition(" ")
+    walks = list(_WALKS)
+    for walk in walks[walks.index(begins) if begins in walks else 0 :]:
+        query, action = _WALKS[walk]
+        following = walks[walks.index(walk) + 1 :]
+        place = id_ if walk == begins and id_ else None
         while True:
-            page = store.broker.search(query, after, _AT_ONCE)
+            page = store.broker.search(query, place, _AT_ONCE)
             ids = [job.id for job in page.jobs if registry.has(job.name) and (action is RETRY or is_put_back(job))]
-            after = page.after
-            yield Step(done=act(store, action, ids) if ids else Done(), after=after)
-            if after is None:
+            place = page.after
+            ends = f"{walk} {place}" if place is not None else next(iter(following), None)
+            yield Step(done=act(store, action, ids) if ids else Done(), after=ends)
+            if place is None:
                 break
