@@ -159,6 +159,7 @@
         stop.addEventListener("click", () => {
             clearTimeout(timer);
             isSent = false;
+            further.classList.add("rt-stopped");
             // The next one may have been asked for already: its answer would go on.
             window.stop();
             byHand.hidden = false;
