@@ -9,14 +9,14 @@ from datetime import datetime
 from ..operations import Rate
 from ..operations.throughput import Throughput
 
-#: Of the drawing, in its own units.
-WIDTH, HEIGHT = 600, 96
+#: Of the drawings, in their own units: what ended, and below it which part of that failed.
+WIDTH, HEIGHT, PART_HEIGHT = 600, 96, 32
 _GAP = 2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bar:
-    """One step of time: what succeeded below, what failed above it."""
+    """One step of time: what succeeded below, what failed above it; and the part that failed, of the whole height."""
 
     rate: Rate
     x: float
@@ -25,6 +25,8 @@ class Bar:
     succeeded_height: float
     failed_y: float
     failed_height: float
+    part_y: float
+    part_height: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,6 +41,12 @@ class Chart:
     is_estimate: bool
     width: int = WIDTH
     height: int = HEIGHT
+    part_height: int = PART_HEIGHT
+
+    @property
+    def worst_percent(self) -> float:
+        """Of the step of which the greatest part failed."""
+        return max((bar.rate.failure_percent or 0.0 for bar in self.bars), default=0.0)
 
 
 def chart_of(numbers: Throughput) -> Chart:
@@ -61,6 +69,7 @@ def _bar(rate: Rate, x: float, width: float, most: int) -> Bar:
     # What failed is to be seen, however little of all it is.
     failed = max(rate.failed * unit, 3 if rate.failed else 0)
     succeeded = min(rate.succeeded * unit, HEIGHT - failed)
+    part = max((rate.failure_rate or 0.0) * PART_HEIGHT, 2 if rate.failed else 0)
     return Bar(
         rate=rate,
         x=round(x, 2),
@@ -69,4 +78,6 @@ def _bar(rate: Rate, x: float, width: float, most: int) -> Bar:
         succeeded_height=round(succeeded, 2),
         failed_y=round(HEIGHT - succeeded - failed, 2),
         failed_height=round(failed, 2),
+        part_y=round(PART_HEIGHT - part, 2),
+        part_height=round(part, 2),
     )

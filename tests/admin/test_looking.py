@@ -499,3 +499,22 @@ def test_numbers_that_were_counted_no_further_say_so(
     assert "Pending 2+ " in read(chief.post(url("jobrow_queues_act"), order)).text
     at_least = {each["queue"]: each["at_least"] for each in data("status")["backends"][0]["queues"]}
     assert (at_least["default"], at_least["emails"]) == (["ready"], [])
+
+
+def test_which_part_failed_is_drawn_minute_by_minute_where_any_did(store: Store, chief: Client) -> None:
+    chores.add.enqueue(1)
+    succeed(store)
+    content = chief.get(url("jobrow_changelist")).content.decode()
+    assert "rt-part" not in content and "Failed, in per cent of each minute" not in content
+    for number in range(3):
+        chores.add.enqueue(number)
+    for _ in range(3):
+        fail(store)
+    page = chief.get(url("jobrow_changelist"))
+    (shown,) = page.context["stores"]
+    bars = [bar for bar in shown.chart.bars if bar.rate.failed]
+    # All in one minute, or on both sides of its end.
+    assert all(bar.part_height == round(bar.rate.failure_rate * 32, 2) for bar in bars)
+    assert all(bar.part_y + bar.part_height == 32 for bar in bars)
+    assert page.content.decode().count("rt-part") == 1 and read(page).complaints == []
+    assert "Failed, in per cent of each minute" in read(page).text
