@@ -13,7 +13,6 @@ from ._compat import BaseTaskBackend, djangos_check, task_backends
 from .aliases import what_breaks
 from .exceptions import InvalidSchedule, QueueError
 from .registry import registry
-from .schedules.collecting import collect
 from .schedules.declarations import Declaration, check_arguments
 from .suggestions import did_you_mean
 
@@ -58,6 +57,8 @@ def check_shape(app_configs: Any = None, **kwargs: Any) -> list[checks.CheckMess
 @checks.register
 def check_schedules(app_configs: Any = None, **kwargs: Any) -> list[checks.CheckMessage]:
     """Check what code and settings declare to run by the clock, as far as no database has to be asked."""
+    from .scheduling.collecting import collect
+
     declarations, problems = collect()
     # Of aliases without a backend, which are among these, `check_backends` tells.
     messages = [_error(each.code, each.message, each.hint) for each in problems if each.code in ("E030", "E031")]

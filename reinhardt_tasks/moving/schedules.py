@@ -14,11 +14,11 @@ from .._compat import InvalidTask, InvalidTaskBackend
 from ..exceptions import InvalidSchedule
 from ..models import ScheduleRow
 from ..schedules import Declaration
-from ..schedules.collecting import collect
 from ..schedules.declarations import NAME_LENGTH, OPTIONS, PEOPLE
 from ..schedules.intervals import At
 from ..scheduling import create
 from ..scheduling.addresses import address_of
+from ..scheduling.collecting import collect
 from ..scheduling.databases import schedules_database
 from .choices import Choices
 from .findings import Found, NotTaken, Verdict, left, present, refused

@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from .. import spans
-from ..schedules.collecting import collect
+from ..scheduling.collecting import collect
 from ..scheduling.databases import schedules_database
 from ..scheduling.planning import COUNTED
 from ..scheduling.watching import Unattended, unattended

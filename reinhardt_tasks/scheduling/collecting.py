@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from .._compat import task_backends
 from ..aliases import what_breaks
 from ..options import Problem
+from ..schedules import Declaration, ScheduleRegistry, declared, declared_in_settings
 from ..speech import gettext as _
-from .declarations import Declaration, ScheduleRegistry, declared, declared_in_settings
 
 
 def collect(registry: ScheduleRegistry = declared) -> tuple[list[Declaration], list[Problem]]:

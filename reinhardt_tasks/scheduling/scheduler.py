@@ -22,8 +22,8 @@ from ..registry import task_of
 from ..results import fill_result, result_of
 from ..retries import pause_after
 from ..schedules import Declaration, ScheduleRegistry, declaration_of, declared
-from ..schedules.collecting import collect
 from ..schedules.declarations import PEOPLE
+from .collecting import collect
 from .databases import clock_of, schedules_database, schedules_version
 from .firing import BATCH, REST, Batch, Firing, due_rows, fire_due, give_up
 from .overlaps import release

@@ -21,8 +21,8 @@ from django.utils import translation
 from ..brokers.database.session import Session
 from ..models import ScheduleRow
 from ..schedules import Declaration
-from ..schedules.collecting import collect
 from ..schedules.declarations import PEOPLE
+from .collecting import collect
 from .databases import schedules_database, schedules_version
 from .rows import COLUMNS, begin_at, columns_of, fill, schedule_in_words, set_next, stop, times_of
 

@@ -11,8 +11,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from ...exceptions import QueueError
-from ...schedules.collecting import collect
 from ...scheduling import ScheduleView, list_schedules
+from ...scheduling.collecting import collect
 from ...scheduling.databases import schedules_database
 from ...scheduling.synchronising import not_taken_over
 from ..flags import whole
