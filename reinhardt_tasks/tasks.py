@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextvars import copy_context
+from copy import deepcopy
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, ParamSpec, TypeVar, overload
@@ -170,18 +171,25 @@ class Task(CoreTask, Generic[P, R]):  # type: ignore[misc, unused-ignore]
     def enqueue_on_commit(self, *args: Any, using: str | None = None, **kwargs: Any) -> None:  # type: ignore[misc]
         """Enqueue when the current transaction of the database `using` commits (at once outside of one).
 
-        Arguments are checked now; a rollback enqueues nothing. The word `using` is taken: a task with an argument of
-        that name is enqueued by `transaction.on_commit(lambda: …)`.
+        Arguments are checked now, and sent as they are now; a rollback enqueues nothing. The word `using` is taken: a task
+        with an argument of that name is enqueued by `transaction.on_commit(lambda: …)`.
         """
         from django.db import transaction
 
-        encode_call(self.module_path, *stored_call(self, args, kwargs), carriers.pack())
-        check_call(self, args, kwargs)
-        # Before the copy: a backend that the copy alone has would be another one.
-        backend = self.get_backend()
+        send = self._prepared(args, kwargs)
         # What travels with the task is what was there when it was enqueued.
         now = copy_context()
-        transaction.on_commit(functools.partial(now.run, backend.enqueue, self, args, kwargs), using=using)
+        transaction.on_commit(functools.partial(now.run, send), using=using)
+
+    def _prepared(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Callable[[], Any]:
+        """Return what enqueues this call, whatever becomes of its arguments. Raise what `enqueue` raises for bad ones."""
+        backend = self.get_backend()
+        if hasattr(backend, "jobs_of"):
+            with carriers.enqueueing(self, 1):
+                return functools.partial(backend.send, self, backend.jobs_of(self, [(args, kwargs)]))
+        encode_call(self.module_path, *stored_call(self, args, kwargs), carriers.pack())
+        check_call(self, args, kwargs)
+        return functools.partial(backend.enqueue, self, *deepcopy((args, kwargs)))
 
 
 @overload

@@ -51,6 +51,11 @@ def no_context(rows: int) -> int:
     return rows
 
 
+@task
+def total(rows: dict[str, int]) -> int:
+    return sum(rows.values())
+
+
 @task(max_attempts=2, backoff=RetryStrategy.fixed_delay(5), retry_on=OSError, timeout=3, metadata={"team": "a"})
 def double(a: int) -> int:
     """Return twice `a`."""

@@ -16,10 +16,11 @@ from reinhardt_tasks._compat import TaskResultStatus
 from reinhardt_tasks.calls import check_call
 from reinhardt_tasks.exceptions import SerializationFailed
 from reinhardt_tasks.jobs import TaskStatus
+from reinhardt_tasks.limits import Unique
 from reinhardt_tasks.results import TaskResult
 from reinhardt_tasks.tasks import task
 
-from .doors_without_store import add, alias, aliases, double, enqueued, tell
+from .doors_without_store import add, alias, aliases, double, enqueued, tell, total
 
 __all__ = ["alias", "aliases"]
 
@@ -182,6 +183,19 @@ def test_a_rollback_enqueues_nothing(alias: str) -> None:
     assert len(enqueued(alias)) == 1
 
 
+@pytest.mark.django_db(transaction=True)
+def test_what_is_enqueued_at_the_commit_is_what_was_passed(alias: str) -> None:
+    rows: dict[str, int] = {}
+    with transaction.atomic():
+        for number in (1, 2):
+            rows["number"] = number
+            total.using(backend=alias).enqueue_on_commit(rows)
+            total.using(backend=alias).enqueue_on_commit(rows=rows)
+        rows.clear()
+    stored = [result.args or list(result.kwargs.values()) for result in enqueued(alias)]
+    assert stored == [[{"number": 1}]] * 2 + [[{"number": 2}]] * 2
+
+
 @pytest.mark.django_db
 def test_the_database_whose_commit_counts_may_be_named(django_capture_on_commit_callbacks: Any) -> None:
     with django_capture_on_commit_callbacks(using="default", execute=True) as callbacks:
@@ -200,4 +214,12 @@ def test_what_cannot_be_enqueued_is_told_before_the_commit(django_capture_on_com
             double.enqueue_on_commit({1})
         with pytest.raises(TypeError, match="missing a required argument"):
             double.enqueue_on_commit()
+    assert callbacks == []
+
+
+@pytest.mark.django_db
+def test_a_key_that_cannot_be_made_is_told_before_the_commit(django_capture_on_commit_callbacks: Any) -> None:
+    once = total.using(unique=Unique(key="{rows[number]}"))
+    with django_capture_on_commit_callbacks() as callbacks, pytest.raises(TypeError, match="cannot be made of these"):
+        once.enqueue_on_commit({})
     assert callbacks == []

@@ -115,7 +115,11 @@ class ReinhardtBackend(BaseTaskBackend):
     def enqueue_many(self, task: CoreTask, calls: Sequence[Call]) -> list[TaskResult[Any]]:
         """Store one task for each call, all or none, in one round trip; see enqueue()."""
         with carriers.enqueueing(task, len(calls)):
-            return self._send(task, self.jobs_of(task, calls))
+            return self.send(task, self.jobs_of(task, calls))
+
+    def send(self, task: CoreTask, jobs: Sequence[Job]) -> list[TaskResult[Any]]:
+        """Store what `jobs_of` has made of calls of `task`, then or before; return their results. Raise QueueError."""
+        return self._announce(task, jobs, self.broker.enqueue(jobs))
 
     def enqueue_jobs(self, jobs: Sequence[Job]) -> None:
         """Store jobs that were made before, under the ids that they have; those whose ids are known are there already."""
@@ -267,10 +271,6 @@ class ReinhardtBackend(BaseTaskBackend):
         if getattr(task, "unique", None) is not None or getattr(task, "debounce", None) is not None:
             job = replace(job, **once_of(task, args, kwargs))
         return replace(job, limits=limits) if limits else job
-
-    def _send(self, task: CoreTask, jobs: list[Job]) -> list[TaskResult[Any]]:
-        """Store jobs of one task, and tell of those that are new; return their results."""
-        return self._announce(task, jobs, self.broker.enqueue(jobs))
 
     def _announce(self, task: CoreTask, sent: Sequence[Job], stored: Sequence[Job]) -> list[TaskResult[Any]]:
         results = [enqueued_result(job, task) for job in stored]

@@ -11,7 +11,6 @@ from django.utils import timezone
 from .. import signals
 from .._compat import CoreTask, TaskResultDoesNotExist
 from ..brokers.base import Queues
-from ..calls import Call
 from ..jobs import Job, TaskId, TaskStatus
 from ..registry import task_of
 from ..results import TaskResult, enqueued_result, result_of
@@ -27,9 +26,9 @@ class DummyBackend(ReinhardtBackend):
         super().__init__(alias, params)
         self.results: list[TaskResult[Any]] = []
 
-    def enqueue_many(self, task: CoreTask, calls: Sequence[Call]) -> list[TaskResult[Any]]:
+    def send(self, task: CoreTask, jobs: Sequence[Job]) -> list[TaskResult[Any]]:
         results = []
-        for job in self.jobs_of(task, calls):
+        for job in jobs:
             result = enqueued_result(job, task)
             self._store(result)
             # What is kept must not change when the caller's copy does.

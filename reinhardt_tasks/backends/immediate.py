@@ -55,11 +55,8 @@ class ImmediateBackend(ReinhardtBackend):
 
     def enqueue(self, task: CoreTask, args: Sequence[Any], kwargs: Mapping[str, Any]) -> TaskResult[Any]:
         with carriers.enqueueing(task, 1):
-            job = as_enqueued(self.jobs_of(task, [(args, kwargs)])[0], datetime.now(UTC))
-            signals.task_enqueued.send(sender=type(self), task_result=enqueued_result(job, task))
-        job = self._run(job, task)
-        self._remember(job)
-        return enqueued_result(job, task)
+            job = self._enqueued(task, self.jobs_of(task, [(args, kwargs)])[0])
+        return self._ran(task, job)
 
     async def aenqueue(self, task: CoreTask, args: Sequence[Any], kwargs: Mapping[str, Any]) -> TaskResult[Any]:
         return await sync_to_async(self.enqueue, thread_sensitive=True)(task, args, kwargs)
@@ -68,6 +65,10 @@ class ImmediateBackend(ReinhardtBackend):
         # All are checked before the first runs.
         self.jobs_of(task, calls)
         return [self.enqueue(task, args, kwargs) for args, kwargs in calls]
+
+    def send(self, task: CoreTask, jobs: Sequence[Job]) -> list[TaskResult[Any]]:
+        """Run jobs that were made before, and wait for no other; see enqueue()."""
+        return [self._ran(task, self._enqueued(task, job)) for job in jobs]
 
     def enqueue_jobs(self, jobs: Sequence[Job]) -> None:
         """Run jobs that were made before; those that come while one of them runs, after it."""
@@ -102,6 +103,16 @@ class ImmediateBackend(ReinhardtBackend):
     def update_status(self, task_id: str | TaskId, status: TaskStatus) -> None:
         self.get_status(task_id)
         self._finished[str(task_id)] = TaskStatus(status)
+
+    def _enqueued(self, task: CoreTask, job: Job) -> Job:
+        job = as_enqueued(job, datetime.now(UTC))
+        signals.task_enqueued.send(sender=type(self), task_result=enqueued_result(job, task))
+        return job
+
+    def _ran(self, task: CoreTask, job: Job) -> TaskResult[Any]:
+        job = self._run(job, task)
+        self._remember(job)
+        return enqueued_result(job, task)
 
     def _remember(self, job: Job) -> None:
         self._finished[job.id] = job.status

@@ -77,6 +77,24 @@ class RedisBackend(ReinhardtBackend):
     def broker(self) -> Broker:
         return stand_in_of(self) or self._place.broker
 
+    def send(self, task: CoreTask, jobs: Sequence[Job]) -> list[TaskResult[Any]]:
+        """Send jobs now, or when the caller's transaction commits; a rollback sends nothing.
+
+        The results have their final ids in any case. In a transaction QueueError comes from its commit, unless
+        OPTIONS['OUTBOX'] is on.
+        """
+        if (stand_in := stand_in_of(self)) is not None:
+            return self._announce(task, jobs, stand_in.enqueue(jobs))
+        database = self._open_database() if self.settings.enqueue_on_commit else None
+        if self.settings.outbox:
+            return self._announce(task, jobs, self._place.outbox.send(jobs))
+        if database is None:
+            return self._announce(task, jobs, self.broker.enqueue(jobs))
+        now = datetime.now(UTC)
+        results = [enqueued_result(as_enqueued(job, now), task) for job in jobs]
+        transaction.on_commit(self._at_commit(jobs, results), using=database)
+        return results
+
     def enqueue_jobs(self, jobs: Sequence[Job]) -> None:
         if self.settings.outbox:
             self._announce_jobs(newly_stored(jobs, self._place.outbox.send(jobs)))
@@ -120,25 +138,7 @@ class RedisBackend(ReinhardtBackend):
     def unsent(self) -> int:
         return self._place.outbox.aside() if self.settings.outbox and stand_in_of(self) is None else 0
 
-    def _send(self, task: CoreTask, jobs: list[Job]) -> list[TaskResult[Any]]:
-        """Send jobs now, or when the caller's transaction commits; a rollback sends nothing.
-
-        The results have their final ids in any case. In a transaction QueueError comes from its commit, unless
-        OPTIONS['OUTBOX'] is on.
-        """
-        if (stand_in := stand_in_of(self)) is not None:
-            return self._announce(task, jobs, stand_in.enqueue(jobs))
-        database = self._open_database() if self.settings.enqueue_on_commit else None
-        if self.settings.outbox:
-            return self._announce(task, jobs, self._place.outbox.send(jobs))
-        if database is None:
-            return self._announce(task, jobs, self.broker.enqueue(jobs))
-        now = datetime.now(UTC)
-        results = [enqueued_result(as_enqueued(job, now), task) for job in jobs]
-        transaction.on_commit(self._at_commit(jobs, results), using=database)
-        return results
-
-    def _at_commit(self, jobs: list[Job], results: list[TaskResult[Any]]) -> Callable[[], None]:
+    def _at_commit(self, jobs: Sequence[Job], results: list[TaskResult[Any]]) -> Callable[[], None]:
         def send() -> None:
             try:
                 stored = self.broker.enqueue(jobs)

@@ -43,6 +43,14 @@ def test_it_may_wait_for_a_commit(reinhardt_tasks: CapturedTasks) -> None:
     assert got == [group]
 
 
+def test_one_that_is_deleted_before_the_commit_is_missed_by_its_task_alone(reinhardt_tasks: CapturedTasks) -> None:
+    group = Group.objects.create(name="a")
+    chores.group.enqueue_on_commit(group)
+    group.delete()
+    (result,) = reinhardt_tasks.drain(on_commit=True, raise_failures=False)
+    assert result.errors[-1].exception_class is InstanceMissing
+
+
 def test_instances_inside_of_other_values_are_fetched_too(reinhardt_tasks: CapturedTasks) -> None:
     some = [Group.objects.create(name=name) for name in "ab"]
     chores.groups.enqueue(some)
