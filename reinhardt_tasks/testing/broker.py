@@ -2,24 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
 
 from django.db import connections, transaction
 
 from ..backends.base import ReinhardtBackend
 from ..backends.database import DatabaseBackend
 from ..backends.stand_ins import StandIn
-from ..brokers.base import BrokerTraits
+from ..brokers.base import BrokerTraits, QueueCounts, Queues, Room, WorkerInfo
 from ..brokers.database.session import open_blocks
 from ..brokers.lookups import Page, Query
 from ..brokers.memory import MemoryBroker
-from ..jobs import Job, TaskStatus
+from ..jobs import Claim, Job, TaskStatus
 from .clock import Clock
 from .transactions import Commit
 
 WAITING = tuple(status for status in TaskStatus if status.is_waiting)
+
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class _Change:
+    """What became of jobs in a transaction that was open then; those that are new were not there before."""
+
+    commit: Commit
+    before: dict[str, Job | None]
+    after: dict[str, Job]
+
+    @property
+    def new(self) -> list[str]:
+        return [id_ for id_, job in self.before.items() if job is None]
 
 
 class CapturedBroker(MemoryBroker, StandIn):
@@ -28,23 +46,33 @@ class CapturedBroker(MemoryBroker, StandIn):
     def __init__(self, backend: ReinhardtBackend, clock: Clock) -> None:
         super().__init__(clock.now)
         self.backend = backend
-        self._commits: list[tuple[Commit, list[str]]] = []
+        self._uncommitted: list[_Change] = []
 
     @property
     def traits(self) -> BrokerTraits:
         return BrokerTraits(is_transactional=isinstance(self.backend, DatabaseBackend), place="this test")
 
     def enqueue(self, jobs: Sequence[Job]) -> list[Job]:
-        connection = self._open_connection()
-        if connection is None:
-            return super().enqueue(jobs)
-        known = super().get([job.id for job in jobs])
-        stored = super().enqueue(jobs)
-        # Not those that were there under the same id or key: a rollback leaves them.
-        sent = {job.id for job in jobs} - known.keys()
-        new = [job.id for job in stored if job.id in sent]
-        self._commits.append((Commit(connection), new))
-        return stored
+        return self._with_rollback(self._open_connection(), partial(super().enqueue, jobs))
+
+    def cancel(self, ids: Collection[str]) -> list[str]:
+        # What is sent at a commit is cancelled at once.
+        connection = self._open_connection() if self.traits.is_transactional else None
+        return self._with_rollback(connection, partial(super().cancel, ids))
+
+    def give_up(self) -> list[str]:
+        """Cancel all there is, whatever a transaction of the code under test says later; return the ids."""
+        ids = [job.id for job in self.jobs()]
+        super().cancel(ids)
+        return ids
+
+    def claim(self, queues: Queues, limit: int | Room, worker: WorkerInfo) -> list[Claim]:
+        self.forget_rolled_back()
+        return super().claim(queues, limit, worker)
+
+    def counts(self) -> list[QueueCounts]:
+        self.forget_rolled_back()
+        return super().counts()
 
     def get(self, ids: Collection[str]) -> dict[str, Job]:
         self.forget_rolled_back()
@@ -73,13 +101,13 @@ class CapturedBroker(MemoryBroker, StandIn):
     def uncommitted(self) -> list[str]:
         """Return the ids of what was enqueued in a transaction that is open still."""
         self.forget_rolled_back()
-        return [id_ for commit, ids in self._commits if commit.is_open for id_ in ids]
+        return [id_ for change in self._uncommitted if change.commit.is_open for id_ in change.new]
 
     def forget_rolled_back(self) -> None:
-        gone = [id_ for commit, ids in self._commits if commit.is_rolled_back for id_ in ids]
-        self._commits = [(commit, ids) for commit, ids in self._commits if commit.is_open]
-        if gone:
-            self.delete(gone)
+        rolled_back = [change for change in self._uncommitted if change.commit.is_rolled_back]
+        self._uncommitted = [change for change in self._uncommitted if change.commit.is_open]
+        for change in reversed(rolled_back):
+            self._undo(change)
 
     def why_waiting_is_hopeless(self) -> str | None:
         return "the test has captured it, and runs it by drain() only. Drain before." if self.waiting() else None
@@ -92,6 +120,28 @@ class CapturedBroker(MemoryBroker, StandIn):
             page = self.search(query, page.after)
             found += page.jobs
         return found[::-1]
+
+    def _with_rollback(self, connection: Any, work: Callable[[], T]) -> T:
+        """Return what `work` does with the jobs; a rollback of what is open on `connection` takes that back."""
+        self.forget_rolled_back()
+        if connection is None:
+            return work()
+        with self._lock:
+            before = dict(self._jobs)
+            done = work()
+            after = {id_: job for id_, job in self._jobs.items() if before.get(id_) is not job}
+        self._uncommitted.append(_Change(Commit(connection), {id_: before.get(id_) for id_ in after}, after))
+        return done
+
+    def _undo(self, change: _Change) -> None:
+        with self._lock:
+            self.delete(change.new)
+            for id_, job in change.before.items():
+                # What has happened to it since is not of that transaction.
+                if job is not None and self._jobs.get(id_) is change.after[id_]:
+                    self._place(job)
+                    if job.once_key is not None:
+                        self._once.setdefault(job.once_key, id_)
 
     def _open_connection(self) -> Any:
         """Return the connection whose open transaction the backend's own store would wait for, or None."""

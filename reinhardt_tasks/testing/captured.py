@@ -89,9 +89,7 @@ class CapturedTasks:
     def clear(self) -> None:
         """Forget what was enqueued so far, and has not run: it never will."""
         for broker in self._brokers.values():
-            ids = [job.id for job in broker.jobs()]
-            self._cleared.update(ids)
-            broker.cancel(ids)
+            self._cleared.update(broker.give_up())
 
     def drain(
         self,

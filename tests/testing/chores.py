@@ -11,7 +11,7 @@ from django.contrib.auth.models import Group
 from django.db import transaction
 from django.utils import timezone
 
-from reinhardt_tasks import RetryStrategy, TaskContext, task
+from reinhardt_tasks import Debounce, RetryStrategy, TaskContext, task
 
 #: What tasks were called with, in this process.
 noted: list[Any] = []
@@ -21,6 +21,16 @@ noted: list[Any] = []
 def note(value: Any, more: int = 0) -> Any:
     noted.append(value)
     return value
+
+
+@task(unique=True)
+def note_once(value: Any) -> None:
+    noted.append(value)
+
+
+@task(debounce=Debounce(10, key="last"))
+def note_last(value: Any) -> None:
+    noted.append(value)
 
 
 @task

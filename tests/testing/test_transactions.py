@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from django.contrib.auth.models import Group
 from django.db import DatabaseError, IntegrityError, connections, transaction
 from django.test import TestCase, TransactionTestCase, override_settings
 
+from reinhardt_tasks import TaskChain, step
 from reinhardt_tasks.jobs import TaskStatus, new_id
 from reinhardt_tasks.testing import CapturedTasks, CapturedTasksMixin
 from reinhardt_tasks.testing.transactions import savepoints
@@ -22,7 +24,9 @@ from .chores import (
     make_group_atomically,
     make_group_once,
     note,
+    note_last,
     note_on_commit,
+    note_once,
     noted,
 )
 
@@ -91,6 +95,52 @@ class Promises:
             assert [job.id for job in broker.enqueue([second])] == [first.id]
             raise _Stop
         assert first.id in broker.get([first.id])
+
+    def test_a_unique_task_that_was_rolled_back_is_not_in_the_way_of_the_next(self) -> None:
+        with pytest.raises(_Stop), transaction.atomic():
+            note_once.enqueue(1)
+            raise _Stop
+        result = note_once.enqueue(1)
+        self.tasks.assert_enqueued(note_once, args=[1], count=1)
+        self.tasks.drain()
+        result.refresh()
+        assert (noted, result.state) == ([1], TaskStatus.SUCCESS)
+
+    def test_a_workflow_that_was_rolled_back_can_be_started_again(self) -> None:
+        flow = TaskChain("two notes", [step(note, 1), step(note, 2)])
+        with pytest.raises(_Stop), transaction.atomic():
+            flow.start()
+            raise _Stop
+        flow.start()
+        self.tasks.drain()
+        assert noted == [1, 2]
+
+    def test_what_was_put_off_in_a_transaction_that_is_rolled_back_is_as_it_was(self) -> None:
+        note_last.enqueue(1)
+        with pytest.raises(_Stop), transaction.atomic():
+            note_last.enqueue(2)
+            raise _Stop
+        self.tasks.assert_enqueued(note_last, args=[1], count=1)
+        note_last.enqueue(3)
+        self.tasks.travel(timedelta(seconds=10))
+        self.tasks.drain()
+        assert noted == [3]
+
+    def test_what_was_cancelled_in_a_transaction_that_is_rolled_back_runs(self) -> None:
+        result = note_once.enqueue(1)
+        with pytest.raises(_Stop), transaction.atomic():
+            assert result.cancel()
+            raise _Stop
+        assert note_once.enqueue(1).id == result.id
+        self.tasks.drain()
+        assert noted == [1]
+
+    def test_what_was_cleared_in_a_transaction_that_is_rolled_back_stays_away(self) -> None:
+        note.enqueue(1)
+        with pytest.raises(_Stop), transaction.atomic():
+            self.tasks.clear()
+            raise _Stop
+        assert self.tasks.drain() == []
 
     def test_draining_inside_of_the_transaction_is_refused(self) -> None:
         with transaction.atomic():
@@ -202,6 +252,13 @@ class TestOnRedis(CapturedTasksMixin, TestCase):
             note.enqueue(1)
             raise _Stop
         self.tasks.assert_nothing_enqueued()
+
+    def test_a_rollback_leaves_cancelled_what_was(self) -> None:
+        result = note.enqueue(1)
+        with pytest.raises(_Stop), transaction.atomic():
+            assert result.cancel()
+            raise _Stop
+        assert self.tasks.drain() == []
 
 
 @override_settings(TASKS=AT_ONCE)
