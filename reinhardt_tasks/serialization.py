@@ -42,8 +42,9 @@ class StoredCall(NamedTuple):
     headers: dict[str, Any]
 
 
-#: How sentences about a call begin.
+#: How sentences about a call begin, and how one of them ends.
 CALL = "The arguments of"
+TOO_DEEP = "are nested too deeply, or contain themselves: JSON can hold neither."
 
 
 def encode_call(
@@ -195,7 +196,7 @@ def _has_odd_key(value: Any, depth: int = 0) -> bool:
 
 def _explain(parts: Mapping[str, Any], subject: str, exc: Exception) -> str:
     if isinstance(exc, RecursionError) or "Circular" in str(exc):
-        return f"{subject} are nested too deeply, or contain themselves: JSON can hold neither."
+        return f"{subject} {TOO_DEEP}"
     for name, part in parts.items():
         for path, item in _leaves(part, name):
             if (problem := _problem(item)) is not None:

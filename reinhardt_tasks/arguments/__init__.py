@@ -13,7 +13,8 @@ from typing import Any
 from .._compat import CoreTask
 from ..exceptions import InstanceMissing, SerializationFailed
 from ..redaction import call_cleaner, hides
-from .annotations import converter_for, resolved
+from ..serialization import CALL, TOO_DEEP
+from .annotations import converter_for, resolved, with_default
 from .converters import Converter, Refused
 
 Leaves = Callable[[Any], bool]
@@ -34,9 +35,7 @@ class CallConverter:
         self._rest: Converter | None = None
         self._others: Converter | None = None
         for parameter in parameters:
-            hint = hints.get(parameter.name, Any)
-            # `when: datetime = None` means what it says.
-            converter = converter_for(hint if parameter.default is not None or hint is Any else hint | None)
+            converter = converter_for(with_default(hints.get(parameter.name, Any), parameter.default))
             if parameter.kind is parameter.VAR_POSITIONAL:
                 self._rest = converter
             elif parameter.kind is parameter.VAR_KEYWORD:
@@ -63,7 +62,9 @@ class CallConverter:
         try:
             return self._converted(args, kwargs, store)
         except Refused as exc:
-            raise SerializationFailed(f"The arguments of {self._place} cannot be stored: {exc.path} {exc}") from None
+            raise SerializationFailed(f"{CALL} {self._place} cannot be stored: {exc.path} {exc}") from None
+        except RecursionError:
+            raise SerializationFailed(f"{CALL} {self._place} {TOO_DEEP}") from None
 
     def restored(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> StoredArguments:
         """Return stored arguments as the function takes them.

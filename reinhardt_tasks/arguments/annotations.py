@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import functools
 import inspect
 import sys
 import types
@@ -12,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from .containers import DataclassConverter, FixedTuple, Items, Table, is_key
+from .containers import FixedTuple, Items, Table, is_key
 from .converters import (
     BOOLEAN,
     EVERY_KIND,
@@ -27,6 +28,7 @@ from .converters import (
     Whole,
     real_class,
 )
+from .records import DataclassConverter
 from .references import ModelReference, is_model
 from .unions import Member, UnionConverter, kind_of
 
@@ -60,6 +62,11 @@ def resolved(owner: Any, names: Iterable[str]) -> dict[str, Any]:
     return hints
 
 
+def with_default(annotation: Any, default: Any) -> Any:
+    """Return the annotation of what has this default: `when: datetime = None` means what it says."""
+    return annotation | None if default is None and annotation is not Any else annotation
+
+
 def converter_for(annotation: Any) -> Converter | None:
     """Return what converts values of this annotation, or None where JSON has them as they are, or nothing is known of it."""
     annotation = _unwrapped(annotation)
@@ -78,7 +85,7 @@ def converter_for(annotation: Any) -> Converter | None:
         return EnumConverter(annotation)
     if is_model(annotation):
         return ModelReference(annotation)
-    return DataclassConverter(annotation, _fields) if is_dataclass(annotation) else None
+    return _dataclass(annotation) if is_dataclass(annotation) else None
 
 
 def _unwrapped(annotation: Any) -> Any:
@@ -126,10 +133,17 @@ def _member(annotation: Any) -> Member:
     return Member("None" if annotation is type(None) else getattr(annotation, "__name__", str(annotation)), kinds, None)
 
 
+@functools.cache
+def _dataclass(cls: type) -> Converter:
+    # One for each class: a class that may be inside of itself would be looked at anew on each level.
+    return DataclassConverter(cls, _fields)
+
+
 def _fields(cls: type) -> dict[str, Converter | None]:
     found: dict[str, Converter | None] = {}
     for item in fields(cls):
         # Annotations belong to the class of the family that has written them.
         owner = next((one for one in cls.__mro__ if item.name in one.__dict__.get("__annotations__", {})), cls)
-        found[item.name] = converter_for(resolved(owner, [item.name]).get(item.name, Any))
+        hint = resolved(owner, [item.name]).get(item.name, Any)
+        found[item.name] = converter_for(with_default(hint, item.default))
     return found

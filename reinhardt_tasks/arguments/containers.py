@@ -1,10 +1,9 @@
-"""What holds other values: tuples, sets, lists, dictionaries, dataclasses; each with the converters of what is inside."""
+"""What holds other values: tuples, sets, lists, dictionaries; each with the converters of what is inside."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Sequence
 from typing import Any
 
 from .converters import LIST, OBJECT, TEXT, Converter, Refused
@@ -115,51 +114,3 @@ class Table(Converter):
 def is_key(converter: Converter | None) -> bool:
     """Return whether what this writes can be a key in JSON."""
     return converter is None or converter.kinds == {TEXT}
-
-
-class DataclassConverter(Converter):
-    """A dataclass, as a dictionary of its fields. What is inside is looked at when first needed: it may be itself."""
-
-    kinds = frozenset({OBJECT})
-    # It may hold model instances; whether it does is known later.
-    asks_database = True
-
-    def __init__(self, cls: type, compile_fields: Callable[[type], dict[str, Converter | None]]) -> None:
-        self._cls = cls
-        self._compile = compile_fields
-        self._fields: dict[str, Converter | None] | None = None
-
-    @property
-    def _converters(self) -> dict[str, Converter | None]:
-        if self._fields is None:
-            self._fields = self._compile(self._cls)
-        return self._fields
-
-    def accepts(self, value: Any) -> bool:
-        return type(value) is self._cls
-
-    def store(self, value: Any, path: str) -> dict[str, Any]:
-        if not self.accepts(value):
-            raise self.refused(value, path)
-        if derived := [item.name for item in fields(self._cls) if not item.init]:
-            raise Refused(path, f"has fields that its class computes itself ({', '.join(derived)}): pass its parts.")
-        stored = {}
-        for name, converter in self._converters.items():
-            item = getattr(value, name)
-            stored[name] = item if converter is None else converter.store(item, f"{path}.{name}")
-        return stored
-
-    def restore(self, value: Any) -> Any:
-        known = self._converters
-        if not isinstance(value, Mapping):
-            raise TypeError(f"{type(value).__name__} is no dictionary of fields")
-        if unknown := value.keys() - known.keys():
-            raise LookupError(f"{self} has no field {', '.join(sorted(unknown))}")
-        given = {
-            name: item if (converter := known[name]) is None else converter.restore(item)
-            for name, item in value.items()
-        }
-        return self._cls(**given)
-
-    def __str__(self) -> str:
-        return self._cls.__name__

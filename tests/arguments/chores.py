@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal, NewType, Optional
@@ -67,6 +67,60 @@ class Derived:
 
     def __post_init__(self) -> None:
         self.two = 2 * self.one
+
+
+@dataclass
+class Scaled:
+    value: int
+    factor: InitVar[int]
+
+    def __post_init__(self, factor: int) -> None:
+        self.value *= factor
+
+
+@dataclass(init=False)
+class Parsed:
+    value: int
+
+    def __init__(self, text: str) -> None:
+        self.value = int(text)
+
+
+@dataclass
+class Doubled:
+    amount: Decimal
+
+    def __post_init__(self) -> None:
+        self.amount *= 2
+
+
+@dataclass
+class Tagged:
+    tags: list[str]
+
+    def __post_init__(self) -> None:
+        self.tags.append("made")
+
+
+@dataclass
+class Strict:
+    value: int | str
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.value, str):
+            raise ValueError(self.value)
+        self.value = int(self.value)
+
+
+@dataclass
+class Clean:
+    """Has a `__post_init__` that changes nothing of what it has made."""
+
+    name: str
+    due: datetime = None  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        self.name = self.name.strip()
 
 
 @task
@@ -182,6 +236,36 @@ def order(value: Order) -> None:
 
 @task
 def derived(value: Derived) -> None:
+    got.append(value)
+
+
+@task
+def scaled(value: Scaled) -> None:
+    got.append(value)
+
+
+@task
+def parsed(value: Parsed) -> None:
+    got.append(value)
+
+
+@task
+def doubled(value: Doubled) -> None:
+    got.append(value)
+
+
+@task
+def tagged(value: Tagged) -> None:
+    got.append(value)
+
+
+@task
+def strict(value: Strict) -> None:
+    got.append(value)
+
+
+@task
+def clean(value: Clean) -> None:
     got.append(value)
 
 

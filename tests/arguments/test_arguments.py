@@ -20,7 +20,22 @@ from reinhardt_tasks.operations import edit, store_of
 from reinhardt_tasks.testing import CapturedTasks, captured_tasks
 
 from . import chores
-from .chores import Access, Colour, Derived, Level, Odd, Order, Price, got
+from .chores import (
+    Access,
+    Clean,
+    Colour,
+    Derived,
+    Doubled,
+    Level,
+    Odd,
+    Order,
+    Parsed,
+    Price,
+    Scaled,
+    Strict,
+    Tagged,
+    got,
+)
 
 BERLIN = ZoneInfo("Europe/Berlin")
 KEY = UUID("01890a5d-ac96-774b-bcce-b302099a8057")
@@ -108,6 +123,8 @@ GIVEN: list[tuple[Any, Any, Any]] = [
             "notes": {"a": [1]},
         },
     ),
+    (chores.clean, Clean(" a "), {"name": "a", "due": None}),
+    (chores.clean, Clean("a", datetime(2026, 1, 1)), {"name": "a", "due": "2026-01-01T00:00:00"}),
     (chores.maybe, None, None),
     (chores.maybe, datetime(2026, 1, 1), "2026-01-01T00:00:00"),
     (chores.implicit, None, None),
@@ -159,6 +176,11 @@ REFUSED: list[tuple[Any, Any, str]] = [
     (chores.order, {"number": KEY}, "is a dict, where its annotation asks for Order"),
     (chores.order, Order(number=KEY, prices=[Price(1)]), r"args\[0\].prices\[0\].amount is an int"),  # type: ignore[arg-type]
     (chores.derived, Derived(1), r"fields that its class computes itself \(two\)"),
+    (chores.scaled, Scaled(1, 2), r"cannot be made again of its fields \(.*missing .*'factor'\): pass its parts"),
+    (chores.parsed, Parsed("1"), "cannot be made again of its fields .*unexpected keyword argument 'value'"),
+    (chores.doubled, Doubled(Decimal(1)), "would come back with another amount, which its class changes"),
+    (chores.tagged, Tagged([]), "would come back with another tags"),
+    (chores.strict, Strict("1"), r"cannot be made again of its fields \(ValueError\)"),
     (chores.maybe, "soon", "is a str, where its annotation asks for datetime"),
     (chores.either, "text", r"is a str, where its annotation asks for int \| UUID \| list\[date\] \| None"),
     (chores.either, {"a": 1}, "is a dict, where its annotation asks for"),
@@ -175,6 +197,20 @@ def test_what_would_not_come_back_is_refused(it: Any, value: Any, words: str, ta
     with pytest.raises(SerializationFailed, match=words):
         it.enqueue(value)
     tasks.assert_nothing_enqueued()
+
+
+def test_what_a_class_changes_when_it_is_made_again_is_not_what_was_passed(tasks: CapturedTasks) -> None:
+    value = Tagged([])
+    with pytest.raises(SerializationFailed):
+        chores.tagged.enqueue(value)
+    assert value.tags == ["made"]
+
+
+def test_what_contains_itself_is_refused(tasks: CapturedTasks) -> None:
+    value = Order(number=KEY, prices=[])
+    object.__setattr__(value, "inside", value)
+    with pytest.raises(SerializationFailed, match=r"chores.order are nested too deeply, or contain themselves"):
+        chores.order.enqueue(value)
 
 
 def test_arguments_of_every_kind_are_converted(tasks: CapturedTasks) -> None:
