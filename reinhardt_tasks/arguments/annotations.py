@@ -28,7 +28,7 @@ from .converters import (
     Whole,
     real_class,
 )
-from .records import DataclassConverter
+from .records import DataclassConverter, NamedTupleConverter, is_named_tuple
 from .references import ModelReference, is_model
 from .unions import Member, UnionConverter, kind_of
 
@@ -85,7 +85,7 @@ def converter_for(annotation: Any) -> Converter | None:
         return EnumConverter(annotation)
     if is_model(annotation):
         return ModelReference(annotation)
-    return _dataclass(annotation) if is_dataclass(annotation) else None
+    return _record(typing.cast("Any", annotation))
 
 
 def _unwrapped(annotation: Any) -> Any:
@@ -113,7 +113,7 @@ def _generic(origin: Any, args: tuple[Any, ...]) -> Converter | None:
         key = Whole() if args[0] is int else converter_for(args[0])
         value = converter_for(args[1])
         return None if key is None and value is None or not is_key(key) else Table(key, value)
-    return None
+    return _record(origin) if isinstance(origin, type) and is_named_tuple(origin) else None
 
 
 def _union(args: tuple[Any, ...]) -> Converter | None:
@@ -134,16 +134,22 @@ def _member(annotation: Any) -> Member:
 
 
 @functools.cache
-def _dataclass(cls: type) -> Converter:
+def _record(cls: type) -> Converter | None:
     # One for each class: a class that may be inside of itself would be looked at anew on each level.
-    return DataclassConverter(cls, _fields)
+    if is_named_tuple(cls):
+        return NamedTupleConverter(cls, _places)
+    return DataclassConverter(cls, _fields) if is_dataclass(cls) else None
 
 
 def _fields(cls: type) -> dict[str, Converter | None]:
-    found: dict[str, Converter | None] = {}
-    for item in fields(cls):
-        # Annotations belong to the class of the family that has written them.
-        owner = next((one for one in cls.__mro__ if item.name in one.__dict__.get("__annotations__", {})), cls)
-        hint = resolved(owner, [item.name]).get(item.name, Any)
-        found[item.name] = converter_for(with_default(hint, item.default))
-    return found
+    return {item.name: _field(cls, item.name, item.default) for item in fields(cls)}
+
+
+def _places(cls: Any) -> dict[str, Converter | None]:
+    return {name: _field(cls, name, cls._field_defaults.get(name, inspect.Parameter.empty)) for name in cls._fields}
+
+
+def _field(cls: type, name: str, default: Any) -> Converter | None:
+    # Annotations belong to the class of the family that has written them.
+    owner = next((one for one in cls.__mro__ if name in one.__dict__.get("__annotations__", {})), cls)
+    return converter_for(with_default(resolved(owner, [name]).get(name, Any), default))

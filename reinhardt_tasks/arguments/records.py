@@ -1,4 +1,4 @@
-"""What has fields, each with an annotation of its own: dataclasses."""
+"""What has fields, each with an annotation of its own: dataclasses, named tuples."""
 
 from __future__ import annotations
 
@@ -7,16 +7,15 @@ from copy import copy
 from dataclasses import fields
 from typing import Any
 
-from .converters import OBJECT, Converter, Refused
+from .converters import LIST, OBJECT, Converter, Refused
 
 #: What a class might change in place while it is made.
 _CHANGEABLE = (list, dict, set)
 
 
-class DataclassConverter(Converter):
-    """A dataclass, as a dictionary of its fields. What is inside is looked at when first needed: it may be itself."""
+class Record(Converter):
+    """What is inside is looked at when first needed: it may be itself."""
 
-    kinds = frozenset({OBJECT})
     # It may hold model instances; whether it does is known later.
     asks_database = True
 
@@ -33,6 +32,15 @@ class DataclassConverter(Converter):
 
     def accepts(self, value: Any) -> bool:
         return type(value) is self._cls
+
+    def __str__(self) -> str:
+        return self._cls.__name__
+
+
+class DataclassConverter(Record):
+    """A dataclass, as a dictionary of its fields."""
+
+    kinds = frozenset({OBJECT})
 
     def store(self, value: Any, path: str) -> dict[str, Any]:
         if not self.accepts(value):
@@ -72,5 +80,36 @@ class DataclassConverter(Converter):
             if there is not item and there != item:
                 raise Refused(path, f"would come back with another {name}, which its class changes: pass its parts.")
 
-    def __str__(self) -> str:
-        return self._cls.__name__
+
+class NamedTupleConverter(Record):
+    """A named tuple, as a list of its fields. A plain list or tuple of these is the same in JSON, and passes."""
+
+    kinds = frozenset({LIST})
+
+    def store(self, value: Any, path: str) -> list[Any]:
+        if not self.accepts(value) and type(value) not in (list, tuple):
+            raise self.refused(value, path)
+        known = self._converters
+        if len(value) != len(known):
+            raise Refused(path, f"has {len(value)} items, where {self} has {len(known)}.")
+        pairs = zip(known.items(), value, strict=True)
+        return [
+            item if converter is None else converter.store(item, f"{path}.{name}") for (name, converter), item in pairs
+        ]
+
+    def restore(self, value: Any) -> Any:
+        known = self._converters
+        if not isinstance(value, list):
+            raise TypeError(f"{type(value).__name__} is no list of fields")
+        if len(value) > len(known):
+            raise ValueError(f"{self} has {len(known)} fields, not {len(value)}")
+        pairs = zip(known.values(), value, strict=False)
+        given = [item if converter is None else converter.restore(item) for converter, item in pairs]
+        cls: Any = self._cls
+        # An old task lacks what is new.
+        return cls._make([*given, *(cls._field_defaults[name] for name in list(known)[len(value) :])])
+
+
+def is_named_tuple(cls: type) -> bool:
+    """Return whether this is a NamedTuple, or of the class that `collections.namedtuple` makes."""
+    return issubclass(cls, tuple) and hasattr(cls, "_fields") and hasattr(cls, "_make")

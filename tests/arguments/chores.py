@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import enum
+from collections import namedtuple
 from collections.abc import Mapping, Sequence
 from dataclasses import InitVar, dataclass, field
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Literal, NewType, Optional
+from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, NewType, Optional, TypeVar
 from uuid import UUID
 
 from django.contrib.auth.models import AbstractUser, Group, Permission
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 got: list[Any] = []
 
 Reference = NewType("Reference", UUID)
+T = TypeVar("T")
 
 
 class Colour(enum.Enum):
@@ -121,6 +123,26 @@ class Clean:
 
     def __post_init__(self) -> None:
         self.name = self.name.strip()
+
+
+class Point(NamedTuple):
+    """As `collections.namedtuple` makes them, but with annotations."""
+
+    x: int
+    seen: date
+    inside: Optional[Point] = None  # noqa: UP045 - the older spelling is to work
+
+
+class Longer(Point):
+    pass
+
+
+Plain = namedtuple("Plain", "a b")
+
+
+class Pair(NamedTuple, Generic[T]):
+    one: T
+    two: T
 
 
 @task
@@ -266,6 +288,26 @@ def strict(value: Strict) -> None:
 
 @task
 def clean(value: Clean) -> None:
+    got.append(value)
+
+
+@task
+def point(value: Point) -> None:
+    got.append(value)
+
+
+@task
+def longer(value: Longer | None) -> None:
+    got.append(value)
+
+
+@task
+def plain_pair(value: Plain) -> None:
+    got.append(value)
+
+
+@task
+def pair(value: Pair[int]) -> None:
     got.append(value)
 
 

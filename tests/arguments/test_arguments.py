@@ -27,9 +27,13 @@ from .chores import (
     Derived,
     Doubled,
     Level,
+    Longer,
     Odd,
     Order,
+    Pair,
     Parsed,
+    Plain,
+    Point,
     Price,
     Scaled,
     Strict,
@@ -38,6 +42,7 @@ from .chores import (
 )
 
 BERLIN = ZoneInfo("Europe/Berlin")
+DAY = date(2026, 11, 26)
 KEY = UUID("01890a5d-ac96-774b-bcce-b302099a8057")
 ORDER = Order(
     number=KEY,
@@ -125,6 +130,11 @@ GIVEN: list[tuple[Any, Any, Any]] = [
     ),
     (chores.clean, Clean(" a "), {"name": "a", "due": None}),
     (chores.clean, Clean("a", datetime(2026, 1, 1)), {"name": "a", "due": "2026-01-01T00:00:00"}),
+    (chores.point, Point(1, DAY), [1, "2026-11-26", None]),
+    (chores.point, Point(1, DAY, Point(2, DAY)), [1, "2026-11-26", [2, "2026-11-26", None]]),
+    (chores.longer, Longer(1, DAY), [1, "2026-11-26", None]),
+    (chores.plain_pair, Plain(1, [2]), [1, [2]]),
+    (chores.pair, Pair(1, 2), [1, 2]),
     (chores.maybe, None, None),
     (chores.maybe, datetime(2026, 1, 1), "2026-01-01T00:00:00"),
     (chores.implicit, None, None),
@@ -181,6 +191,10 @@ REFUSED: list[tuple[Any, Any, str]] = [
     (chores.doubled, Doubled(Decimal(1)), "would come back with another amount, which its class changes"),
     (chores.tagged, Tagged([]), "would come back with another tags"),
     (chores.strict, Strict("1"), r"cannot be made again of its fields \(ValueError\)"),
+    (chores.point, {"x": 1}, "is a dict, where its annotation asks for Point"),
+    (chores.point, Longer(1, DAY), "is a Longer, where its annotation asks for Point"),
+    (chores.point, (1, DAY), "has 2 items, where Point has 3"),
+    (chores.point, Point(1, 2), r"args\[0\].seen is an int, where its annotation asks for date"),  # type: ignore[arg-type]
     (chores.maybe, "soon", "is a str, where its annotation asks for datetime"),
     (chores.either, "text", r"is a str, where its annotation asks for int \| UUID \| list\[date\] \| None"),
     (chores.either, {"a": 1}, "is a dict, where its annotation asks for"),
@@ -197,6 +211,20 @@ def test_what_would_not_come_back_is_refused(it: Any, value: Any, words: str, ta
     with pytest.raises(SerializationFailed, match=words):
         it.enqueue(value)
     tasks.assert_nothing_enqueued()
+
+
+def test_a_list_or_a_tuple_of_its_fields_arrives_as_the_named_tuple(tasks: CapturedTasks) -> None:
+    for value in ([1, DAY, None], (1, DAY, None)):
+        assert run(chores.point, value) == Point(1, DAY) and type(got[-1]) is Point
+
+
+def test_a_named_tuple_that_was_stored_when_it_had_less_has_the_defaults(tasks: CapturedTasks) -> None:
+    convert = converter_of(chores.point)
+    assert convert is not None
+    assert convert.restored([[1, "2026-11-26"]], {}) == ([Point(1, DAY)], {})
+    for stored in ([1], [1, "2026-11-26", None, 4], {"x": 1}):
+        with pytest.raises(SerializationFailed, match="is no Point"):
+            convert.restored([stored], {})
 
 
 def test_what_a_class_changes_when_it_is_made_again_is_not_what_was_passed(tasks: CapturedTasks) -> None:
