@@ -32,11 +32,14 @@ class ModelReference(Converter):
             raise Refused(
                 path, f"is a {self._name(value)}, whose key has several parts. Pass these, and fetch it in the task."
             )
+        # Not where it was read: a replica may not have what the caller has written. Without a router it is that all the same.
+        from django.db import router
+
         plain = type(value.pk) in (int, str)
         return {
             "model": value._meta.label_lower,
             "pk": value.pk if plain else value._meta.pk.value_to_string(value),
-            "database": value._state.db or "default",
+            "database": router.db_for_write(type(value), instance=value),
         }
 
     def restore(self, value: Any) -> Any:

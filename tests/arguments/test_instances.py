@@ -34,6 +34,27 @@ def test_an_instance_is_a_reference_and_comes_back_fresh(reinhardt_tasks: Captur
     assert got == [group] and got[0].name == "after"
 
 
+class _Replicas:
+    def db_for_read(self, model: Any, **hints: Any) -> str:
+        return "replica"
+
+    def db_for_write(self, model: Any, **hints: Any) -> str:
+        return "default"
+
+
+def test_one_that_was_read_from_a_replica_is_fetched_where_it_is_written(
+    reinhardt_tasks: CapturedTasks, settings: Any
+) -> None:
+    group = Group.objects.create(name="a")
+    group._state.db = "replica"
+    assert chores.group.enqueue(group).args[0]["database"] == "replica"
+    reinhardt_tasks.clear()
+    settings.DATABASE_ROUTERS = [_Replicas()]
+    assert chores.group.enqueue(group).args[0]["database"] == "default"
+    reinhardt_tasks.drain()
+    assert got == [group]
+
+
 def test_it_may_wait_for_a_commit(reinhardt_tasks: CapturedTasks) -> None:
     group = Group.objects.create(name="a")
     chores.group.enqueue_on_commit(group)
