@@ -19,7 +19,7 @@ from ..brokers.lookups import Page, Query
 from ..brokers.memory import MemoryBroker
 from ..jobs import Claim, Job, TaskStatus
 from .clock import Clock
-from .transactions import Commit
+from .commits import Commit
 
 WAITING = tuple(status for status in TaskStatus if status.is_waiting)
 

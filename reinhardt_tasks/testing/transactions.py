@@ -11,35 +11,12 @@ from django.db import DatabaseError, connections
 from ..brokers.database.session import open_blocks
 
 
-class Commit:
-    """Knows what became of the transaction that was open on a connection when this was made."""
-
-    def __init__(self, connection: Any) -> None:
-        self._connection = connection
-        self._blocks = open_blocks(connection)
-        self._happened = False
-        # Django throws it away with whatever savepoint is rolled back.
-        connection.on_commit(self._happens)
-
-    @property
-    def is_open(self) -> bool:
-        still = [id(block) for block in self._connection.atomic_blocks]
-        return not self._happened and not self.is_rolled_back and any(id(block) in still for block in self._blocks)
-
-    @property
-    def is_rolled_back(self) -> bool:
-        return not self._happened and all(entry[1] != self._happens for entry in self._connection.run_on_commit)
-
-    def _happens(self) -> None:
-        self._happened = True
-
-
 def waiting_callbacks() -> list[tuple[Any, int, Callable[[], Any]]]:
     """Return what waits for the commit that a TestCase never makes: connection, position, function."""
     found = []
     for connection in _in_test(connections.all(initialized_only=True)):
         for index, (_, func, _) in enumerate(connection.run_on_commit):
-            if func is not _has_run and not isinstance(getattr(func, "__self__", None), Commit):
+            if func is not _has_run:
                 found.append((connection, index, func))
     return found
 

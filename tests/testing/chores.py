@@ -90,6 +90,13 @@ def make_group(name: str) -> None:
     Group.objects.create(name=name)
 
 
+@task(max_attempts=1)
+def note_and_make_group(name: str) -> None:
+    with transaction.atomic():
+        note.enqueue(name)
+    Group.objects.create(name=name)
+
+
 @task
 async def amake_group(name: str) -> None:
     await Group.objects.acreate(name=name)

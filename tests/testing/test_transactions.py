@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import Group
-from django.db import DatabaseError, IntegrityError, connections, transaction
+from django.db import DatabaseError, IntegrityError, connection, connections, transaction
 from django.test import TestCase, TransactionTestCase, override_settings
 
 from reinhardt_tasks import TaskChain, step
@@ -24,6 +24,7 @@ from .chores import (
     make_group_atomically,
     make_group_once,
     note,
+    note_and_make_group,
     note_last,
     note_on_commit,
     note_once,
@@ -142,6 +143,18 @@ class Promises:
             raise _Stop
         assert self.tasks.drain() == []
 
+    def test_a_savepoint_that_is_rolled_back_by_hand_takes_its_tasks_away(self) -> None:
+        with transaction.atomic():
+            note.enqueue(1)
+            savepoint = transaction.savepoint()
+            note.enqueue(2)
+            with transaction.atomic():
+                note.enqueue(3)
+            transaction.savepoint_rollback(savepoint)
+            note.enqueue(4)
+        self.tasks.drain()
+        assert noted == [1, 4]
+
     def test_draining_inside_of_the_transaction_is_refused(self) -> None:
         with transaction.atomic():
             note.enqueue(1)
@@ -188,6 +201,12 @@ class TestInTestCase(Promises, CapturedTasksMixin, TestCase):
         self.tasks.drain()
         assert noted == [1]
 
+    def test_what_is_enqueued_is_no_callback_that_a_test_counts(self) -> None:
+        with self.captureOnCommitCallbacks() as callbacks, transaction.atomic():
+            note.enqueue(1)
+            transaction.on_commit(lambda: None)
+        assert len(callbacks) == 1
+
     def test_callbacks_of_a_task_run_too_where_that_is_wanted(self) -> None:
         note_on_commit.enqueue("from within")
         self.tasks.drain()
@@ -205,6 +224,12 @@ class TestInTestCase(Promises, CapturedTasksMixin, TestCase):
         assert sorted(Group.objects.values_list("name", flat=True)) == ["a", "b"]
         with pytest.raises(IntegrityError), transaction.atomic():
             Group.objects.create(name="a")
+
+    def test_what_such_a_task_has_sent_before_is_sent(self) -> None:
+        Group.objects.create(name="a")
+        note_and_make_group.enqueue("a")
+        self.tasks.drain(raise_failures=False)
+        assert noted == ["a"]
 
     async def test_a_coroutine_that_breaks_it_fails_and_the_test_goes_on(self) -> None:
         await Group.objects.acreate(name="a")
@@ -231,6 +256,21 @@ class TestInTransactionTestCase(Promises, CapturedTasksMixin, TransactionTestCas
             note.enqueue_on_commit(1)
             self.tasks.assert_nothing_enqueued()
         self.tasks.assert_enqueued(note, count=1)
+
+    def test_a_transaction_whose_connection_is_closed_takes_its_tasks_away(self) -> None:
+        with transaction.atomic():
+            note.enqueue(1)
+            connection.close()
+        self.tasks.assert_nothing_enqueued()
+
+    def test_a_transaction_leaves_the_connection_as_it_was(self) -> None:
+        before = dict(vars(connections["default"]))
+        for end in (nullcontext(), pytest.raises(_Stop)):
+            with end, transaction.atomic():
+                note.enqueue(1)
+                if not isinstance(end, nullcontext):
+                    raise _Stop
+        assert vars(connections["default"]).keys() == before.keys()
 
     def test_what_a_task_enqueues_at_its_commit_is_run(self) -> None:
         note_on_commit.enqueue(1)
