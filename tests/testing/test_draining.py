@@ -6,9 +6,12 @@ import asyncio
 import threading
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from unittest import mock
 
 import pytest
+from django.contrib.auth.models import User
 from django.utils import timezone
+from django.utils.timezone import now
 
 from reinhardt_tasks.jobs import TaskStatus
 from reinhardt_tasks.signals import task_finished, task_retried
@@ -140,6 +143,25 @@ def test_djangos_clock_goes_along_and_comes_back() -> None:
         ahead = datetime.fromisoformat(ran.return_value) - datetime.now(UTC)
         assert timedelta(days=399) < ahead < timedelta(days=401)
     assert timezone.now() - datetime.now(UTC) < timedelta(days=1)
+
+
+@pytest.mark.django_db
+def test_whoever_holds_djangos_clock_goes_along() -> None:
+    with captured_tasks() as tasks:
+        tasks.travel(timedelta(days=400))
+        with captured_tasks() as inner:
+            inner.travel(timedelta(days=400))
+            assert timedelta(days=799) < now() - datetime.now(UTC) < timedelta(days=801)
+        user = User.objects.create_user("ada")
+        for moment in (now(), user.date_joined):
+            assert timedelta(days=399) < moment - datetime.now(UTC) < timedelta(days=401)
+    assert now() - datetime.now(UTC) < timedelta(days=1)
+
+
+def test_a_clock_that_somebody_else_has_put_in_djangos_place_stays(reinhardt_tasks: CapturedTasks) -> None:
+    with mock.patch.object(timezone, "now", lambda: reinhardt_tasks):
+        reinhardt_tasks.travel(timedelta(days=400))
+        assert timezone.now() is reinhardt_tasks
 
 
 def test_time_moves_forward_only(reinhardt_tasks: CapturedTasks) -> None:
