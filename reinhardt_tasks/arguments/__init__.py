@@ -15,13 +15,10 @@ from ..exceptions import InstanceMissing, SerializationFailed
 from ..redaction import call_cleaner, hides
 from ..serialization import CALL, TOO_DEEP
 from .annotations import converter_for, resolved, with_default
-from .converters import Converter, Refused
+from .converters import UNREADABLE, Converter, Refused
 
 Leaves = Callable[[Any], bool]
 StoredArguments = tuple[list[Any], dict[str, Any]]
-
-#: What a converter raises for a value that it did not store.
-_UNREADABLE = (ValueError, TypeError, LookupError, ArithmeticError)
 
 
 class CallConverter:
@@ -84,7 +81,7 @@ class CallConverter:
                 return value
             try:
                 return converter.restore(value)
-            except _UNREADABLE:
+            except UNREADABLE:
                 raise Refused(path, str(converter)) from None
 
         try:
@@ -98,7 +95,7 @@ class CallConverter:
             return converter.restore(value)
         except (InstanceMissing, SerializationFailed):
             raise
-        except _UNREADABLE as exc:
+        except UNREADABLE as exc:
             raise SerializationFailed(
                 f"The stored argument {path} of {self._place} is no {converter}: {type(exc).__name__}: {exc}. "
                 "It was stored for other annotations, or changed since."

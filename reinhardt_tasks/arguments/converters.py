@@ -18,6 +18,10 @@ TEXT, NUMBER, BOOLEAN, NULL, LIST, OBJECT = "text", "number", "boolean", "null",
 EVERY_KIND = frozenset({TEXT, NUMBER, BOOLEAN, NULL, LIST, OBJECT})
 
 
+#: What a converter raises for a value that it did not store.
+UNREADABLE = (ValueError, TypeError, LookupError, ArithmeticError)
+
+
 class Refused(Exception):
     """A value cannot be stored as its annotation asks: where it is, and the rest of the sentence."""
 
@@ -48,6 +52,19 @@ class Converter(ABC):
     @abstractmethod
     def __str__(self) -> str: ...
 
+    def is_written(self, value: Any) -> bool:
+        """Return whether a text or a number is letter by letter what is stored for a value of this annotation.
+
+        It may stand for that value: so callers pass it who know Django's own backends, which do not ask annotations.
+        """
+        if type(value) not in (str, int):
+            return False
+        try:
+            written = self.store(self.restore(value), "")
+        except (Refused, *UNREADABLE):
+            return False
+        return type(written) is type(value) and bool(written == value)
+
     def refused(self, value: Any, path: str) -> Refused:
         return Refused(path, f"is {a(value)}, where its annotation asks for {self}.")
 
@@ -74,6 +91,8 @@ class Scalar(Converter):
 
     def store(self, value: Any, path: str) -> str:
         if not self.accepts(value):
+            if self.is_written(value):
+                return str(value)
             raise self.refused(value, path)
         if (problem := self._problem(value)) is not None:
             raise Refused(path, problem)
@@ -102,6 +121,8 @@ class EnumConverter(Converter):
 
     def store(self, value: Any, path: str) -> Any:
         if not self.accepts(value):
+            if self.is_written(value):
+                return value
             raise self.refused(value, path)
         return value.value if self._by_value else value.name
 

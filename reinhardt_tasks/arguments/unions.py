@@ -47,6 +47,8 @@ class UnionConverter(Converter):
             return sole[0].store(value, path)
         kind = kind_of(value)
         reader = self._reader(kind)
+        if reader is not None and reader.is_written(value):
+            return value
         if reader is not None or kind is not None and kind not in self.kinds:
             raise self.refused(value, path)
         return value

@@ -164,6 +164,35 @@ def test_a_value_comes_back_as_it_was(it: Any, value: Any, stored: Any, tasks: C
     assert repr(back) == repr(value) or isinstance(value, frozenset)
 
 
+WRITTEN: list[tuple[Any, Any, Any]] = [
+    (chores.moment, "2026-11-26T03:04:00+01:00[Europe/Berlin]", datetime(2026, 11, 26, 3, 4, tzinfo=BERLIN)),
+    (chores.day, "2026-11-26", DAY),
+    (chores.clock, "03:04:00", time(3, 4)),
+    (chores.span, "P1DT02H00M00S", timedelta(days=1, hours=2)),
+    (chores.number, "1.10", Decimal("1.10")),
+    (chores.key, str(KEY), KEY),
+    (chores.colour, "red", Colour.RED),
+    (chores.level, 2, Level.HIGH),
+    (chores.odd, "PAIR", Odd.PAIR),
+    (chores.access, 3, Access.READ | Access.WRITE),
+    (chores.maybe, "2026-11-26T03:04:00", datetime(2026, 11, 26, 3, 4)),
+    (chores.either, str(KEY), KEY),
+    (chores.literally, "2026-11-26", DAY),
+    (chores.days, ("2026-11-26",), (DAY,)),
+    (chores.table, {str(KEY): ["1.0"]}, {KEY: [Decimal("1.0")]}),
+]
+
+
+@pytest.mark.parametrize(("it", "value", "back"), WRITTEN, ids=lambda value: getattr(value, "name", None))
+def test_what_would_be_stored_passes_and_arrives_as_annotated(
+    it: Any, value: Any, back: Any, tasks: CapturedTasks
+) -> None:
+    it.enqueue(value)
+    tasks.assert_enqueued(it, args=[back])
+    tasks.drain()
+    assert got == [back] and type(got[0]) is type(back)
+
+
 REFUSED: list[tuple[Any, Any, str]] = [
     (chores.moment, "2026-01-01", r"args\[0\] is a str, where its annotation asks for datetime"),
     (chores.moment, date(2026, 1, 1), "is a date, where its annotation asks for datetime"),
@@ -176,7 +205,15 @@ REFUSED: list[tuple[Any, Any, str]] = [
     (chores.clock, time(1, fold=1), "fold=1"),
     (chores.number, 1.5, "is a float, where its annotation asks for Decimal"),
     (chores.key, TaskId(), "is a TaskId, where its annotation asks for UUID"),
-    (chores.colour, "red", "is a str, where its annotation asks for Colour"),
+    (chores.moment, "2026-01-01 00:00:00", "is a str, where its annotation asks for datetime"),
+    (chores.moment, "2026-07-01T00:00:00+01:00[Europe/Berlin]", "is a str, where its annotation asks for datetime"),
+    (chores.key, str(KEY).upper(), "is a str, where its annotation asks for UUID"),
+    (chores.number, " 1", "is a str, where its annotation asks for Decimal"),
+    (chores.number, "one", "is a str, where its annotation asks for Decimal"),
+    (chores.colour, "green", "is a str, where its annotation asks for Colour"),
+    (chores.colour, 1, "is an int, where its annotation asks for Colour"),
+    (chores.level, True, "is a bool, where its annotation asks for Level"),
+    (chores.odd, "text", "is a str, where its annotation asks for Odd"),
     (chores.triple, (1, datetime(2026, 1, 1)), "has 2 items, where its annotation asks for 3"),
     (chores.triple, (1, 2, "a"), r"args\[0\]\[1\] is an int, where its annotation asks for datetime"),
     (chores.days, [date(2026, 1, 1)], r"is a list, where its annotation asks for tuple\[date"),
@@ -199,7 +236,7 @@ REFUSED: list[tuple[Any, Any, str]] = [
     (chores.either, "text", r"is a str, where its annotation asks for int \| UUID \| list\[date\] \| None"),
     (chores.either, {"a": 1}, "is a dict, where its annotation asks for"),
     (chores.ambiguous, KEY, r"is of the type UUID, which JSON does not tell from str: .* str \| UUID is ambiguous"),
-    (chores.literally, "2026-01-01", "is a str, where"),
+    (chores.literally, "2026-1-1", "is a str, where"),
     (chores.untyped, date(2026, 1, 1), "Or annotate the parameter with date: then it arrives as it was"),
     (chores.untyped, Price(Decimal(1)), "Or annotate the parameter with Price"),
     (chores.plain, {1}, "Or annotate the parameter with set"),
