@@ -12,19 +12,22 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from asgiref.sync import sync_to_async
+from django.db import transaction
 
 from .. import carriers, signals
 from .._compat import CoreTask
 from ..brokers.base import Queues
+from ..brokers.database.session import open_blocks
 from ..calls import Call
 from ..ended_jobs import ended_by, noted
 from ..exceptions import TaskNotFound
 from ..execution import Execution
 from ..jobs import Claim, Job, Outcome, Progress, Retrying, TaskId, TaskStatus, as_enqueued
-from ..options import BackendOptions, a_number, option
+from ..options import BackendOptions, a_flag, a_number, option
 from ..registry import task_of
 from ..results import TaskResult, enqueued_result
 from .base import ReinhardtBackend
+from .transactions import open_database
 
 #: Finished tasks that are remembered for `get_status`; the oldest go first.
 _REMEMBERED = 1000
@@ -35,6 +38,8 @@ class ImmediateOptions(BackendOptions):
     """Like everybody's, but a task that does not say how often it is tried is tried once, as with Django's own."""
 
     max_attempts: int | None = option(1, a_number(1, none=True))
+    #: Run when the caller's transaction commits. The result is finished then, and no sooner.
+    enqueue_on_commit: bool = option(False, a_flag)
 
 
 class ImmediateBackend(ReinhardtBackend):
@@ -44,6 +49,7 @@ class ImmediateBackend(ReinhardtBackend):
     supports_defer = False
     supports_get_result = False
     options_class: ClassVar[type[BackendOptions]] = ImmediateOptions
+    settings: ImmediateOptions
 
     def __init__(self, alias: str, params: Mapping[str, Any]) -> None:
         super().__init__(alias, params)
@@ -54,8 +60,16 @@ class ImmediateBackend(ReinhardtBackend):
         self._is_running_line = False
 
     def enqueue(self, task: CoreTask, args: Sequence[Any], kwargs: Mapping[str, Any]) -> TaskResult[Any]:
+        """Run the task and return its finished result.
+
+        With OPTIONS['ENQUEUE_ON_COMMIT'] it runs when the caller's transaction commits: the result is finished then. A
+        rollback runs nothing.
+        """
         with carriers.enqueueing(task, 1):
-            job = self._enqueued(task, self.jobs_of(task, [(args, kwargs)])[0])
+            (job,) = self.jobs_of(task, [(args, kwargs)])
+            if (database := self._open_database()) is not None:
+                return self._at_commit(task, job, database)
+            job = self._enqueued(task, job)
         return self._ran(task, job)
 
     async def aenqueue(self, task: CoreTask, args: Sequence[Any], kwargs: Mapping[str, Any]) -> TaskResult[Any]:
@@ -68,6 +82,8 @@ class ImmediateBackend(ReinhardtBackend):
 
     def send(self, task: CoreTask, jobs: Sequence[Job]) -> list[TaskResult[Any]]:
         """Run jobs that were made before, and wait for no other; see enqueue()."""
+        if (database := self._open_database()) is not None:
+            return [self._at_commit(task, job, database) for job in jobs]
         return [self._ran(task, self._enqueued(task, job)) for job in jobs]
 
     def enqueue_jobs(self, jobs: Sequence[Job]) -> None:
@@ -94,6 +110,11 @@ class ImmediateBackend(ReinhardtBackend):
     def cancel(self, ids: Sequence[str]) -> list[str]:
         return []
 
+    def why_waiting_is_hopeless(self) -> str | None:
+        if self._open_database() is not None:
+            return "it runs when the transaction that is open here commits. Wait after the transaction."
+        return None
+
     def dequeue(self, queues: Queues = None) -> TaskId | None:
         return None
 
@@ -103,6 +124,20 @@ class ImmediateBackend(ReinhardtBackend):
     def update_status(self, task_id: str | TaskId, status: TaskStatus) -> None:
         self.get_status(task_id)
         self._finished[str(task_id)] = TaskStatus(status)
+
+    def _open_database(self) -> str | None:
+        # A TestCase never commits what it holds around a test.
+        return open_database(open_blocks) if self.settings.enqueue_on_commit else None
+
+    def _at_commit(self, task: CoreTask, job: Job, database: str) -> TaskResult[Any]:
+        result = enqueued_result(as_enqueued(job, datetime.now(UTC)), task)
+
+        def run() -> None:
+            # The caller has this result, and no other can be asked for.
+            result._take(self._ran(task, self._enqueued(task, job)))
+
+        transaction.on_commit(run, using=database)
+        return result
 
     def _enqueued(self, task: CoreTask, job: Job) -> Job:
         job = as_enqueued(job, datetime.now(UTC))

@@ -8,6 +8,8 @@ import threading
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
+from django.db import transaction
 from django.utils import timezone
 
 from reinhardt_tasks import Retry, RetryStrategy, TaskContext, task
@@ -15,6 +17,7 @@ from reinhardt_tasks._compat import InvalidTask, TaskResultStatus, task_backends
 from reinhardt_tasks.backends import ImmediateBackend
 from reinhardt_tasks.exceptions import SerializationFailed, TaskNotFound
 from reinhardt_tasks.jobs import TaskId, TaskStatus, new_id
+from reinhardt_tasks.signals import task_enqueued
 
 from . import chores
 from .chores import CORE_TAKES_MORE, aadd, add, fail, note
@@ -240,3 +243,81 @@ def test_djangos_own_decorator_takes_our_keywords_too() -> None:
     result = chores.divide.enqueue(1, 0)
     assert (result.attempts, result.metadata) == (2, {"by": "core"})
     assert chores.core_task(retry_on=ValueError)(fail.func).retry_on == (ValueError,)
+
+
+# ENQUEUE_ON_COMMIT
+
+
+@pytest.fixture
+def waits_for_commits(settings: Any) -> ImmediateBackend:
+    settings.TASKS = {
+        "default": {
+            "BACKEND": "reinhardt_tasks.backends.ImmediateBackend",
+            "OPTIONS": {"ENQUEUE_ON_COMMIT": True},
+        }
+    }
+    backend: ImmediateBackend = task_backends["default"]
+    return backend
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_task_runs_in_the_transaction_of_its_caller_unless_that_is_said() -> None:
+    with transaction.atomic():
+        note.enqueue("in it")
+        assert chores.noted == ["in it"]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    "send", [note.enqueue, lambda value: note.enqueue_many([((value,), {})])[0]], ids=["one", "many"]
+)
+def test_a_task_may_wait_for_the_commit(waits_for_commits: ImmediateBackend, send: Any) -> None:
+    with transaction.atomic():
+        result = send("at the commit")
+        assert (chores.noted, result.state, result.status) == ([], TaskStatus.PENDING, TaskResultStatus.READY)
+        with pytest.raises(RuntimeError, match="when the transaction that is open here commits"):
+            result.wait()
+    assert chores.noted == ["at the commit"]
+    assert (result.state, result.attempts, result.args) == (TaskStatus.SUCCESS, 1, ["at the commit"])
+    assert result.wait() is result and waits_for_commits.get_status(result.id) is TaskStatus.SUCCESS
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_coroutine_waits_for_the_commit_of_its_thread(waits_for_commits: ImmediateBackend) -> None:
+    with transaction.atomic():
+        result = async_to_sync(aadd.aenqueue)(1, 2)
+        assert result.state is TaskStatus.PENDING
+    assert result.return_value == 3
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_rollback_runs_nothing_then(waits_for_commits: ImmediateBackend) -> None:
+    heard: list[str] = []
+
+    def hear(sender: Any, task_result: Any, **facts: Any) -> None:
+        heard.append(task_result.id)
+
+    task_enqueued.connect(hear)
+    with pytest.raises(ZeroDivisionError), transaction.atomic():
+        result = note.enqueue("never")
+        raise ZeroDivisionError
+    with transaction.atomic():
+        kept = note.enqueue("kept")
+        with pytest.raises(SerializationFailed):
+            note.enqueue({1})
+    task_enqueued.disconnect(hear)
+    assert (chores.noted, result.state, heard) == (["kept"], TaskStatus.PENDING, [kept.id])
+
+
+@pytest.mark.django_db(transaction=True)
+def test_outside_of_a_transaction_it_runs_at_once_all_the_same(waits_for_commits: ImmediateBackend) -> None:
+    assert add.enqueue(1, 2).return_value == 3
+    add.enqueue_on_commit(1, 2)
+    with transaction.atomic():
+        note.enqueue_on_commit("once")
+    assert chores.noted == ["once"]
+
+
+@pytest.mark.django_db
+def test_what_a_test_case_holds_is_no_transaction(waits_for_commits: ImmediateBackend) -> None:
+    assert add.enqueue(1, 2).return_value == 3
