@@ -200,7 +200,9 @@ def _explain(parts: Mapping[str, Any], subject: str, exc: Exception) -> str:
     for name, part in parts.items():
         for path, item in _leaves(part, name):
             if (problem := _problem(item)) is not None:
-                hint = _annotation_hint(item) if subject.startswith(CALL) else ""
+                # args[0] is an argument, and so is name; what is behind a further bracket lies in one.
+                is_inside = path.count("[") > (name == "args")
+                hint = _annotation_hint(item, is_inside) if subject.startswith(CALL) else ""
                 return f"{subject} cannot be stored as JSON: {path or 'the value'} {problem}{hint}"
     return f"{subject} cannot be stored as JSON: {exc}."
 
@@ -247,12 +249,13 @@ def _problem(item: Any) -> str | None:
             return f"is {_a(item)}. Pass text, numbers, booleans, None, lists and dictionaries of these."
 
 
-def _annotation_hint(item: Any) -> str:
+def _annotation_hint(item: Any, is_inside: bool) -> str:
     """Return what arguments have for a way out besides, where `arguments` knows the type."""
     is_known = isinstance(item, (date, time, timedelta, Decimal, UUID, set, frozenset, Enum)) or is_dataclass(item)
     if not is_known and not (hasattr(item, "_meta") and hasattr(item, "pk")):
         return ""
-    return f" Or annotate the parameter with {type(item).__name__}: then it arrives as it was."
+    how = "let the parameter's annotation name {} in this place" if is_inside else "annotate the parameter with {}"
+    return f" Or {how.format(type(item).__name__)}: then it arrives as it was."
 
 
 def _a(value: Any) -> str:

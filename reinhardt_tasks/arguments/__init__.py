@@ -14,7 +14,7 @@ from .._compat import CoreTask
 from ..exceptions import InstanceMissing, SerializationFailed
 from ..redaction import call_cleaner, hides
 from ..serialization import CALL, TOO_DEEP
-from .annotations import converter_for, resolved, with_default
+from .annotations import annotated, resolved
 from .converters import UNREADABLE, Converter, Refused
 
 Leaves = Callable[[Any], bool]
@@ -32,7 +32,7 @@ class CallConverter:
         self._rest: Converter | None = None
         self._others: Converter | None = None
         for parameter in parameters:
-            converter = converter_for(with_default(hints.get(parameter.name, Any), parameter.default))
+            converter = annotated(func, parameter.name, hints, parameter.default)
             if parameter.kind is parameter.VAR_POSITIONAL:
                 self._rest = converter
             elif parameter.kind is parameter.VAR_KEYWORD:

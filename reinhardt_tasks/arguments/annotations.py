@@ -9,11 +9,11 @@ import sys
 import types
 import typing
 from collections import abc
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from .containers import FixedTuple, Items, Table, is_key
+from .containers import AnySequence, FixedTuple, Items, Table, is_key
 from .converters import (
     BOOLEAN,
     EVERY_KIND,
@@ -25,6 +25,7 @@ from .converters import (
     TEXT,
     Converter,
     EnumConverter,
+    Unresolved,
     Whole,
     real_class,
 )
@@ -62,9 +63,13 @@ def resolved(owner: Any, names: Iterable[str]) -> dict[str, Any]:
     return hints
 
 
-def with_default(annotation: Any, default: Any) -> Any:
-    """Return the annotation of what has this default: `when: datetime = None` means what it says."""
-    return annotation | None if default is None and annotation is not Any else annotation
+def annotated(owner: Any, name: str, hints: Mapping[str, Any], default: Any) -> Converter | None:
+    """Return what converts a parameter, or a field, of `owner`, whose resolved annotations are `hints`."""
+    if name not in hints:
+        given = getattr(owner, "__annotations__", {})
+        return Unresolved(given[name]) if name in given else None
+    # `when: datetime = None` means what it says.
+    return converter_for(hints[name] | None if default is None and hints[name] is not Any else hints[name])
 
 
 def converter_for(annotation: Any) -> Converter | None:
@@ -108,12 +113,14 @@ def _generic(origin: Any, args: tuple[Any, ...]) -> Converter | None:
         return Items(origin, converter_for(args[0]))
     if origin in (list, abc.Sequence, abc.Collection, abc.Iterable):
         item = converter_for(args[0])
-        return None if item is None else Items(list, item)
+        if item is None:
+            return None
+        return Items(list, item) if origin is list else AnySequence(item, origin.__name__)
     if origin in (dict, abc.Mapping):
         key = Whole() if args[0] is int else converter_for(args[0])
         value = converter_for(args[1])
         return None if key is None and value is None or not is_key(key) else Table(key, value)
-    return _record(origin) if isinstance(origin, type) and is_named_tuple(origin) else None
+    return _record(origin, args) if isinstance(origin, type) else None
 
 
 def _union(args: tuple[Any, ...]) -> Converter | None:
@@ -134,22 +141,35 @@ def _member(annotation: Any) -> Member:
 
 
 @functools.cache
-def _record(cls: type) -> Converter | None:
+def _record(cls: type, given: tuple[Any, ...] = ()) -> Converter | None:
     # One for each class: a class that may be inside of itself would be looked at anew on each level.
+    if not is_named_tuple(cls) and not is_dataclass(cls):
+        return None
+    types = dict(zip(getattr(cls, "__parameters__", ()), given, strict=False))
     if is_named_tuple(cls):
-        return NamedTupleConverter(cls, _places)
-    return DataclassConverter(cls, _fields) if is_dataclass(cls) else None
+        return NamedTupleConverter(cls, functools.partial(_places, types=types))
+    return DataclassConverter(cls, functools.partial(_fields, types=types))
 
 
-def _fields(cls: type) -> dict[str, Converter | None]:
-    return {item.name: _field(cls, item.name, item.default) for item in fields(cls)}
+def _fields(cls: type, types: Mapping[Any, Any]) -> dict[str, Converter | None]:
+    return {item.name: _field(cls, item.name, item.default, types) for item in fields(cls)}
 
 
-def _places(cls: Any) -> dict[str, Converter | None]:
-    return {name: _field(cls, name, cls._field_defaults.get(name, inspect.Parameter.empty)) for name in cls._fields}
+def _places(cls: Any, types: Mapping[Any, Any]) -> dict[str, Converter | None]:
+    defaults = {name: cls._field_defaults.get(name, inspect.Parameter.empty) for name in cls._fields}
+    return {name: _field(cls, name, default, types) for name, default in defaults.items()}
 
 
-def _field(cls: type, name: str, default: Any) -> Converter | None:
+def _field(cls: type, name: str, default: Any, types: Mapping[Any, Any]) -> Converter | None:
     # Annotations belong to the class of the family that has written them.
     owner = next((one for one in cls.__mro__ if name in one.__dict__.get("__annotations__", {})), cls)
-    return converter_for(with_default(resolved(owner, [name]).get(name, Any), default))
+    hints = resolved(owner, [name])
+    return annotated(owner, name, {name: _with_types(hint, types) for name, hint in hints.items()}, default)
+
+
+def _with_types(hint: Any, types: Mapping[Any, Any]) -> Any:
+    """Return an annotation with what stands for its type variables: `list[T]` of a `Box[date]` is `list[date]`."""
+    if isinstance(hint, typing.TypeVar):
+        return types.get(hint, hint)
+    variables = getattr(hint, "__parameters__", ())
+    return hint[tuple(types.get(one, one) for one in variables)] if types and variables else hint

@@ -14,9 +14,10 @@ class Items(Converter):
 
     kinds = frozenset({LIST})
 
-    def __init__(self, cls: type, item: Converter | None) -> None:
+    def __init__(self, cls: type, item: Converter | None, name: str | None = None) -> None:
         self._cls = cls
         self._item = item
+        self._name = name or cls.__name__
         self.asks_database = item is not None and item.asks_database
 
     def accepts(self, value: Any) -> bool:
@@ -43,7 +44,17 @@ class Items(Converter):
         return self._cls(value if self._item is None else map(self._item.restore, value))
 
     def __str__(self) -> str:
-        return self._cls.__name__ if self._item is None else f"{self._cls.__name__}[{self._item}]"
+        return self._name if self._item is None else f"{self._name}[{self._item}]"
+
+
+class AnySequence(Items):
+    """A list or a tuple, for whoever asks for either. It arrives as a list, as it does without an annotation."""
+
+    def __init__(self, item: Converter, name: str) -> None:
+        super().__init__(list, item, name)
+
+    def accepts(self, value: Any) -> bool:
+        return type(value) in (list, tuple)
 
 
 class FixedTuple(Converter):

@@ -69,6 +69,33 @@ class Converter(ABC):
         return Refused(path, f"is {a(value)}, where its annotation asks for {self}.")
 
 
+class Unresolved(Converter):
+    """An annotation that names nothing here: JSON decides, but the sentence about what that has not is another one."""
+
+    kinds = EVERY_KIND
+
+    def __init__(self, annotation: Any) -> None:
+        self._annotation = annotation
+
+    def accepts(self, value: Any) -> bool:
+        return value is None or isinstance(value, (str, int, float, list, tuple, dict))
+
+    def store(self, value: Any, path: str) -> Any:
+        if not self.accepts(value):
+            raise Refused(
+                path,
+                f"is {a(value)}, and its annotation {self} cannot be resolved, so nothing is known of it. Import what that "
+                "names where the module is loaded, not under TYPE_CHECKING.",
+            )
+        return value
+
+    def restore(self, value: Any) -> Any:
+        return value
+
+    def __str__(self) -> str:
+        return repr(self._annotation)
+
+
 class Scalar(Converter):
     """A class whose values are written as text. Subclasses of it would come back as the class itself, and are refused."""
 

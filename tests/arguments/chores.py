@@ -145,6 +145,17 @@ class Pair(NamedTuple, Generic[T]):
     two: T
 
 
+@dataclass
+class Box(Generic[T]):
+    one: T
+    more: list[T] | None
+
+
+@dataclass
+class Guarded:
+    value: Unknown
+
+
 @task
 def moment(value: datetime) -> None:
     got.append(value)
@@ -303,6 +314,36 @@ def longer(value: Longer | None) -> None:
 
 @task
 def plain_pair(value: Plain) -> None:
+    got.append(value)
+
+
+@task
+def box(value: Box[date]) -> None:
+    got.append(value)
+
+
+@task
+def box_of_points(value: Box[Point]) -> None:
+    got.append(value)
+
+
+@task
+def loose_box(value: Box) -> None:  # type: ignore[type-arg]
+    got.append(value)
+
+
+@task
+def days_pair(value: Pair[date]) -> None:
+    got.append(value)
+
+
+@task
+def unknown(value: Unknown) -> None:
+    got.append(value)
+
+
+@task
+def guarded(value: Guarded) -> None:
     got.append(value)
 
 

@@ -22,10 +22,12 @@ from reinhardt_tasks.testing import CapturedTasks, captured_tasks
 from . import chores
 from .chores import (
     Access,
+    Box,
     Clean,
     Colour,
     Derived,
     Doubled,
+    Guarded,
     Level,
     Longer,
     Odd,
@@ -135,6 +137,10 @@ GIVEN: list[tuple[Any, Any, Any]] = [
     (chores.longer, Longer(1, DAY), [1, "2026-11-26", None]),
     (chores.plain_pair, Plain(1, [2]), [1, [2]]),
     (chores.pair, Pair(1, 2), [1, 2]),
+    (chores.box, Box(DAY, [DAY]), {"one": "2026-11-26", "more": ["2026-11-26"]}),
+    (chores.box_of_points, Box(Point(1, DAY), None), {"one": [1, "2026-11-26", None], "more": None}),
+    (chores.days_pair, Pair(DAY, DAY), ["2026-11-26", "2026-11-26"]),
+    (chores.unknown, [1], [1]),
     (chores.maybe, None, None),
     (chores.maybe, datetime(2026, 1, 1), "2026-01-01T00:00:00"),
     (chores.implicit, None, None),
@@ -237,6 +243,19 @@ REFUSED: list[tuple[Any, Any, str]] = [
     (chores.either, {"a": 1}, "is a dict, where its annotation asks for"),
     (chores.ambiguous, KEY, r"is of the type UUID, which JSON does not tell from str: .* str \| UUID is ambiguous"),
     (chores.literally, "2026-1-1", "is a str, where"),
+    (
+        chores.unknown,
+        DAY,
+        r"args\[0\] is a date, and its annotation 'Unknown' cannot be resolved.*not under TYPE_CHECKING",
+    ),
+    (chores.guarded, Guarded(DAY), r"args\[0\].value is a date, and its annotation 'Unknown' cannot be resolved"),
+    (chores.sequence, {DAY}, r"is a set, where its annotation asks for Sequence\[date\]"),
+    (
+        chores.loose_box,
+        Box(DAY, []),
+        r"args\[0\]\['one'\] is a date.* let the parameter's annotation name date in this place",
+    ),
+    (chores.untyped, [DAY], "Or let the parameter's annotation name date in this place: then it arrives as it was"),
     (chores.untyped, date(2026, 1, 1), "Or annotate the parameter with date: then it arrives as it was"),
     (chores.untyped, Price(Decimal(1)), "Or annotate the parameter with Price"),
     (chores.plain, {1}, "Or annotate the parameter with set"),
@@ -294,6 +313,10 @@ def test_arguments_of_every_kind_are_converted(tasks: CapturedTasks) -> None:
 
 def test_an_annotation_that_cannot_be_resolved_is_none_and_leaves_the_others(tasks: CapturedTasks) -> None:
     assert run(chores.unresolvable, [1], date(2026, 1, 1)) == ([1], date(2026, 1, 1))
+
+
+def test_a_tuple_is_a_sequence_and_arrives_as_a_list(tasks: CapturedTasks) -> None:
+    assert run(chores.sequence, (DAY,)) == [DAY]
 
 
 def test_plain_tasks_have_no_converter_and_show_what_they_were_given(tasks: CapturedTasks) -> None:
