@@ -173,6 +173,10 @@ class Scheduler:
         self.turns += 1
         return turn
 
+    def was_there(self) -> None:
+        """Count the time since the last turn as watched, however long it was: nothing that came due in it is missed."""
+        self._alive_at = self._clock()
+
     def seconds_to_next(self) -> float:
         """Return how long nothing has to be done, as far as is known: at most a second, since people may change things."""
         rows = ScheduleRow.objects.using(self.session.alias).filter(next_at__isnull=False).exclude(pk__in=self._left)

@@ -11,8 +11,9 @@ import pytest
 from django.test import TestCase
 
 from reinhardt_tasks import CronSchedule, IntervalSchedule, InvalidSchedule, TaskContext, scheduled, task
+from reinhardt_tasks.models import ScheduleRow
 from reinhardt_tasks.schedules import declared
-from reinhardt_tasks.scheduling import run_now
+from reinhardt_tasks.scheduling import create, run_now
 from reinhardt_tasks.testing import CapturedTasks, CapturedTasksMixin
 
 from .chores import noted
@@ -94,6 +95,24 @@ def test_a_journey_with_too_many_stops_is_ended(
     monkeypatch.setattr("reinhardt_tasks.testing.schedules.STOPS", 5)
     with pytest.raises(AssertionError, match="go less far"):
         reinhardt_tasks.travel(timedelta(days=300), schedules=True)
+
+
+@pytest.mark.django_db
+def test_a_schedule_that_cannot_be_fired_ends_the_journey(reinhardt_tasks: CapturedTasks) -> None:
+    create("lost", tell_slot.module_path, IntervalSchedule(timedelta(hours=1)))
+    ScheduleRow.objects.filter(name="lost").update(task="shop.tasks.gone")
+    with pytest.raises(AssertionError, match=r"cannot be fired: lost: .*shop\.tasks\.gone"):
+        reinhardt_tasks.travel(timedelta(days=1), schedules=True)
+
+
+@pytest.mark.django_db
+def test_slots_that_a_jitter_brings_together_are_not_missed(reinhardt_tasks: CapturedTasks) -> None:
+    create("spread", tell_slot.module_path, IntervalSchedule(timedelta(hours=1)), jitter=timedelta(hours=5))
+    reinhardt_tasks.travel(timedelta(days=2), schedules=True)
+    row = ScheduleRow.objects.get(name="spread")
+    assert row.missed == 0
+    reinhardt_tasks.assert_enqueued(tell_slot, count=row.fired)
+    assert row.fired > 40
 
 
 @pytest.mark.usefixtures("schedules")
