@@ -180,8 +180,7 @@ def _kwargs(text: str | None, *, is_hidden: bool) -> dict[str, Any]:
 def _named(text: str) -> dict[str, Any] | None:
     try:
         call = ast.parse(f"f({text})", mode="eval").body
-        assert isinstance(call, ast.Call)
-        if call.args:
+        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or call.args:
             return None
         return {str(given.arg): ast.literal_eval(given.value) for given in call.keywords}
     except (SyntaxError, ValueError):

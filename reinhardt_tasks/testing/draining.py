@@ -18,6 +18,7 @@ from ..log_capture import listening
 from ..redaction import redacted_call
 from ..registry import task_of
 from ..results import TaskResult, result_of
+from ..tracebacks import exception_line
 from ..worker.atomic import run_atomically
 from .broker import CapturedBroker
 from .faults import Fault, Kind, fault_for, lose
@@ -206,7 +207,7 @@ def _is_coroutine(claim: Claim) -> bool:
 def _sentence(failed: Sequence[TaskResult[Any]], number: int) -> str:
     lines = [f"{len(failed)} of {number} tasks failed for good (drain(raise_failures=False) gives them as results):"]
     for result in failed:
-        last = result.errors[-1].traceback.strip().rpartition("\n")[2] if result.errors else ""
+        last = exception_line(result.errors[-1].traceback) if result.errors else ""
         tries = f"{result.attempts} attempt{'s' * (result.attempts != 1)}"
         lines.append(f"  {call_text(result)} after {tries}: {last}")
     return "\n".join(lines)

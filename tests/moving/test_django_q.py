@@ -169,6 +169,8 @@ def test_what_is_refused_is_told_without_redacted_arguments() -> None:
         ({"kwargs": "q_options={'timeout': 3}"}, "q_options have no counterpart"),
         ({"kwargs": "1, 2"}, "kwargs cannot be"),
         ({"kwargs": "["}, "kwargs cannot be"),
+        ({"kwargs": "a=1), g(b=2"}, "kwargs cannot be"),
+        ({"kwargs": "a=1)(b=2"}, "kwargs cannot be"),
         ({"args": "now()"}, "args cannot be"),
         ({"args": "(1, 2, 3)"}, "cannot be called"),
         ({"func": "math.copysign"}, "--rename math.copysign="),

@@ -93,6 +93,12 @@ def test_a_failure_is_raised_with_its_exception(reinhardt_tasks: CapturedTasks) 
     assert [one.state for one in caught.value.results] == [TaskStatus.FAILURE]
 
 
+def test_the_sentence_tells_the_exception_and_not_the_last_line_of_its_words(reinhardt_tasks: CapturedTasks) -> None:
+    fail.enqueue("one\nanother")
+    with pytest.raises(TasksFailed, match="after 1 attempt: ValueError: one$"):
+        reinhardt_tasks.drain()
+
+
 def test_several_failures_are_raised_as_a_group(reinhardt_tasks: CapturedTasks) -> None:
     fail.enqueue("one")
     fail.enqueue("two")
