@@ -47,7 +47,7 @@ else:
     except ImportError as exc:
         raise ImproperlyConfigured(
             f"Django {django.get_version()} has no task API of its own (Django 6.0 has): install its backport with "
-            f"`pip install 'reinhardt-tasks[django52]'`, which brings `django-tasks`."
+            "`pip install 'django-tasks>=0.12'`, or this package with its extra `django52`."
         ) from exc
 
     from django_tasks.base import (

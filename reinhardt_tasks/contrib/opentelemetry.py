@@ -22,7 +22,7 @@ try:
     from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode, Tracer, TracerProvider
 except ModuleNotFoundError as exc:
     raise ModuleNotFoundError(
-        f"Traces need OpenTelemetry ({exc}): pip install 'reinhardt-tasks[opentelemetry]'."
+        f"Traces need OpenTelemetry ({exc}): pip install opentelemetry-api, or this package with its extra 'opentelemetry'."
     ) from exc
 
 from .. import __version__, signals

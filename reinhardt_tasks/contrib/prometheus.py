@@ -23,7 +23,7 @@ try:
     from prometheus_client.registry import Collector
 except ModuleNotFoundError as exc:
     raise ModuleNotFoundError(
-        f"Metrics need prometheus-client ({exc}): pip install 'reinhardt-tasks[prometheus]'."
+        f"Metrics need prometheus-client ({exc}): pip install prometheus-client, or this package with its extra 'prometheus'."
     ) from exc
 
 from .. import signals
