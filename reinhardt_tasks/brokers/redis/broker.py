@@ -68,7 +68,7 @@ class RedisBroker(Broker):
         self._replicas = replicas
         self._replica_timeout = replica_timeout
         self._seal = seal
-        self.sleepers = Sleepers(self)
+        self.sleepers = Sleepers()
         self._signed_in: set[str] = set()
         #: What a worker does for this store every few seconds; set by whoever puts something before it.
         self.chores: list[Callable[[], object]] = []
@@ -124,7 +124,7 @@ class RedisBroker(Broker):
         return self._jobs_of(wanted, await faults.aguarded(self, read))
 
     def wait(self, queues: Queues, timeout: float, kinds: Kinds = BOTH) -> bool:
-        return self.sleepers.wait(queues, timeout, kinds)
+        return self.sleepers.wait(self, queues, timeout, kinds)
 
     def wake(self) -> None:
         self.sleepers.rouse(owes=True)

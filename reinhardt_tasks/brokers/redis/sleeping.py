@@ -27,25 +27,27 @@ _BELLS = {False: "bell", True: "chime"}
 class Sleepers:
     """Who waits for a broker in this process."""
 
-    def __init__(self, broker: RedisBroker) -> None:
-        self._broker = broker
+    # It does not keep the broker, which keeps it: a broker that is dropped gives its connections back at once.
+
+    def __init__(self) -> None:
         self._wakes = Wakes()
         self._lock = threading.Lock()
         #: Thread → the connection that it sleeps on.
         self.connections: dict[int, Any] = {}
 
-    def wait(self, queues: Queues, timeout: float, kinds: Kinds) -> bool:
+    def wait(self, broker: RedisBroker, queues: Queues, timeout: float, kinds: Kinds) -> bool:
         """See the contract."""
         deadline = time.monotonic() + timeout
         with self._wakes.sleeping() as is_woken:
             while not is_woken():
                 looked_for = "both" if len(kinds) > 1 else _BELLS[kinds[0]]
-                is_ready, micros = self._broker.ask("look", [looked_for, *(queues or ())])
+                is_ready, micros = broker.ask("look", [looked_for, *(queues or ())])
                 left = deadline - time.monotonic()
                 if is_ready or left <= 0:
                     return bool(is_ready)
                 try:
-                    if self._sleep(queues, kinds, min(left, NAP, int(micros) / 1_000_000 if micros else NAP), is_woken):
+                    nap = min(left, NAP, int(micros) / 1_000_000 if micros else NAP)
+                    if self._sleep(broker, queues, kinds, nap, is_woken):
                         # Whoever rang put something there. A look would say so, one round trip later.
                         return True
                 except QueueError:
@@ -65,16 +67,18 @@ class Sleepers:
             with suppress(Exception):
                 connection._sock.shutdown(2)
 
-    def _sleep(self, queues: Queues, kinds: Kinds, nap: float, is_woken: Callable[[], bool]) -> bool:
+    def _sleep(
+        self, broker: RedisBroker, queues: Queues, kinds: Kinds, nap: float, is_woken: Callable[[], bool]
+    ) -> bool:
         """Sleep until a bell rings, `wake()` is called, or `nap` seconds are over; return whether a bell rang."""
         names = queues if queues is not None else ["*"]
-        bells = [f"{self._broker.base}{_BELLS[kind]}:{name}" for kind in kinds for name in names]
-        return bool(faults.guarded(self._broker, lambda: self._blpop(bells, max(nap, 0.002), is_woken)))
+        bells = [f"{broker.base}{_BELLS[kind]}:{name}" for kind in kinds for name in names]
+        return bool(faults.guarded(broker, lambda: self._blpop(broker, bells, max(nap, 0.002), is_woken)))
 
-    def _blpop(self, bells: list[str], nap: float, is_woken: Callable[[], bool]) -> Any:
+    def _blpop(self, broker: RedisBroker, bells: list[str], nap: float, is_woken: Callable[[], bool]) -> Any:
         """BLPOP on a connection that `wake` can end. Redis 6.2 takes 1 ms for 0, which is for ever."""
-        client = self._broker.connections.sleeper
-        if self._broker.connections.target.cluster:
+        client = broker.connections.sleeper
+        if broker.connections.target.cluster:
             client = client.get_redis_connection(client.get_node_from_key(bells[0]))
         pool = client.connection_pool
         connection = pool.get_connection()
