@@ -199,7 +199,7 @@ def test_the_question_names_the_task_that_a_part_of_a_name_was_taken_for(store: 
     name = chores.log_in_by_token.module_path
     assert f"Id or name {name}" in read(chief.post(url("jobrow_act"), order)).text
     chief.post(url("jobrow_act"), order | {"confirmed": "1"})
-    assert LogEntry.objects.get().change_message.endswith(f"q={name}")
+    assert LogEntry.objects.get().change_message.endswith(f"Id or name\t{name}")
 
 
 def test_a_name_that_is_a_part_of_anothers_does_nothing_to_that_ones_tasks(store: Store, chief: Client) -> None:

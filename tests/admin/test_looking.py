@@ -505,7 +505,7 @@ def test_which_part_failed_is_drawn_minute_by_minute_where_any_did(store: Store,
     chores.add.enqueue(1)
     succeed(store)
     content = chief.get(url("jobrow_changelist")).content.decode()
-    assert "rt-part" not in content and "Failed, in per cent of each minute" not in content
+    assert "rt-share" not in content and "Failed, in per cent of each minute" not in content
     for number in range(3):
         chores.add.enqueue(number)
     for _ in range(3):
@@ -516,5 +516,5 @@ def test_which_part_failed_is_drawn_minute_by_minute_where_any_did(store: Store,
     # All in one minute, or on both sides of its end.
     assert all(bar.part_height == round(bar.rate.failure_rate * 32, 2) for bar in bars)
     assert all(bar.part_y + bar.part_height == 32 for bar in bars)
-    assert page.content.decode().count("rt-part") == 1 and read(page).complaints == []
+    assert page.content.decode().count("rt-share") == 1 and read(page).complaints == []
     assert "Failed, in per cent of each minute" in read(page).text
