@@ -146,7 +146,7 @@ class Promises:
     def test_a_savepoint_that_is_rolled_back_by_hand_takes_its_tasks_away(self) -> None:
         with transaction.atomic():
             note.enqueue(1)
-            savepoint = transaction.savepoint()
+            savepoint = connection.savepoint()
             note.enqueue(2)
             with transaction.atomic():
                 note.enqueue(3)
