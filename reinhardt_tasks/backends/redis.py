@@ -96,7 +96,7 @@ class RedisBackend(ReinhardtBackend):
         return results
 
     def enqueue_jobs(self, jobs: Sequence[Job]) -> None:
-        if self.settings.outbox:
+        if self.settings.outbox and stand_in_of(self) is None:
             self._announce_jobs(newly_stored(jobs, self._place.outbox.send(jobs)))
         else:
             super().enqueue_jobs(jobs)

@@ -15,6 +15,7 @@ from django.test import TestCase, TransactionTestCase, override_settings
 
 from reinhardt_tasks import TaskChain, step
 from reinhardt_tasks.jobs import TaskStatus, new_id
+from reinhardt_tasks.models import OutboxRow
 from reinhardt_tasks.testing import CapturedTasks, CapturedTasksMixin
 from reinhardt_tasks.testing.transactions import savepoints
 
@@ -38,6 +39,7 @@ REDIS = {
         "OPTIONS": {"URL": "redis://127.0.0.1:1/0"},
     }
 }
+OUTBOX = {"default": {**REDIS["default"], "OPTIONS": {"URL": "redis://127.0.0.1:1/0", "OUTBOX": True}}}
 AT_ONCE = {"default": {**REDIS["default"], "OPTIONS": {"URL": "redis://127.0.0.1:1/0", "ENQUEUE_ON_COMMIT": False}}}
 
 
@@ -299,6 +301,14 @@ class TestOnRedis(CapturedTasksMixin, TestCase):
             assert result.cancel()
             raise _Stop
         assert self.tasks.drain() == []
+
+
+@override_settings(TASKS=OUTBOX)
+class TestOnRedisWithAnOutbox(CapturedTasksMixin, TestCase):
+    def test_steps_of_workflows_are_captured_as_other_tasks_are(self) -> None:
+        TaskChain("two notes", [step(note, 1), step(note, 2)]).start()
+        self.tasks.drain(on_commit=True)
+        assert noted == [1, 2] and not OutboxRow.objects.exists()
 
 
 @override_settings(TASKS=AT_ONCE)
