@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 
@@ -22,6 +23,8 @@ logger = logging.getLogger("reinhardt_tasks")
 
 #: Jobs in one go, and seconds between two clearings of old jobs and two of what the store itself wants.
 BATCH, PRUNE_EVERY, TIDY_EVERY = 500, 60.0, 2.0
+#: Seconds of one clearing. However much is old (a RESULT_TTL that was shortened), the dead are looked for in between.
+PRUNE_FOR = 1.0
 
 
 class Maintenance:
@@ -88,17 +91,16 @@ class Maintenance:
                 break
         return number
 
-    def prune(self) -> int:
-        """Delete what finished longer ago than the backend keeps it; return how many jobs that were."""
+    def prune(self) -> bool:
+        """Delete what finished longer ago than the backend keeps it, for PRUNE_FOR seconds; return whether that was all."""
         if self._options.result_ttl is None:
-            return 0
+            return True
         before = datetime.now(UTC) - timedelta(seconds=self._options.result_ttl)
-        number = 0
-        while (deleted := self._broker.prune(before, BATCH)) and not self._closing.is_set():
-            number += deleted
-            if deleted < BATCH:
-                break
-        return number
+        until = time.monotonic() + PRUNE_FOR
+        while self._broker.prune(before, BATCH) >= BATCH:
+            if self._closing.is_set() or time.monotonic() >= until:
+                return False
+        return True
 
     def _tidy(self) -> None:
         # On its own: it may hang on another store than the jobs do (an outbox), and a rescue must not wait for that.
@@ -115,26 +117,24 @@ class Maintenance:
 
     def _serve(self) -> None:
         rescue_every = min(self._worker.lease / 6, 5.0)
-        step = min(rescue_every, TIDY_EVERY)
-        until_rescue, until_prune = 0.0, PRUNE_EVERY
+        rescue_at, prune_at = 0.0, time.monotonic() + PRUNE_EVERY
         while True:
             self._tidy()
             try:
-                if until_rescue <= 0:
-                    until_rescue = rescue_every
+                if time.monotonic() >= rescue_at:
+                    rescue_at = time.monotonic() + rescue_every
                     self.rescue()
                     self._ends.tell()
                     self._tend()
-                if until_prune <= 0:
-                    until_prune = PRUNE_EVERY
-                    self.prune()
+                if time.monotonic() >= prune_at:
+                    prune_at = time.monotonic() + PRUNE_EVERY
+                    if not self.prune():
+                        prune_at = 0.0
             except QueueError as exc:
                 logger.warning("Maintenance could not reach the store: %s", exc)
             except Exception:
                 logger.exception("Maintenance failed; it goes on.")
-            if self._closing.wait(step):
+            if self._closing.wait(max(0.0, min(TIDY_EVERY, rescue_at - time.monotonic()))):
                 break
-            until_rescue -= step
-            until_prune -= step
         self._broker.close()
         connections.close_all()

@@ -63,7 +63,7 @@ def test_a_finished_task_is_gone_after_its_time(door: Door) -> None:
     result = add.enqueue(1)
     work_off(backend)
     worker = Worker(backend.broker, backend.settings, type(backend))
-    wait_until(lambda: worker._maintenance.prune(), "its time is over")
+    wait_until(lambda: worker._maintenance.prune() and not backend.broker.get([result.id]), "its time is over")
     with pytest.raises(TaskResultDoesNotExist):
         add.get_result(result.id)
     assert not any(key.split(":")[0] in ("job", "all", "ended", "failures", "once") for key in keys_of(backend))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import signal
 import subprocess
 import sys
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,6 +18,7 @@ from asgiref.sync import async_to_sync
 from django.db import connections, transaction
 
 from reinhardt_tasks.backends import RedisBackend
+from reinhardt_tasks.brokers.database import outbox as outbox_module
 from reinhardt_tasks.jobs import TaskStatus, new_id
 from reinhardt_tasks.models import OutboxRow
 from reinhardt_tasks.worker import Worker, WorkerConfig
@@ -196,6 +199,21 @@ def test_relays_that_compete_send_each_task_once(backend: RedisBackend, database
     while id_ := backend.dequeue():
         claims.append(str(id_))
     assert sorted(claims) == sorted(job.id for job in jobs)
+
+
+def test_however_much_lies_there_it_is_sent_for_a_while_only(
+    backend: RedisBackend, database_alias: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever relays has dead workers to look for."""
+    with transaction.atomic(using=database_alias):
+        add.enqueue_many([((number,), {}) for number in range(10)])
+        connections[database_alias].run_on_commit.clear()
+    now = itertools.count(1000.0, 0.4)
+    monkeypatch.setattr(outbox_module, "time", SimpleNamespace(monotonic=lambda: next(now)))
+    monkeypatch.setattr(outbox_module, "BATCH", 2)
+    relayed = backend._place.outbox.relay()
+    assert 0 < relayed < 10
+    assert len(rows(database_alias)) == 10 - relayed == 10 - number_stored(backend)
 
 
 def test_the_outbox_of_another_alias_is_left_alone(backend: RedisBackend, database_alias: str) -> None:

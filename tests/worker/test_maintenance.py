@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -244,10 +245,47 @@ def test_only_what_is_old_enough_is_deleted(broker: MemoryBroker, monkeypatch: p
     broker.settle([Succeeded(claim=claim) for claim in broker.claim(None, 5, ME)])
     clock.jump(100)
     waiting = enqueued(broker, be_quick)
-    assert maintenance_of(broker, ME, BackendOptions(result_ttl=200.0)).prune() == 0
-    assert maintenance_of(broker, ME, BackendOptions(result_ttl=None)).prune() == 0
-    assert maintenance_of(broker, ME, BackendOptions(result_ttl=50.0)).prune() == 5
-    assert list(broker.get([job.id for job in [*old, waiting]])) == [waiting.id]
+    ids = [job.id for job in [*old, waiting]]
+    for kept, left in ((200.0, ids), (None, ids), (50.0, [waiting.id])):
+        assert maintenance_of(broker, ME, BackendOptions(result_ttl=kept)).prune()
+        assert list(broker.get(ids)) == left
+
+
+class Endless(MemoryBroker):
+    """Has more old jobs than can be cleared away, and knows how often it was looked for the dead since that began."""
+
+    prunings = rescues = 0
+
+    def prune(self, before: datetime, limit: int) -> int:
+        self.prunings += 1
+        return limit
+
+    def rescue(self, limit: int, worker: WorkerInfo) -> list[Claim]:
+        self.rescues += self.prunings > 0
+        return super().rescue(limit, worker)
+
+
+def test_however_much_is_old_it_is_cleared_away_for_a_while_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    broker = Endless()
+    monkeypatch.setattr(maintenance, "time", SimpleNamespace(monotonic=lambda: 0.3 * broker.prunings))
+    assert not maintenance_of(broker, ME, BackendOptions()).prune()
+    assert broker.prunings == 4
+
+
+def test_the_dead_are_looked_for_amid_a_long_clearing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(maintenance, "PRUNE_EVERY", 0.0)
+    monkeypatch.setattr(maintenance, "PRUNE_FOR", 0.02)
+    broker = Endless()
+    service = maintenance_of(broker, WorkerInfo(id="me", lease=0.1), BackendOptions())
+    service.start()
+    try:
+        wait_until(lambda: broker.prunings, "it begins", timeout=SOON)
+        monkeypatch.setattr(maintenance, "PRUNE_EVERY", 3600.0)
+        wait_until(lambda: broker.rescues >= 3, "they are looked for", timeout=SOON)
+        before = broker.prunings
+        wait_until(lambda: broker.prunings > before, "it goes on at once", timeout=SOON)
+    finally:
+        service.close()
 
 
 @pytest.mark.parametrize("trouble", [QueueError("down"), ValueError("a fault of ours")])

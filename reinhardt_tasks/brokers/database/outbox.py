@@ -30,6 +30,8 @@ logger = logging.getLogger("reinhardt_tasks")
 
 #: Rows that are sent at once, and seconds between two tries at those that are set aside; a process begins with one.
 BATCH, ASIDE_EVERY = 200, 60.0
+#: Seconds of one relay, however much lies there: whoever relays has other things to do, and comes again.
+RELAY_FOR = 1.0
 #: How far in the future the `created_at` of a row lies that is set aside, counted from its last try: behind all others.
 ASIDE = timedelta(days=365_000)
 
@@ -61,14 +63,18 @@ class Outbox:
         return [as_enqueued(job, now) for job in jobs]
 
     def relay(self) -> int:
-        """Send what others have left behind; return how many jobs that were. Raise QueueError where the store is away."""
+        """Send what others have left behind, for RELAY_FOR seconds; return how many jobs that were.
+
+        Raise QueueError where the store is away.
+        """
         now, number = datetime.now(UTC), 0
+        ends_at = time.monotonic() + RELAY_FOR
         # What is set aside comes last; and what fails anew comes behind that, so each is tried once.
         until = now + (ASIDE if self._is_time_for_those_aside() else ASIDE / 2)
         while True:
             looked_at, sent = self._send_some(self._rows(), until)
             number += sent
-            if looked_at < BATCH:
+            if looked_at < BATCH or time.monotonic() >= ends_at:
                 return number
 
     def aside(self) -> int:
