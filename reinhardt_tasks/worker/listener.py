@@ -56,17 +56,24 @@ class Listener:
     def _serve(self) -> None:
         while not self._closed:
             self._wanted.wait()
-            try:
-                kinds = self._kinds
-                if not self._closed and self._broker.wait(self._queues, NAP, kinds) and self._is_done(kinds):
-                    self._heard(kinds)
-            except QueueError:
-                # The consumer, which meets the same, has a word about it.
-                self._pause()
-            except Exception:
-                logger.exception("Listening for tasks failed; it goes on.")
-                self._pause()
+            kinds = self._kinds
+            if not self._closed and self._may_be_ready(kinds) and self._is_done(kinds):
+                self._heard(kinds)
         self._broker.close()
+
+    def _may_be_ready(self, kinds: Kinds) -> bool:
+        """Sleep in the store; return whether the consumer is to look."""
+        try:
+            return self._broker.wait(self._queues, NAP, kinds)
+        except QueueError:
+            # The consumer, which meets the same, has a word about it.
+            self._pause()
+            return False
+        except Exception:
+            logger.exception("Listening for tasks failed; it goes on.")
+            self._pause()
+            # The store may be well: a look costs little, and whoever hears nothing for good would claim nothing more.
+            return True
 
     def _is_done(self, kinds: Kinds) -> bool:
         """Listen no more; return False where it was woken to listen for others than these."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import resource
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
@@ -33,6 +36,22 @@ from .promises.base import (
     stored_job,
 )
 from .promises.waiting import TOO_LATE, WaitingThread, begun
+
+
+@pytest.fixture
+def many_files() -> Iterator[None]:
+    """As many open files as a worker's coroutines may have sockets: more than select() can tell apart."""
+    number = 1100
+    before, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(before, 2 * number), most))
+    except ValueError:
+        pytest.skip(f"No process may have {2 * number} files open here.")
+    with ExitStack() as files:
+        for _ in range(number):
+            files.enter_context(open(os.devnull))
+        yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (before, most))
 
 
 class TestDatabaseBroker(BrokerContract):
@@ -123,6 +142,14 @@ class TestDatabaseBroker(BrokerContract):
         broker.pause(job.queue)
         with begun(WaitingThread(patient)):
             broker.resume(job.queue)
+
+    def test_news_is_heard_however_many_files_are_open(self, broker: Broker, many_files: None) -> None:
+        if connections[self.database].vendor != "postgresql":
+            pytest.skip("Only PostgreSQL is listened to over a socket.")
+        patient = self.another_broker()
+        patient.poll_interval = 3600
+        with begun(WaitingThread(patient)):
+            broker.enqueue([new_job()])
 
     @pytest.mark.parametrize("was_asleep", [True, False])
     def test_what_nobody_is_told_of_is_seen_by_whoever_just_heard_of_something_else(

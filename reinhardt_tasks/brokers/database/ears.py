@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import select
+import selectors
 import socket
 import threading
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -119,7 +120,7 @@ class PostgresqlEar(Ear):
             self._drop()
             told = None
         readers: list[Any] = [self._wake_reader, *([told] if told is not None else [])]
-        ready, _, _ = select.select(readers, [], [], seconds)
+        ready = _readable(readers, seconds)
         if self._wake_reader in ready:
             self._wake_reader.recv(4096)
         if told is not None and told in ready:
@@ -165,6 +166,14 @@ class PostgresqlEar(Ear):
         if wrapper is not None:
             with suppress(Exception):
                 wrapper.close()
+
+
+def _readable(readers: Sequence[Any], seconds: float) -> list[Any]:
+    """Return which of some sockets can be read, after waiting for one. Not by select(): that knows numbers below 1024 only."""
+    with selectors.DefaultSelector() as selector:
+        for reader in readers:
+            selector.register(reader, selectors.EVENT_READ)
+        return [key.fileobj for key, _ in selector.select(seconds)]
 
 
 def ear_of(session: Session, channel: str, *, notify: bool) -> Ear:
