@@ -18,12 +18,21 @@ class Strangers:
         self._broker = broker
         self._worker = worker
         self._known: Mapping[str, int] = {}
+        self._condemned: set[str] = set()
+
+    def leave(self, condemned: str) -> None:
+        """Never give back a task that does not stop: it runs here, though the worker holds it no more.
+
+        Its supervisor settles it; or, where it could not, whoever rescues what this process leaves behind.
+        """
+        self._condemned.add(condemned)
 
     def seen(self, unknown: Mapping[str, int], *, may_be_late: bool) -> None:
         """Note what a heartbeat brought (job id → token) and is not known here; release what was there at the last one too.
 
         While a claim is under way, an answer `may_be_late` and not lost.
         """
+        unknown = {id_: token for id_, token in unknown.items() if id_ not in self._condemned}
         seen_twice = [id_ for id_, token in unknown.items() if self._known.get(id_) == token]
         self._known = unknown
         if not seen_twice or may_be_late:

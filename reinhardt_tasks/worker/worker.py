@@ -222,6 +222,7 @@ class Worker:
 
     def drain(self, condemned: str) -> None:
         """End when everything else has ended: the task `condemned` does not stop, and is settled by the supervisor."""
+        self._strangers.leave(condemned)
         with self._news:
             self._ledger.drop(condemned)
             self._running.pop(condemned, None)
