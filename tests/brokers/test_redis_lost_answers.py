@@ -181,8 +181,9 @@ def test_what_people_do_says_what_it_did_where_its_answer_was_lost(
         assert getattr(broker, verb)(ids_of(jobs)) == ids_of(jobs)
     assert proxy.lost == 1
     with redis_server.client() as client:
-        kept = [key for key in client.scan_iter(count=1000) if ":answer:" in key]
-        assert kept and all(0 < client.ttl(key) <= 120 for key in kept)
+        kept = [client.pttl(key) for key in client.scan_iter(count=1000) if ":answer:" in key]
+    # -2 is one of an earlier test that is gone by now; -1 would be one that never goes.
+    assert all(left == -2 or 0 <= left <= 120_000 for left in kept) and max(kept) > 60_000
 
 
 @pytest.mark.parametrize("verb", ["delete", "prune"])
