@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from types import CodeType, FunctionType
-from typing import Any
+from datetime import UTC, datetime, timedelta, tzinfo
 
 from django.utils import timezone
 
@@ -40,41 +38,43 @@ class Clock:
 class _DjangosClock:
     """Follows the innermost of ours that was moved.
 
-    The code of `timezone.now` is replaced, not its name in that module: a model field with `default=timezone.now`, and
-    whoever has imported `now`, hold the function itself.
+    What `timezone.now` asks is replaced, not that function: a model field with `default=timezone.now`, and whoever has
+    imported `now`, hold the function itself.
     """
 
     def __init__(self) -> None:
         self._clocks: list[Clock] = []
-        self._function: Any = None
-        self._code: CodeType = _now_ahead.__code__
 
-    def now(self) -> datetime:
-        moment: datetime = FunctionType(self._code, vars(timezone))()
+    @property
+    def ahead(self) -> timedelta:
         # Another thread may ask while the last one leaves.
-        return moment + next((clock.ahead for clock in reversed(self._clocks)), timedelta(0))
+        return next((clock.ahead for clock in reversed(self._clocks)), timedelta(0))
 
     def follow(self, clock: Clock) -> None:
         if clock not in self._clocks:
             self._clocks.append(clock)
-        # What somebody has put in its place is theirs.
-        if self._function is None and getattr(timezone.now, "__module__", None) == timezone.__name__:
-            self._function, self._code = timezone.now, timezone.now.__code__
-            self._function.__code__ = _now_ahead.__code__
+        # What somebody else has put in its place is theirs.
+        if timezone.datetime is datetime:  # type: ignore[attr-defined]
+            timezone.datetime = _DatetimeAhead  # type: ignore[attr-defined]
 
     def leave(self, clock: Clock) -> None:
         if clock in self._clocks:
             self._clocks.remove(clock)
-        if not self._clocks and self._function is not None:
-            self._function.__code__ = self._code
-            self._function = None
+        if not self._clocks and timezone.datetime is _DatetimeAhead:  # type: ignore[attr-defined]
+            timezone.datetime = datetime  # type: ignore[attr-defined]
 
 
-def _now_ahead() -> datetime:
-    # Runs among the globals of django.utils.timezone.
-    from reinhardt_tasks.testing.clock import djangos
+class _AnyDatetime(type):
+    """Django asks by the name that was replaced, too, whether something is a datetime."""
 
-    return djangos.now()
+    def __instancecheck__(cls, value: object) -> bool:
+        return isinstance(value, datetime)
+
+
+class _DatetimeAhead(datetime, metaclass=_AnyDatetime):
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
+        return datetime.now(tz) + djangos.ahead
 
 
 djangos = _DjangosClock()

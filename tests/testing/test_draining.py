@@ -10,6 +10,7 @@ from unittest import mock
 
 import pytest
 from django.contrib.auth.models import User
+from django.template import Context, Template
 from django.utils import timezone
 from django.utils.timezone import now
 
@@ -162,6 +163,13 @@ def test_whoever_holds_djangos_clock_goes_along() -> None:
         for moment in (now(), user.date_joined):
             assert timedelta(days=399) < moment - datetime.now(UTC) < timedelta(days=401)
     assert now() - datetime.now(UTC) < timedelta(days=1)
+
+
+def test_templates_know_a_moment_after_a_journey(reinhardt_tasks: CapturedTasks) -> None:
+    reinhardt_tasks.travel(timedelta(days=400))
+    with timezone.override("Asia/Tokyo"):
+        noon = datetime(2026, 1, 1, 12, tzinfo=UTC)
+        assert Template("{{ noon|time:'H:i' }}").render(Context({"noon": noon})) == "21:00"
 
 
 def test_a_clock_that_somebody_else_has_put_in_djangos_place_stays(reinhardt_tasks: CapturedTasks) -> None:
