@@ -117,6 +117,7 @@ class Maintenance:
 
     def _serve(self) -> None:
         rescue_every = min(self._worker.lease / 6, 5.0)
+        step = min(rescue_every, TIDY_EVERY)
         rescue_at, prune_at = 0.0, time.monotonic() + PRUNE_EVERY
         while True:
             self._tidy()
@@ -134,7 +135,7 @@ class Maintenance:
                 logger.warning("Maintenance could not reach the store: %s", exc)
             except Exception:
                 logger.exception("Maintenance failed; it goes on.")
-            if self._closing.wait(max(0.0, min(TIDY_EVERY, rescue_at - time.monotonic()))):
+            if self._closing.wait(step):
                 break
         self._broker.close()
         connections.close_all()

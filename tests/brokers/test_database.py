@@ -10,13 +10,15 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from django.db import OperationalError, connections, transaction
 
-from reinhardt_tasks.brokers.base import BOTH, Broker, Query
+from reinhardt_tasks.brokers.base import BOTH, Broker, Pulse, Query, WorkerInfo
 from reinhardt_tasks.brokers.database import DatabaseBroker, news, waiting
+from reinhardt_tasks.brokers.database import broker as database_broker
 from reinhardt_tasks.brokers.database.ears import PollingEar, PostgresqlEar
 from reinhardt_tasks.exceptions import QueueError
 from reinhardt_tasks.jobs import Released, Retrying, Succeeded, TaskStatus
@@ -119,6 +121,31 @@ class TestDatabaseBroker(BrokerContract):
         monkeypatch.setattr(broker, "_sign_in", lambda worker: beating.heartbeat(replace(kept, lease=LONG)))
         assert broker.rescue(10, new_worker("rescuer")) == []
         assert broker.settle([Succeeded(claim=claim)]) == []
+
+    def test_who_was_kept_from_writing_itself_lets_others_beat_first(
+        self, broker: DatabaseBroker, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        lost, rescuer = new_worker("lost", lease=SHORT_LEASE), new_worker("rescuer")
+        claim = running(broker, lost)
+        self.end_lease(broker, lost)
+        now, beat = [time.monotonic()], broker.heartbeat
+
+        def beat_late(worker: WorkerInfo) -> Pulse:
+            now[0] += rescuer.lease
+            return beat(worker)
+
+        monkeypatch.setattr(database_broker, "time", SimpleNamespace(monotonic=lambda: now[0]))
+        monkeypatch.setattr(broker, "heartbeat", beat_late)
+        assert broker.rescue(10, rescuer) == []
+        assert ids_of(broker.rescue(10, rescuer)) == [claim.job.id]
+
+    def test_who_looks_dead_itself_takes_nobody_for_dead(self, broker: DatabaseBroker) -> None:
+        late = signed_in(broker, "late", lease=SHORT_LEASE)
+        kept = new_worker("kept", lease=SHORT_LEASE)
+        claim = running(broker, kept)
+        self.end_lease(broker, kept)
+        assert broker.rescue(10, late) == []
+        assert broker.heartbeat(kept).held == {claim.job.id: claim.token}
 
     def test_news_of_other_brokers_is_heard_without_polling(self, broker: Broker) -> None:
         if connections[self.database].vendor == "mysql":

@@ -161,14 +161,17 @@ class DatabaseBroker(Broker):
         return pulse
 
     def rescue(self, limit: int, worker: WorkerInfo) -> list[Claim]:
-        dead = self._run(lambda cursor: self._dead_workers(cursor, worker))
+        dead = self._run(self._dead_workers)
         if not dead or limit <= 0:
             return []
+        asked_at = time.monotonic()
         self._sign_in(worker)
+        if worker.id in dead or time.monotonic() - asked_at > worker.lease / 6:
+            # It was kept from writing, as others that look dead may have been: they have until its next look to beat.
+            return []
 
         def take_over(cursor: Any) -> list[Row]:
-            # Some may only have waited to write, as we did, and have beaten since.
-            still_dead = self._dead_workers(cursor, worker)
+            still_dead = [id_ for id_ in self._dead_workers(cursor) if id_ in dead]
             rows: list[Row] = self._dialect.take_over(cursor, still_dead, limit, worker.id) if still_dead else []
             return rows
 
@@ -453,11 +456,10 @@ class DatabaseBroker(Broker):
         )
         cursor.execute(sql, list(facts.values()))
 
-    def _dead_workers(self, cursor: Any, asking: WorkerInfo) -> list[str]:
-        """Return whose lease ran out. Whoever is asking lives, even where its own did: what it holds still runs there."""
+    def _dead_workers(self, cursor: Any) -> list[str]:
         cursor.execute(
-            f"SELECT id FROM {WORKERS} WHERE alias = %s AND expires_at <= {self._dialect.now} AND id <> %s LIMIT 100",
-            [self.alias, asking.id],
+            f"SELECT id FROM {WORKERS} WHERE alias = %s AND expires_at <= {self._dialect.now} LIMIT 100",
+            [self.alias],
         )
         return [id_ for (id_,) in cursor.fetchall()]
 

@@ -8,6 +8,7 @@ import pytest
 
 from reinhardt_tasks.brokers.base import Broker, WorkerInfo
 from reinhardt_tasks.jobs import Retrying, Succeeded, TaskStatus, new_id
+from tests.servers import wait_until
 
 from .base import (
     LONG,
@@ -151,7 +152,11 @@ class Leases(Promises):
         late = new_worker("late", lease=SHORT_LEASE)
         kept = running(broker, late)
         self.end_lease(broker, late)
-        assert ids_of(broker.rescue(10, late)) == ids_of(fallen)
+        rescued = ids_of(broker.rescue(10, late))
+        if others and not rescued:
+            # Where it lets others that were late as well beat first, it takes over when it looks again.
+            rescued = ids_of(wait_until(lambda: broker.rescue(10, late), "it looks again"))
+        assert rescued == ids_of(fallen)
         assert broker.settle([Succeeded(claim=kept)]) == []
         assert stored_job(broker, kept).status is TaskStatus.SUCCESS
 
