@@ -125,22 +125,36 @@ class ShardedBroker(Broker):
 
     def wait(self, queues: Queues, timeout: float, kinds: Kinds = BOTH) -> bool:
         """Sleep in all shards at once, each in a thread; the first that hears something ends it for all."""
+        deadline = time.monotonic() + timeout
+        #: Shards in which nobody listens, and until when: what lies there when they are back has rung its bell before.
+        deaf: dict[int, float] = {}
         with self._wakes.sleeping() as is_woken:
-            return is_woken() or self._wait(queues, timeout, kinds) or is_woken()
+            while not is_woken():
+                now = time.monotonic()
+                deaf |= self._resting
+                ends = [at for at in deaf.values() if at > now]
+                shards = [shard for shard in self.shards if deaf.get(id(shard), 0.0) <= now] or self.shards
+                if self._wait(shards, queues, max(0.0, min([deadline, *ends]) - now), kinds, deaf):
+                    return True
+                if time.monotonic() >= deadline:
+                    return is_woken()
+            return True
 
-    def _wait(self, queues: Queues, timeout: float, kinds: Kinds) -> bool:
+    def _wait(
+        self, shards: Sequence[RedisBroker], queues: Queues, timeout: float, kinds: Kinds, deaf: dict[int, float]
+    ) -> bool:
+        """Sleep in these shards until one hears something, or fails: that becomes `deaf`, and the others sleep on."""
         heard = threading.Event()
         answers: list[bool] = []
         errors: list[QueueError] = []
-
-        shards = self._awake()
 
         def listen(shard: RedisBroker) -> None:
             try:
                 answers.append(shard.wait(queues, timeout, kinds))
             except QueueError as exc:
+                deaf[id(shard)] = time.monotonic() + REST
                 errors.append(exc)
-            if any(answers) or len(answers) + len(errors) == len(shards):
+            if errors or any(answers) or len(answers) == len(shards):
                 heard.set()
 
         threads = [threading.Thread(target=listen, args=(shard,), daemon=True) for shard in shards]
@@ -154,7 +168,7 @@ class ShardedBroker(Broker):
                 shard.sleepers.rouse()
         for thread in threads:
             thread.join(timeout=1.0)
-        if errors and not answers:
+        if len(errors) == len(shards):
             raise errors[0]
         return is_something
 
