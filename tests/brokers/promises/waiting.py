@@ -134,9 +134,9 @@ class Waiting(Promises):
             thread.join()
             return len(os.listdir("/proc/self/fd"))
 
-        # The first may leave something that all share.
-        counts = [in_thread() for _ in range(6)]
-        assert counts[-1] <= counts[1]
+        counts = [in_thread() for _ in range(16)]
+        # What all share may grow still: a pool has as many connections as were needed at once. What each leaves open adds up.
+        assert counts[-1] - counts[0] < len(counts) // 2
 
     def test_wake_ends_the_next_wait_where_nobody_waits(self, broker: Broker) -> None:
         broker.wake()
