@@ -76,7 +76,8 @@ def _prune(visit: Visit, store: Store) -> HttpResponse:
                 history.store_was(visit.request, store.alias, gettext_noop("Finished tasks deleted."), details)
             so_far = done_before(posted) + progress.number
             if not progress.is_cut:
-                tell_of_deleted(visit, so_far)
+                if so_far or progress.error is None:
+                    tell_of_deleted(visit, so_far)
                 progress.raise_error()
                 return visit.redirect(visit.url("jobrow_queues"))
         count = count_tasks(Query(statuses=_FINISHED, finished_until=before), of=[store])
@@ -98,8 +99,9 @@ def _requeue(visit: Visit, store: Store) -> HttpResponse:
     history.tasks_were(visit.request, progress.took, gettext_noop("Requeued."), names=progress.names)
     number = done_before(posted) + len(progress.took)
     if progress.after is None or progress.error is not None:
-        words = ngettext("{number} task runs again.", "{number} tasks run again.", number)
-        visit.say(words.format(number=f"{number:,}"))
+        if number or progress.error is None:
+            words = ngettext("{number} task runs again.", "{number} tasks run again.", number)
+            visit.say(words.format(number=f"{number:,}"))
         progress.raise_error()
         return visit.redirect(visit.url("jobrow_queues"))
     walk, _space, after = progress.after.partition(" ")

@@ -68,7 +68,8 @@ def _clear(visit: Visit, store: Store, queue: str) -> HttpResponse:
         so_far = done_before(posted) + number
         tell_of_left(visit, progress)
         if progress.after is None or progress.error is not None:
-            tell_of_deleted(visit, so_far)
+            if so_far or progress.error is None:
+                tell_of_deleted(visit, so_far)
             progress.raise_error()
             return visit.redirect(visit.url("jobrow_queues"))
         after = progress.after

@@ -120,7 +120,8 @@ def _generic(origin: Any, args: tuple[Any, ...]) -> Converter | None:
         key = Whole() if args[0] is int else converter_for(args[0])
         value = converter_for(args[1])
         return None if key is None and value is None or not is_key(key) else Table(key, value)
-    return _record(origin, args) if isinstance(origin, type) else None
+    # Not of others: what stands in the brackets of a Callable is a list, which no cache takes.
+    return _record(origin, args) if isinstance(origin, type) and _is_record(origin) else None
 
 
 def _union(args: tuple[Any, ...]) -> Converter | None:
@@ -140,10 +141,14 @@ def _member(annotation: Any) -> Member:
     return Member("None" if annotation is type(None) else getattr(annotation, "__name__", str(annotation)), kinds, None)
 
 
+def _is_record(cls: type) -> bool:
+    return is_named_tuple(cls) or is_dataclass(cls)
+
+
 @functools.cache
 def _record(cls: type, given: tuple[Any, ...] = ()) -> Converter | None:
     # One for each class: a class that may be inside of itself would be looked at anew on each level.
-    if not is_named_tuple(cls) and not is_dataclass(cls):
+    if not _is_record(cls):
         return None
     types = dict(zip(getattr(cls, "__parameters__", ()), given, strict=False))
     if is_named_tuple(cls):
@@ -171,5 +176,8 @@ def _with_types(hint: Any, types: Mapping[Any, Any]) -> Any:
     """Return an annotation with what stands for its type variables: `list[T]` of a `Box[date]` is `list[date]`."""
     if isinstance(hint, typing.TypeVar):
         return types.get(hint, hint)
+    if isinstance(hint, type) and typing.get_origin(hint) is None:
+        # A class that stands there bare has variables of its own.
+        return hint
     variables = getattr(hint, "__parameters__", ())
     return hint[tuple(types.get(one, one) for one in variables)] if types and variables else hint

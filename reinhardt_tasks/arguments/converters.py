@@ -169,7 +169,7 @@ class Whole(Converter):
         return type(value) is int
 
     def store(self, value: Any, path: str) -> str:
-        if not self.accepts(value):
+        if not self.accepts(value) and not self.is_written(value):
             raise self.refused(value, path)
         return str(value)
 

@@ -24,6 +24,7 @@ from ..exceptions import TaskNotFound
 from ..execution import Execution
 from ..jobs import Claim, Job, Outcome, Progress, Retrying, TaskId, TaskStatus, as_enqueued
 from ..options import BackendOptions, a_flag, a_number, option
+from ..receivers import announce
 from ..registry import task_of
 from ..results import TaskResult, enqueued_result
 from .base import ReinhardtBackend
@@ -133,8 +134,11 @@ class ImmediateBackend(ReinhardtBackend):
         result = enqueued_result(as_enqueued(job, datetime.now(UTC)), task)
 
         def run() -> None:
+            begun = as_enqueued(job, datetime.now(UTC))
+            # What raises here would keep what else waits for this commit.
+            announce(type(self), enqueued_result(begun, task))
             # The caller has this result, and no other can be asked for.
-            result._take(self._ran(task, self._enqueued(task, job)))
+            result._take(self._ran(task, begun))
 
         transaction.on_commit(run, using=database)
         return result

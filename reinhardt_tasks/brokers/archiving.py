@@ -119,9 +119,9 @@ class ArchivingBroker(Broker):
             ]
         )
         done = self.broker.cancel(ids)
-        # A worker may have given one back in between, or an earlier call have come so far.
-        others = self.broker.get([id_ for id_ in ids if id_ not in waiting]).values()
-        self._keep_ended([job for job in others if job.status is TaskStatus.CANCELLED])
+        # As they did end: a worker may have run one to its end in between, or given one back, or an earlier call have come so far.
+        ended = [job for job in self.broker.get(ids).values() if job.status.is_finished]
+        self._keep_ended([job for job in ended if job.status is not TaskStatus.CANCELLED or job.id not in waiting])
         return done
 
     def retry(self, ids: Collection[str]) -> list[str]:

@@ -48,13 +48,15 @@ def send_all_that_can_be(
         try:
             send(some)
         except REFUSALS:
-            for job in some:
+            for number, job in enumerate(some):
                 try:
                     send([job])
                 except REFUSALS as exc:
                     unsent.refused[job.id] = exc
                 except QueueError as exc:
-                    unsent.away[job.id] = exc
+                    # Each of the others would wait as long for no answer.
+                    unsent.away.update((other.id, exc) for other in some[number:])
+                    break
         except QueueError as exc:
             unsent.away.update((job.id, exc) for job in some)
     return unsent

@@ -26,7 +26,7 @@ from .addresses import address_of
 from .by_hand import run_by_hand
 from .databases import clock_of, schedules_database
 from .planning import COUNTED, LATE, slot_after, slots_of
-from .rows import TIMES, begin_at, columns_of, declaration_of_row, expression_of_row, schedule_in_words
+from .rows import begin_at, columns_of, declaration_of_row, expression_of_row, fill, schedule_in_words, stop, times_of
 from .synchronising import change_times, not_taken_over
 
 #: Rows that are read at one time.
@@ -121,7 +121,7 @@ def switch(name: str, is_on: bool, *, database: str | None = None) -> ScheduleRo
         was_on = row.enabled and row.next_at is not None
         row.enabled = is_on
         if not (was_on and is_on):
-            begin_at(row, declaration_of_row(row), now) if is_on else _stop(row)
+            begin_at(row, declaration_of_row(row), now) if is_on else stop(row)
 
     return _changed(name, change, database)
 
@@ -194,21 +194,20 @@ def edit(name: str, *, database: str | None = None, **changes: Any) -> ScheduleR
                     "Schedule {name} is declared in {source}: change it there. Here it can be switched on and off."
                 ).format(name=repr(name), source=row.source)
             )
-        before = {column: getattr(row, column) for column in TIMES}
+        before = times_of(row)
         was_on = row.enabled and row.next_at is not None
         # One that cannot be read may be what is to be mended: all of it that is given anew is not read.
         declaration = _edited(row, changes)
         _check(declaration)
         if row.source == PEOPLE:
-            for column, value in columns_of(declaration).items():
-                setattr(row, column, value)
+            fill(row, declaration)
         row.enabled = declaration.enabled
         row.last_error = row.failed_at = None
         if not row.enabled:
-            _stop(row)
+            stop(row)
         elif not was_on:
             begin_at(row, declaration, now)
-        elif {column: getattr(row, column) for column in TIMES} != before:
+        elif times_of(row) != before:
             change_times(row, declaration, now)
 
     return _changed(name, change, database)
@@ -248,10 +247,6 @@ def _edited(row: ScheduleRow, changes: dict[str, Any]) -> Declaration:
 
 def _columns() -> Sequence[Any]:
     return ScheduleRow._meta.concrete_fields
-
-
-def _stop(row: ScheduleRow) -> None:
-    row.next_slot = row.next_at = None
 
 
 def _check(declaration: Declaration) -> Any:

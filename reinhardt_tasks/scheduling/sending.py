@@ -93,7 +93,7 @@ class Sender:
             return
         for part, some in by_part(slots, lambda slot: broker.part_of(_job_of(slot))).items():
             if time.monotonic() >= self._retry_at.get((alias, part), 0.0):
-                self._try((alias, part), backend, broker, some[:BATCH], now)
+                self._try((alias, part), backend, broker, some if now is None else some[:BATCH], now)
 
     def _try(
         self, place: tuple[str, Hashable], backend: Any, broker: Broker, slots: Sequence[SlotRow], now: datetime | None

@@ -17,12 +17,9 @@ from ..brokers.base import BrokerTraits, QueueCounts, Queues, Room, WorkerInfo
 from ..brokers.database.session import open_blocks
 from ..brokers.lookups import Page, Query
 from ..brokers.memory import MemoryBroker
-from ..jobs import Claim, Job, TaskStatus
+from ..jobs import WAITING, Claim, Job, TaskStatus
 from .clock import Clock
 from .commits import Commit
-
-WAITING = tuple(status for status in TaskStatus if status.is_waiting)
-
 
 T = TypeVar("T")
 

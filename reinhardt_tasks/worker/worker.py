@@ -196,7 +196,7 @@ class Worker:
 
     def vitals(self) -> Vitals:
         """Return what those who watch over workers are told of this one."""
-        state = STOPPING if self.is_stopping else QUIET if self._is_quiet else READY
+        state = STOPPING if self.is_stopping or self._is_leaving else QUIET if self._is_quiet else READY
         running = max(0, len(self._running) - self._crew.threads.waiting())
         return Vitals(state=state, turns=self.turns, running=running, beat_at=self.beat_at)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections import namedtuple
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import InitVar, dataclass, field
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -149,6 +149,12 @@ class Pair(NamedTuple, Generic[T]):
 class Box(Generic[T]):
     one: T
     more: list[T] | None
+
+
+@dataclass
+class Beside(Generic[T]):
+    one: T
+    other: Box  # type: ignore[type-arg]
 
 
 @dataclass
@@ -319,6 +325,17 @@ def plain_pair(value: Plain) -> None:
 
 @task
 def box(value: Box[date]) -> None:
+    got.append(value)
+
+
+@task
+def box_beside(value: Beside[date]) -> None:
+    got.append(value)
+
+
+@task
+def called(value: int, told: Callable[[int], None] | None = None) -> None:
+    """Nobody can send what the second is for; a task may have it all the same."""
     got.append(value)
 
 

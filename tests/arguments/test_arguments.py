@@ -22,6 +22,7 @@ from reinhardt_tasks.testing import CapturedTasks, captured_tasks
 from . import chores
 from .chores import (
     Access,
+    Beside,
     Box,
     Clean,
     Colour,
@@ -139,6 +140,8 @@ GIVEN: list[tuple[Any, Any, Any]] = [
     (chores.pair, Pair(1, 2), [1, 2]),
     (chores.box, Box(DAY, [DAY]), {"one": "2026-11-26", "more": ["2026-11-26"]}),
     (chores.box_of_points, Box(Point(1, DAY), None), {"one": [1, "2026-11-26", None], "more": None}),
+    (chores.box_beside, Beside(DAY, Box("x", None)), {"one": "2026-11-26", "other": {"one": "x", "more": None}}),
+    (chores.called, 1, 1),
     (chores.days_pair, Pair(DAY, DAY), ["2026-11-26", "2026-11-26"]),
     (chores.unknown, [1], [1]),
     (chores.maybe, None, None),
@@ -186,6 +189,7 @@ WRITTEN: list[tuple[Any, Any, Any]] = [
     (chores.literally, "2026-11-26", DAY),
     (chores.days, ("2026-11-26",), (DAY,)),
     (chores.table, {str(KEY): ["1.0"]}, {KEY: [Decimal("1.0")]}),
+    (chores.counted, {"5": "2026-11-26"}, {5: DAY}),
 ]
 
 

@@ -268,6 +268,21 @@ def test_a_task_runs_in_the_transaction_of_its_caller_unless_that_is_said() -> N
 
 
 @pytest.mark.django_db(transaction=True)
+def test_a_receiver_that_fails_at_the_commit_keeps_no_other_task(waits_for_commits: ImmediateBackend) -> None:
+    def fail(**kwargs: Any) -> None:
+        raise ValueError("not told")
+
+    task_enqueued.connect(fail, sender=ImmediateBackend)
+    try:
+        with transaction.atomic():
+            note.enqueue("one")
+            note.enqueue("two")
+    finally:
+        task_enqueued.disconnect(fail, sender=ImmediateBackend)
+    assert chores.noted == ["one", "two"]
+
+
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(
     "send", [note.enqueue, lambda value: note.enqueue_many([((value,), {})])[0]], ids=["one", "many"]
 )

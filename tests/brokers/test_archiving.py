@@ -108,6 +108,24 @@ class TestArchivingRedis(BrokerContract):
         assert broker.settle([Failed(claim=claims[0], attempt=attempt_of(claims[0]))]) == []
         assert stored_job(broker.archived, job).status is stored_job(broker, job).status is TaskStatus.FAILURE
 
+    def test_a_job_that_succeeds_while_it_is_cancelled_keeps_its_result(
+        self, broker: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (job,), worker = broker.enqueue([new_job()]), new_worker()
+        keep = broker._keep_ended
+
+        def is_late(jobs: Any) -> None:
+            monkeypatch.setattr(broker, "_keep_ended", keep)
+            (claim,) = broker.claim(None, 1, worker)
+            broker.settle([Succeeded(claim=claim, result='"done"')])
+            keep(jobs)
+
+        monkeypatch.setattr(broker, "_keep_ended", is_late)
+        assert broker.cancel([job.id]) == []
+        broker.broker.prune(datetime.now(UTC) + timedelta(hours=1), 10)
+        ended = stored_job(broker, job)
+        assert (ended.status, ended.result) == (TaskStatus.SUCCESS, '"done"')
+
     def test_what_lies_in_the_archive_only_is_tried_again_with_its_past(self, broker: Any) -> None:
         worker = new_worker()
         (failed, succeeded) = broker.enqueue([new_job(queue="a"), new_job(queue="a")])

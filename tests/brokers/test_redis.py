@@ -9,10 +9,9 @@ import pytest
 
 from reinhardt_tasks.brokers.base import Broker
 from reinhardt_tasks.brokers.redis import Connections, RedisBroker, ShardedBroker, Target
-from reinhardt_tasks.jobs import Succeeded, new_id
+from reinhardt_tasks.jobs import new_id
 
 from .contract import BrokerContract
-from .promises.base import new_job, new_worker
 
 
 class _RedisContract(BrokerContract):
@@ -45,13 +44,6 @@ class TestStandalone(_RedisContract):
     @pytest.fixture
     def redis_target(self, redis_server: Any) -> Target:
         return Target(url=redis_server.url)
-
-    def test_outcomes_may_be_given_by_the_name_that_the_contract_has_for_them(self, broker: Broker) -> None:
-        worker = new_worker()
-        broker.enqueue([new_job(), new_job()])
-        first, second = broker.claim(None, 2, worker)
-        assert broker.settle(outcomes=[Succeeded(claim=first)]) == []
-        assert broker.exchange(outcomes=[Succeeded(claim=second)], queues=None, limit=1, worker=worker) == ([], [])
 
 
 class TestFourShards(_RedisContract):

@@ -54,3 +54,16 @@ def test_a_store_that_is_away_is_asked_once(number: int) -> None:
     store = Store("a")
     unsent = send_all_that_can_be([new_job(name="a") for _ in range(number)], store.send, store.part_of)
     assert (store.calls, len(unsent.away)) == (1, number)
+
+
+def test_a_store_that_goes_away_among_refusals_is_asked_no_more() -> None:
+    store = Store()
+    jobs = [new_job(name="a", queue="bad"), *(new_job(name="a") for _ in range(50))]
+
+    def send(some: list[Job]) -> None:
+        if store.calls == 2:
+            store.away = ("a",)
+        store.send(some)
+
+    unsent = send_all_that_can_be(jobs, send, store.part_of)
+    assert (list(unsent.refused), len(unsent.away), store.calls) == ([jobs[0].id], 50, 3)

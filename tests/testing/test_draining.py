@@ -165,6 +165,12 @@ def test_whoever_holds_djangos_clock_goes_along() -> None:
     assert now() - datetime.now(UTC) < timedelta(days=1)
 
 
+def test_a_moment_that_is_made_by_djangos_name_is_a_datetime(reinhardt_tasks: CapturedTasks) -> None:
+    reinhardt_tasks.travel(timedelta(days=400))
+    made: Any = timezone
+    assert type(made.datetime(2026, 1, 1, tzinfo=UTC)) is type(made.datetime.now(UTC)) is datetime
+
+
 def test_templates_know_a_moment_after_a_journey(reinhardt_tasks: CapturedTasks) -> None:
     reinhardt_tasks.travel(timedelta(days=400))
     with timezone.override("Asia/Tokyo"):

@@ -29,11 +29,12 @@ from ..base import (
     WorkerRecord,
 )
 from ..lookups import Failures, Page, Query, Tallies
-from . import gates, heldback, lookups, once, outcomes, people, waiting
-from .dialects import JOBS, WORKERS, Row, Stretch
+from . import gates, heldback, lookups, once, people, waiting
+from .dialects import JOBS, WORKERS, Row, Stretch, marks
 from .fronts import Fronts
 from .inserts import insert_sql
 from .news import News
+from .outcomes import Group, groups_of
 from .rows import COLUMNS, WHOLE, is_uuid, job_of, uuid_text
 from .session import Session
 
@@ -117,33 +118,33 @@ class DatabaseBroker(Broker):
         )
         return claims + self._attend(claims, (), queues, room.beside(claims), worker)
 
-    def settle(self, outcomes_: Sequence[Outcome]) -> list[Claim]:
-        if not outcomes_:
+    def settle(self, outcomes: Sequence[Outcome]) -> list[Claim]:
+        if not outcomes:
             return []
-        groups = outcomes.groups_of(outcomes_, self._dialect)
-        together = len(groups) > 1 or any(o.claim.job.once_until for o in outcomes_)
+        groups = groups_of(outcomes, self._dialect)
+        together = len(groups) > 1 or any(o.claim.job.once_until for o in outcomes)
         lost = self._run(lambda cursor: self._settle(cursor, groups), together=together)
-        self._attend((), outcomes_, None, Room.of(0), None)
-        self._tell_of(outcomes_)
+        self._attend((), outcomes, None, Room.of(0), None)
+        self._tell_of(outcomes)
         return lost
 
     def exchange(
-        self, outcomes_: Sequence[Outcome], queues: Queues, limit: int | Room, worker: WorkerInfo
+        self, outcomes: Sequence[Outcome], queues: Queues, limit: int | Room, worker: WorkerInfo
     ) -> tuple[list[Claim], list[Claim]]:
         room = Room.of(limit)
-        if not outcomes_ or not room.kinds:
-            return self.settle(outcomes_), self.claim(queues, room, worker)
+        if not outcomes or not room.kinds:
+            return self.settle(outcomes), self.claim(queues, room, worker)
         self._sign_in(worker)
 
-        groups = outcomes.groups_of(outcomes_, self._dialect)
+        groups = groups_of(outcomes, self._dialect)
         heeds = not self.session.is_in_transaction
 
         def both(cursor: Any) -> tuple[list[Claim], list[Claim]]:
             return self._settle(cursor, groups), self._claim(cursor, queues, room, worker, heeds=heeds)
 
         lost, claims = self._run(both, together=True)
-        claims += self._attend(claims, outcomes_, queues, room.beside(claims), worker)
-        self._tell_of(outcomes_)
+        claims += self._attend(claims, outcomes, queues, room.beside(claims), worker)
+        self._tell_of(outcomes)
         return lost, claims
 
     def heartbeat(self, worker: WorkerInfo) -> Pulse:
@@ -319,8 +320,7 @@ class DatabaseBroker(Broker):
         found: list[Row] = []
         for start in range(0, len(values), 1000):
             some = values[start : start + 1000]
-            marks = ", ".join(["%s"] * len(some))
-            cursor.execute(f"SELECT {', '.join(columns)} FROM {JOBS} WHERE {column} IN ({marks})", some)
+            cursor.execute(f"SELECT {', '.join(columns)} FROM {JOBS} WHERE {column} IN ({marks(some)})", some)
             found += cursor.fetchall()
         return [job_of(row) for row in found]
 
@@ -414,7 +414,7 @@ class DatabaseBroker(Broker):
             return []
         return more + self._attend(more, (), queues, room.beside(more), worker) if more else []
 
-    def _settle(self, cursor: Any, groups: Sequence[outcomes.Group]) -> list[Claim]:
+    def _settle(self, cursor: Any, groups: Sequence[Group]) -> list[Claim]:
         lost: list[Claim] = []
         for group in groups:
             written = self._dialect.settle(cursor, [row for _, row in group])
@@ -464,9 +464,8 @@ class DatabaseBroker(Broker):
         return [id_ for (id_,) in cursor.fetchall()]
 
     def _forget_workers(self, cursor: Any, dead: Sequence[str]) -> None:
-        marks = ", ".join(["%s"] * len(dead))
         cursor.execute(
-            f"DELETE FROM {WORKERS} WHERE id IN ({marks}) AND expires_at <= {self._dialect.now} "
+            f"DELETE FROM {WORKERS} WHERE id IN ({marks(dead)}) AND expires_at <= {self._dialect.now} "
             f"AND NOT EXISTS (SELECT 1 FROM {JOBS} j WHERE j.held_by = {WORKERS}.id)",
             list(dead),
         )

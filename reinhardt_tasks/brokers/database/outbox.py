@@ -44,6 +44,8 @@ class Outbox:
         self.broker = broker
         self._database = database
         self._aside_at = 0.0
+        #: How far the next relay goes, where the last one was not at its end.
+        self._until: datetime | None = None
 
     @property
     def database(self) -> str:
@@ -67,14 +69,18 @@ class Outbox:
 
         Raise QueueError where the store is away.
         """
-        now, number = datetime.now(UTC), 0
+        number = 0
         ends_at = time.monotonic() + RELAY_FOR
         # What is set aside comes last; and what fails anew comes behind that, so each is tried once.
-        until = now + (ASIDE if self._is_time_for_those_aside() else ASIDE / 2)
+        until = self._until or datetime.now(UTC) + (ASIDE if self._is_time_for_those_aside() else ASIDE / 2)
+        self._until = None
         while True:
             looked_at, sent = self._send_some(self._rows(), until)
             number += sent
-            if looked_at < BATCH or time.monotonic() >= ends_at:
+            if looked_at < BATCH:
+                return number
+            if time.monotonic() >= ends_at:
+                self._until = until
                 return number
 
     def aside(self) -> int:
@@ -100,16 +106,18 @@ class Outbox:
     def _send_now(self, ids: Sequence[str]) -> None:
         try:
             for start in range(0, len(ids), BATCH):
-                self._send_some(self._rows().filter(id__in=ids[start : start + BATCH]), datetime.now(UTC) + ASIDE)
+                some = self._rows().filter(id__in=ids[start : start + BATCH])
+                self._send_some(some, datetime.now(UTC) + ASIDE, keeps_away=True)
         except (QueueError, Error) as exc:
             # The transaction is committed, and others wait for that: nothing may come out of here. A database says here that it
             # is locked, or that the connection went.
             logger.warning("%d tasks stay in the outbox until a worker sends them: %s", len(ids), exc)
 
-    def _send_some(self, rows: Any, until: datetime) -> tuple[int, int]:
+    def _send_some(self, rows: Any, until: datetime, *, keeps_away: bool = False) -> tuple[int, int]:
         """Send rows `until` a moment and delete them in one transaction; rows that somebody else is sending are left.
 
-        What cannot be sent is set aside. Return how many rows were looked at, and how many of them sent.
+        What cannot be sent is set aside; what belongs to a part that is away keeps its place where `keeps_away` says so, for
+        whoever relays in a moment. Return how many rows were looked at, and how many of them sent.
         """
         with transaction.atomic(using=self.database):
             # SQLite has no locks on rows, and a transaction that only writes at its end would be late: there a row may be
@@ -120,14 +128,14 @@ class Outbox:
             faults = self._enqueue(some)
             if sent := [row.pk for row in some if row.pk not in faults]:
                 OutboxRow.objects.using(self.database).filter(pk__in=sent).delete()
-            if faults:
-                aside = OutboxRow.objects.using(self.database).filter(pk__in=list(faults))
-                aside.update(created_at=datetime.now(UTC) + ASIDE)
+            if aside := [key for key, exc in faults.items() if not (keeps_away and _is_away(exc))]:
+                kept = OutboxRow.objects.using(self.database).filter(pk__in=aside)
+                kept.update(created_at=datetime.now(UTC) + ASIDE)
         self._tell({row.pk: faults[row.pk] for row in some if row.pk in faults and not _is_aside(row)})
         return len(some), len(sent)
 
     def _tell(self, faults: Mapping[Any, Exception]) -> None:
-        away = [exc for exc in faults.values() if isinstance(exc, QueueError) and not isinstance(exc, JobsRefused)]
+        away = [exc for exc in faults.values() if _is_away(exc)]
         if away:
             logger.warning("%d tasks stay in the outbox until their part of the store is back: %s", len(away), away[0])
         for key, exc in faults.items():
@@ -161,6 +169,11 @@ class Outbox:
                 # The others go on; set aside, these do not come first every time.
                 faults[key] = unsent.away[job.id]
         return faults
+
+
+def _is_away(exc: Exception) -> bool:
+    """Return whether a store, or a part of it, did not answer; else it does not take this."""
+    return isinstance(exc, QueueError) and not isinstance(exc, JobsRefused)
 
 
 def _is_aside(row: OutboxRow) -> bool:

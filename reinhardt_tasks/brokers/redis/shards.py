@@ -132,7 +132,7 @@ class ShardedBroker(Broker):
             while not is_woken():
                 now = time.monotonic()
                 deaf |= self._resting
-                ends = [at for at in deaf.values() if at > now]
+                ends = [at for at in list(deaf.values()) if at > now]
                 shards = [shard for shard in self.shards if deaf.get(id(shard), 0.0) <= now] or self.shards
                 if self._wait(shards, queues, max(0.0, min([deadline, *ends]) - now), kinds, deaf):
                     return True

@@ -97,7 +97,8 @@ class Command(SpokenCommand):
         except BrokenPipeError:
             # Whoever read it has had enough; Python would complain once more when it flushes at its end.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return UNDONE if subcommand.chosen(options).acts else OK
+            acts = subcommand.chosen(options).acts and not options.get("dry_run")
+            return UNDONE if acts else OK
         except KeyboardInterrupt:
             return INTERRUPTED
         finally:

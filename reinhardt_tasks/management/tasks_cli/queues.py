@@ -113,7 +113,7 @@ class Prune(Subcommand):
             for store in stores
             for number in operations.prune(store, options["before"])
         )
-        return work_off(out, self.name, strides)
+        return work_off(out, self.name, strides, stores=stores)
 
 
 def one_store(options: Options) -> Store:

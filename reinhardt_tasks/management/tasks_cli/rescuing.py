@@ -29,7 +29,8 @@ class Requeue(Subcommand):
         parser.add_argument("--unknown", action="store_true", help=_("Only tasks whose name was unknown."))
 
     def run(self, options: Options, out: Output) -> int:
-        return work_off(out, self.name, _strides(chosen_stores(options), options))
+        stores = chosen_stores(options)
+        return work_off(out, self.name, _strides(stores, options), stores=stores)
 
 
 def _strides(stores: list[Store], options: Options) -> Iterator[Stride]:

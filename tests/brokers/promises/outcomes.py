@@ -92,6 +92,13 @@ class Outcomes(Promises):
         assert stored_job(broker, second).status is TaskStatus.SUCCESS
         assert stored_job(broker, third).status is TaskStatus.PENDING
 
+    def test_outcomes_may_be_given_by_the_name_that_the_contract_has_for_them(self, broker: Broker) -> None:
+        worker = new_worker()
+        broker.enqueue([new_job(), new_job()])
+        first, second = broker.claim(None, 2, worker)
+        assert broker.settle(outcomes=[Succeeded(claim=first)]) == []
+        assert broker.exchange(outcomes=[Succeeded(claim=second)], queues=None, limit=1, worker=worker) == ([], [])
+
     def test_an_exchange_can_claim_what_it_has_given_back_itself(self, broker: Broker) -> None:
         worker = new_worker()
         claim = running(broker, worker)
