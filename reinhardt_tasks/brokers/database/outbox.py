@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.db import Error, router, transaction
+from django.db import DatabaseError, Error, router, transaction
 
 from ...exceptions import JobsRefused, QueueError
 from ...gates import Until, decode_limits, encode_limits
@@ -24,7 +24,7 @@ from ...texts import is_storable
 from ...timestamps import from_micros, to_micros
 from ..base import Broker
 from ..sifting import send_all_that_can_be
-from .session import migrate_hint
+from .session import Session, migrate_hint
 
 logger = logging.getLogger("reinhardt_tasks")
 
@@ -75,7 +75,13 @@ class Outbox:
         until = self._until or datetime.now(UTC) + (ASIDE if self._is_time_for_those_aside() else ASIDE / 2)
         self._until = None
         while True:
-            looked_at, sent = self._send_some(self._rows(), until)
+            try:
+                looked_at, sent = self._send_some(self._rows(), until)
+            except DatabaseError as exc:
+                if not Session(self.database).dialect.is_conflict(exc):
+                    raise
+                # Others who relay do it: on MariaDB and MySQL those who delete side by side may meet in a deadlock.
+                return number
             number += sent
             if looked_at < BATCH:
                 return number
