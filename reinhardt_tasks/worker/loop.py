@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Collection
 from contextvars import Context
+from typing import Any
 
 from ..awaiting import in_thread
 from ..exception_text import log_exception
@@ -16,6 +17,10 @@ from .connections import tidy_connections
 from .last_resort import aoutcome_after
 from .lines import emptied
 from .threads import Ended
+
+#: Coroutines that were given back as they ran, for as long as this process lives. To collect one is to close it, and what it does
+#: then (asgiref's sync_to_async sets context variables) would be done in the context of whatever task runs just then.
+_left_running: list[asyncio.Task[Any]] = []
 
 
 class Loop:
@@ -61,6 +66,7 @@ class Loop:
             except BaseException:
                 # A task of the task's own raised SystemExit or KeyboardInterrupt, which asyncio lets through.
                 log_exception("The event loop was left; it goes on.")
+        _left_running.extend(asyncio.all_tasks(self._loop))
 
     def _start(self) -> None:
         while self._line and len(self._tasks) < self.size:
