@@ -54,6 +54,25 @@ def test_what_comes_to_a_shard_that_could_not_be_listened_to_is_heard_of(
     assert broker.wait(None, LONG, BOTH)
 
 
+def test_a_shard_that_cannot_be_listened_to_is_left_alone_for_a_while_each_time(
+    redis_server: RedisServer, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also one that rested once before: others would be roused, and it be asked, without an end."""
+    broker = make(redis_server.url, 2)
+    lost = broker.shards[1]
+    broker._rest(lost)
+    broker._resting[id(lost)] -= 100
+    tries: list[int] = []
+
+    def fail(*args: Any) -> bool:
+        tries.append(1)
+        raise QueueError("Its node is away.")
+
+    monkeypatch.setattr(lost, "wait", fail)
+    assert not broker.wait(None, 0.5)
+    assert 1 <= len(tries) <= 4
+
+
 def test_where_no_shard_can_be_listened_to_that_is_told(
     redis_server: RedisServer, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -126,15 +126,16 @@ class ShardedBroker(Broker):
     def wait(self, queues: Queues, timeout: float, kinds: Kinds = BOTH) -> bool:
         """Sleep in all shards at once, each in a thread; the first that hears something ends it for all."""
         deadline = time.monotonic() + timeout
-        #: Shards in which nobody listens, and until when: what lies there when they are back has rung its bell before.
+        #: Shards that could not be listened to in this sleep, and until when they are left alone.
         deaf: dict[int, float] = {}
         with self._wakes.sleeping() as is_woken:
             while not is_woken():
                 now = time.monotonic()
-                deaf |= self._resting
-                ends = [at for at in list(deaf.values()) if at > now]
-                shards = [shard for shard in self.shards if deaf.get(id(shard), 0.0) <= now] or self.shards
-                if self._wait(shards, queues, max(0.0, min([deadline, *ends]) - now), kinds, deaf):
+                until = [max(self._resting.get(id(one), 0.0), deaf.get(id(one), 0.0)) for one in self.shards]
+                shards = [one for one, at in zip(self.shards, until, strict=True) if at <= now] or self.shards
+                # No longer than until another is back: what lies there by then has rung its bell for nobody.
+                ends_at = min([deadline, *(at for at in until if at > now)])
+                if self._wait(shards, queues, max(0.0, ends_at - now), kinds, deaf):
                     return True
                 if time.monotonic() >= deadline:
                     return is_woken()
