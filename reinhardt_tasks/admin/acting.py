@@ -19,14 +19,13 @@ from ..brokers.base import Changes
 from ..exceptions import OperationRefused
 from ..operations import Query, Store, TaskView, act, bound_of, change, count_tasks, narrowed_to, on_all, store_of, view
 from ..operations.queues import known_queues
-from ..suggestions import did_you_mean
 from . import history
 from .budgets import Progress, done_before, further, within_budget
 from .deeds import DEEDS, Deed
 from .fields import MomentField
 from .searching import SearchForm
 from .telling import tell, tell_of_left
-from .visits import Visit, after_of, needs_post
+from .visits import Visit, after_of, deed_of, needs_post
 
 #: Selected tasks that the page which asks first shows.
 _SHOWN = 20
@@ -131,13 +130,7 @@ def _moment_of(posted: QueryDict) -> datetime:
 
 def _order(visit: Visit) -> Order:
     posted = visit.request.POST
-    deed = DEEDS.get(posted.get("deed", ""))
-    if deed is None:
-        raise OperationRefused(
-            _("There is no action {name}{hint}.").format(
-                name=repr(posted.get("deed", "")), hint=did_you_mean(posted.get("deed", ""), DEEDS)
-            )
-        )
+    deed = deed_of(posted, DEEDS)
     store = store_of(posted.get("backend", ""))
     filters = posted.get("filters", "")
     asked_at = _moment_of(posted)

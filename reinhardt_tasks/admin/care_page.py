@@ -11,14 +11,13 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, gettext_noop, ngettext
 
-from ..exceptions import OperationRefused
 from ..jobs import TaskStatus
 from ..operations import Query, Step, Store, check_queue, count_tasks, prune, requeue_lost, requeue_unknown, store_of
 from . import history
 from .budgets import done_before, further, within_budget
 from .fields import MomentField
 from .telling import tell_of_deleted
-from .visits import Visit, after_of, needs_post
+from .visits import Visit, after_of, deed_of, needs_post
 
 _FINISHED = tuple(status for status in TaskStatus if status.is_finished)
 #: The place at which lost tasks are not done yet.
@@ -45,10 +44,7 @@ class PruneForm(forms.Form):
 @needs_post
 def act(visit: Visit) -> HttpResponse:
     posted = visit.request.POST
-    deed = posted.get("deed", "")
-    if deed not in DEEDS:
-        raise OperationRefused(_("There is no action {name}{hint}.").format(name=repr(deed), hint=""))
-    right, work = DEEDS[deed]
+    right, work = deed_of(posted, DEEDS)
     visit.require(right)
     return work(visit, store_of(posted.get("backend", "")))
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from django.http import HttpResponse
 from django.utils.translation import gettext as _
 
-from ..exceptions import OperationRefused
 from ..operations import Store, act_on_group, bound_of, count_tasks, failures, store_of, stores
 from ..operations.failures import query_of_group
 from . import history
 from .budgets import done_before, further, within_budget
 from .deeds import DEEDS
 from .telling import tell, tell_of_left
-from .visits import Visit, after_of, needs_post
+from .visits import Visit, after_of, deed_of, needs_post
 
 #: What can be done to a group.
 GROUP_DEEDS = {name: DEEDS[name] for name in ("retry", "discard")}
@@ -35,9 +34,8 @@ def show(visit: Visit) -> HttpResponse:
 @needs_post
 def act(visit: Visit) -> HttpResponse:
     posted = visit.request.POST
-    deed = GROUP_DEEDS.get(posted.get("deed", ""))
-    if deed is None or deed.action is None:
-        raise OperationRefused(_("There is no action {name}{hint}.").format(name=repr(posted.get("deed")), hint=""))
+    deed = deed_of(posted, GROUP_DEEDS)
+    assert deed.action is not None
     visit.require(deed.right)
     store: Store = store_of(posted.get("backend", ""))
     group = {name: posted.get(name, "") for name in ("name", "exception", "place")}

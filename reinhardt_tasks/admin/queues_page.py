@@ -8,13 +8,12 @@ from django.http import HttpResponse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
-from ..exceptions import OperationRefused
 from ..operations import Store, bound_of, clear, count_waiting, held_back, overview, pause, resume, store_of
 from ..operations.queues import waiting_in
 from . import history
 from .budgets import done_before, further, within_budget
 from .telling import tell_of_deleted, tell_of_left
-from .visits import Visit, after_of, needs_post
+from .visits import Visit, after_of, deed_of, needs_post
 
 
 def show(visit: Visit) -> HttpResponse:
@@ -33,12 +32,9 @@ def show(visit: Visit) -> HttpResponse:
 @needs_post
 def act(visit: Visit) -> HttpResponse:
     posted = visit.request.POST
-    deed, queue = posted.get("deed", ""), posted.get("queue", "")
-    if deed not in DEEDS:
-        raise OperationRefused(_("There is no action {name}{hint}.").format(name=repr(deed), hint=""))
-    right, work = DEEDS[deed]
+    right, work = deed_of(posted, DEEDS)
     visit.require(right)
-    return work(visit, store_of(posted.get("backend", "")), queue)
+    return work(visit, store_of(posted.get("backend", "")), posted.get("queue", ""))
 
 
 def _pause(visit: Visit, store: Store, queue: str) -> HttpResponse:

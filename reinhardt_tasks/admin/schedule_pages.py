@@ -11,7 +11,7 @@ from django.http import Http404, HttpResponse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from ..exceptions import InvalidSchedule, OperationRefused, TaskNotFound
+from ..exceptions import InvalidSchedule, TaskNotFound
 from ..models import ScheduleRow
 from ..operations import TaskView
 from ..operations.schedule_runs import last_tasks, no_runs_words, past_runs, runs_of, zone_of
@@ -20,7 +20,7 @@ from ..scheduling import people
 from ..scheduling.databases import schedules_database
 from ..scheduling.synchronising import not_taken_over
 from . import history
-from .visits import Visit, needs_post
+from .visits import Visit, deed_of, needs_post
 
 #: Schedules on one page; runs to come, and runs that were, on one schedule's page.
 PAGE, NEXT, LAST = 50, 10, 10
@@ -76,10 +76,7 @@ def show(visit: Visit, id_: str) -> HttpResponse:
 @needs_post
 def act(visit: Visit, id_: str) -> HttpResponse:
     row = find(id_)
-    asked = visit.request.POST.get("deed", "")
-    action = SCHEDULE_ACTIONS.get(asked)
-    if action is None:
-        raise OperationRefused(_("There is no action {name}{hint}.").format(name=repr(asked), hint=""))
+    action = deed_of(visit.request.POST, SCHEDULE_ACTIONS)
     visit.require(RIGHTS[action.name])
     if action.destroys and not visit.request.POST.get("confirmed"):
         return visit.render("delete_schedule.html", _("Delete a schedule"), "schedules", row=row)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from django.apps import apps
@@ -19,7 +19,11 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.translation import gettext, gettext_lazy
 
+from ..exceptions import OperationRefused
 from ..jobs import TaskId
+from ..suggestions import did_you_mean
+
+D = TypeVar("D")
 
 #: Page → its label in the row of tabs, and the end of its URL's name, which begins with its model's.
 TABS = {
@@ -99,6 +103,16 @@ class Visit:
             return self.site.get_model_admin(model).has_view_permission(self.request)
         except NotRegistered:
             return False
+
+
+def deed_of(posted: QueryDict, known: Mapping[str, D]) -> D:
+    """Return what stands for the pressed button. Raise OperationRefused for one that there is not."""
+    name = str(posted.get("deed", ""))
+    if name not in known:
+        raise OperationRefused(
+            gettext("There is no action {name}{hint}.").format(name=repr(name), hint=did_you_mean(name, known))
+        )
+    return known[name]
 
 
 def after_of(asked: QueryDict) -> str | None:

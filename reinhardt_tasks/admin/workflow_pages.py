@@ -12,7 +12,7 @@ from django.http import Http404, HttpResponse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from ..exceptions import OperationRefused, WorkflowNotFound
+from ..exceptions import WorkflowNotFound
 from ..models import WorkflowRow
 from ..operations.workflow_progress import WorkflowProgress, progress_of_runs
 from ..operations.workflows import WORKFLOW_ACTIONS
@@ -21,7 +21,7 @@ from ..workflows.reading import has_for_each
 from ..workflows.runs import StepView, WorkflowRun, get_workflow, list_workflows, steps_of
 from . import history
 from .drawings import MOST_STEPS, Drawing, StepCounts, counts_of, drawing_of
-from .visits import Visit, after_of, needs_post
+from .visits import Visit, after_of, deed_of, needs_post
 
 #: Workflows on one page, steps on one page.
 PAGE, STEPS = 25, 100
@@ -96,10 +96,7 @@ def show(visit: Visit, id_: str) -> HttpResponse:
 @needs_post
 def act(visit: Visit, id_: str) -> HttpResponse:
     run = _find(id_)
-    deed = WORKFLOW_ACTIONS.get(visit.request.POST.get("deed", ""))
-    if deed is None:
-        words = _("There is no action {name}{hint}.")
-        raise OperationRefused(words.format(name=repr(visit.request.POST.get("deed", "")), hint=""))
+    deed = deed_of(visit.request.POST, WORKFLOW_ACTIONS)
     visit.require(RIGHTS[deed.name])
     if not visit.request.POST.get("confirmed"):
         return visit.render("confirm_workflow.html", deed.label, "workflows", deed=deed, run=run)
